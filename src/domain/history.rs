@@ -1,0 +1,67 @@
+//! 井档案: one line in a manhole's file, append-only, hash-chained so that a check can prove that
+//! nobody rewrote a file.
+
+use sha2::{Digest, Sha256};
+
+use super::ids::{CaseId, ManholeId, Millis};
+use super::names::named_enum;
+
+/// SHA-256 of an entry or, for an empty file, 32 zero bytes.
+pub type EntryHash = [u8; 32];
+
+named_enum! {
+    /// What happened.
+    HistoryKind as "history_kind" {
+        Created = "created",
+        Updated = "updated",
+        PlateMade = "plate_made",
+        PlateInstalled = "plate_installed",
+        PlateChanged = "plate_changed",
+        Reported = "reported",
+        ReportJoined = "report_joined",
+        CaseMoved = "case_moved",
+        PhotoAdded = "photo_added",
+    }
+}
+
+/// One entry as stored: every field the hash covers is kept as text or number, never re-rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    pub manhole: ManholeId,
+    /// From 1 within the file.
+    pub sequence: i64,
+    pub at: Millis,
+    /// `citizen`, `system` or `user:<uuid>`.
+    pub actor: String,
+    pub kind: HistoryKind,
+    pub case: Option<CaseId>,
+    /// JSON object with what changed, from where and why.
+    pub body: String,
+    pub hash: EntryHash,
+}
+
+impl HistoryEntry {
+    /// `SHA-256(previous ‖ canonical entry)`: the canonical entry is every field in order, each
+    /// text led by its length, so that no two different entries have the same bytes.
+    pub fn expected_hash(&self, previous: &EntryHash) -> EntryHash {
+        let mut hasher = Sha256::new();
+        hasher.update(previous);
+        hasher.update(self.manhole.0.as_bytes());
+        hasher.update(self.sequence.to_be_bytes());
+        hasher.update(self.at.0.to_be_bytes());
+        for text in [self.actor.as_str(), self.kind.as_str()] {
+            hasher.update((text.len() as u64).to_be_bytes());
+            hasher.update(text);
+        }
+        match self.case {
+            Some(case) => {
+                hasher.update([1]);
+                hasher.update(case.0.as_bytes());
+            }
+            None => hasher.update([0]),
+        }
+        hasher.update((self.body.len() as u64).to_be_bytes());
+        hasher.update(&self.body);
+        hasher.finalize().into()
+    }
+}

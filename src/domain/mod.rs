@@ -1,0 +1,17 @@
+//! Nouns and rules, pure: no async, no SQL, no HTTP, no clock.
+//! Everything here can be called from every other room; nothing here calls out.
+
+pub mod case;
+pub mod code;
+pub mod cover;
+pub mod hazard;
+pub mod history;
+pub mod ids;
+pub mod names;
+pub mod plate;
+pub mod position;
+pub mod refusal;
+pub mod role;
+pub mod token;
+
+pub use refusal::Refusal;

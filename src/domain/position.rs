@@ -1,0 +1,137 @@
+//! Where a manhole lies: the coordinates as surveyed, unchanged, beside the CGCS2000
+//! longitude/latitude that everything else uses, and the quadkey made from it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use super::ids::Millis;
+use super::names::named_enum;
+
+/// Northern and southern edge of the Web Mercator square, in degrees: atan(sinh(π)).
+pub const MERCATOR_MAX_LAT: f64 = 85.051_128_779_806_59;
+/// Zoom level of the tile coordinate that a quadkey interleaves (15 cm at the equator).
+pub const QUADKEY_ZOOM: u32 = 28;
+
+named_enum! {
+    /// How a position was found.
+    PositionMethod as "position_method" {
+        Rtk = "rtk", TotalStation = "total_station", Digitized = "digitized", MapPick = "map_pick",
+        Phone = "phone", Unknown = "unknown",
+    }
+}
+
+/// Coordinates exactly as the survey gave them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RawPosition {
+    /// First ordinate in file order: easting or longitude.
+    pub x: f64,
+    /// Second ordinate: northing or latitude.
+    pub y: f64,
+    /// EPSG code of the reference system of `x` and `y`.
+    pub epsg: u32,
+}
+
+/// A position in CGCS2000 degrees with its birth certificate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    pub lon: f64,
+    pub lat: f64,
+    pub raw: RawPosition,
+    pub method: PositionMethod,
+    /// Radius in meters within which the survey is sure; `None` = not told.
+    pub accuracy_m: Option<f64>,
+    pub surveyed_at: Option<Millis>,
+    pub device: Option<String>,
+}
+
+impl Position {
+    pub fn quadkey(&self) -> i64 {
+        quadkey(self.lon, self.lat)
+    }
+}
+
+/// Checks a longitude and latitude in degrees; refuses what no survey of a city can mean.
+/// (0, 0), swapped axes and numbers beyond the globe each get their own sentence.
+pub fn check_degrees(lon: f64, lat: f64) -> Result<(), Refusal> {
+    let refuse = |code| Err(Refusal::new(code).at("position").with("lon", lon).with("lat", lat));
+    if !lon.is_finite() || !lat.is_finite() {
+        return refuse("position.not_a_number");
+    }
+    if lon == 0.0 && lat == 0.0 {
+        return refuse("position.null_island");
+    }
+    if lat.abs() > 90.0 && lat.abs() <= 180.0 && lon.abs() <= 90.0 {
+        return refuse("position.swapped");
+    }
+    if lon.abs() > 180.0 || lat.abs() > 90.0 {
+        return refuse("position.beyond_globe");
+    }
+    if lat.abs() > MERCATOR_MAX_LAT {
+        return refuse("position.polar");
+    }
+    Ok(())
+}
+
+/// Column of the zoom-28 tile that holds this longitude; clamps to the square.
+pub fn tile_x(lon: f64) -> u32 {
+    let size = f64::from(1u32 << QUADKEY_ZOOM);
+    (((lon + 180.0) / 360.0 * size).floor()).clamp(0.0, size - 1.0) as u32
+}
+
+/// Row of the zoom-28 tile that holds this latitude, counted from the north; clamps to the square.
+pub fn tile_y(lat: f64) -> u32 {
+    let size = f64::from(1u32 << QUADKEY_ZOOM);
+    let lat = lat.clamp(-MERCATOR_MAX_LAT, MERCATOR_MAX_LAT).to_radians();
+    let mercator = lat.sin().atanh();
+    (((1.0 - mercator / std::f64::consts::PI) / 2.0 * size).floor()).clamp(0.0, size - 1.0) as u32
+}
+
+/// Morton code of the Web Mercator tile coordinate at zoom 28: x in the even bits, y in the odd.
+/// Any tile of any zoom is one contiguous range of it. Always in `0..2^56`.
+pub fn quadkey(lon: f64, lat: f64) -> i64 {
+    (spread(tile_x(lon)) | spread(tile_y(lat)) << 1) as i64
+}
+
+/// Spreads the bits of a number to the even places.
+pub fn spread(value: u32) -> u64 {
+    let mut v = u64::from(value);
+    v = (v | v << 16) & 0x0000_FFFF_0000_FFFF;
+    v = (v | v << 8) & 0x00FF_00FF_00FF_00FF;
+    v = (v | v << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+    v = (v | v << 2) & 0x3333_3333_3333_3333;
+    (v | v << 1) & 0x5555_5555_5555_5555
+}
+
+/// Meters between two points on the sphere of radius 6 371 008.8 m (haversine); good to 0.5 %.
+pub fn distance_m(from: (f64, f64), to: (f64, f64)) -> f64 {
+    let (lat1, lat2) = (from.1.to_radians(), to.1.to_radians());
+    let (dlat, dlon) = (lat2 - lat1, (to.0 - from.0).to_radians());
+    let a = (dlat / 2.0).sin().powi(2) + lat1.cos() * lat2.cos() * (dlon / 2.0).sin().powi(2);
+    2.0 * 6_371_008.8 * a.sqrt().min(1.0).asin()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_impossible_position_gets_its_own_sentence() {
+        for (lon, lat, code) in [
+            (0.0, 0.0, "position.null_island"),
+            (37.46, 118.59, "position.swapped"),
+            (640_676.0, 4_148_750.0, "position.beyond_globe"),
+            (f64::NAN, 1.0, "position.not_a_number"),
+            (12.0, 89.0, "position.polar"),
+        ] {
+            assert_eq!(check_degrees(lon, lat).unwrap_err().code, code);
+        }
+        assert_eq!(check_degrees(118.59, 37.46), Ok(()));
+    }
+
+    #[test]
+    fn the_quadkey_covers_the_square_from_corner_to_corner() {
+        assert_eq!(quadkey(-180.0, MERCATOR_MAX_LAT), 0);
+        assert_eq!(quadkey(180.0, -MERCATOR_MAX_LAT), (1 << 56) - 1);
+        assert_eq!(quadkey(180.0, -90.0), (1 << 56) - 1);
+    }
+}

@@ -1,0 +1,3 @@
+//! Lidmark: the identity service for manhole covers. ARCHITECTURE.md says which room does what.
+
+pub mod domain;
