@@ -8,7 +8,8 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{Postgres, Sqlite};
 
@@ -58,6 +59,14 @@ macro_rules! on_db {
 }
 pub(crate) use on_db;
 
+impl Tx {
+    /// Ends what `Store::read_frozen` began.
+    pub async fn finish_frozen(mut self) -> Result<(), StoreError> {
+        use sqlx::Executor;
+        on_db!(&mut self, |c| c.execute("ROLLBACK").await.map(drop).map_err(StoreError::from))
+    }
+}
+
 /// The database with its single writer (SQLite) or its pool (PostgreSQL). Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -91,9 +100,15 @@ impl Store {
                     .pragma("temp_store", "memory")
                     .pragma("wal_autocheckpoint", WAL_PAGES);
                 let writing = options.clone().pragma("cache_size", "-96000");
-                let write_pool =
-                    SqlitePoolOptions::new().max_connections(1).min_connections(1).connect_with(writing).await?;
-                sqlx::migrate!("migrations/sqlite").run(&write_pool).await.map_err(StoreError::from_migration)?;
+                let write_pool = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .min_connections(1)
+                    .connect_with(writing)
+                    .await?;
+                sqlx::migrate!("migrations/sqlite")
+                    .run(&write_pool)
+                    .await
+                    .map_err(StoreError::from_migration)?;
                 let readers = SqlitePoolOptions::new()
                     .max_connections(4)
                     .connect_with(options.pragma("cache_size", "-16000").pragma("query_only", "on"))
@@ -119,6 +134,19 @@ impl Store {
             Engine::Sqlite { readers, .. } => Tx::Sqlite(readers.acquire().await?),
             Engine::Postgres { pool } => Tx::Postgres(pool.acquire().await?),
         })
+    }
+
+    /// A connection that sees one state of the database until `Tx::finish_frozen`.
+    pub async fn read_frozen(&self) -> Result<Tx, StoreError> {
+        use sqlx::Executor;
+        let mut tx = self.read().await?;
+        match &mut tx {
+            Tx::Sqlite(connection) => connection.execute("BEGIN").await.map(drop)?,
+            Tx::Postgres(connection) => {
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map(drop)?;
+            }
+        }
+        Ok(tx)
     }
 
     /// Runs `work` in a transaction and answers after its commit is on disk. `work` may run more
