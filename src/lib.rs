@@ -1,5 +1,7 @@
 //! Lidmark: the identity service for manhole covers. ARCHITECTURE.md says which room does what.
 
+pub mod config;
 pub mod domain;
+pub mod outbox;
 pub mod registry;
 pub mod store;
