@@ -4,4 +4,6 @@ pub mod config;
 pub mod domain;
 pub mod outbox;
 pub mod registry;
+pub mod spatial;
 pub mod store;
+pub mod tiles;
