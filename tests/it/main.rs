@@ -1,1 +1,9 @@
+//! Everything that crosses rooms, in one binary, foldered like `src`.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod architecture;
+mod registry;
+mod rooms;
+mod self_test;
+#[allow(dead_code, reason = "the ground is also laid for stories to come")]
+mod support;
