@@ -2,8 +2,8 @@
 
 pub mod config;
 pub mod domain;
-pub mod photos;
 pub mod outbox;
+pub mod photos;
 pub mod registry;
 pub mod spatial;
 pub mod store;
