@@ -1,3 +1,4 @@
 //! Lidmark: the identity service for manhole covers. ARCHITECTURE.md says which room does what.
 
 pub mod domain;
+pub mod plates;
