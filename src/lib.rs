@@ -4,6 +4,7 @@ pub mod config;
 pub mod domain;
 pub mod outbox;
 pub mod photos;
+pub mod import;
 pub mod registry;
 pub mod spatial;
 pub mod store;
