@@ -349,7 +349,8 @@ struct PhotoRow {
     created_at: i64,
 }
 
-const PHOTO: &str = "SELECT id, digest, manhole_id, case_id, report_id, role, media_type, bytes, width, height,
+const PHOTO: &str =
+    "SELECT id, digest, manhole_id, case_id, report_id, role, media_type, bytes, width, height,
     created_at FROM photos ";
 
 impl TryFrom<PhotoRow> for PhotoRecord {

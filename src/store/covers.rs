@@ -136,7 +136,11 @@ const FILE: &str = "SELECT c.id, c.manhole_id, c.scheme, c.code, c.class, c.stat
     LEFT JOIN parties m ON m.id = c.maintainer_id
     LEFT JOIN parties s ON s.id = c.supervisor_id ";
 
-fn word<T: std::str::FromStr>(value: Option<String>, column: &'static str, row: Uuid) -> Result<Option<T>, StoreError> {
+fn word<T: std::str::FromStr>(
+    value: Option<String>,
+    column: &'static str,
+    row: Uuid,
+) -> Result<Option<T>, StoreError> {
     value.map(|text| text.parse().map_err(|_| StoreError::inconsistent("covers", column, row))).transpose()
 }
 
@@ -148,7 +152,8 @@ impl TryFrom<CoverRow> for CoverFile {
     type Error = StoreError;
     fn try_from(row: CoverRow) -> Result<Self, StoreError> {
         let broken = |column| StoreError::inconsistent("covers", column, row.id);
-        let extra: BTreeMap<String, String> = serde_json::from_str(&row.extra).map_err(|_| broken("extra"))?;
+        let extra: BTreeMap<String, String> =
+            serde_json::from_str(&row.extra).map_err(|_| broken("extra"))?;
         let owner = party(row.owner_id, row.owner_name, row.owner_hotline);
         let maintainer = party(row.maintainer_id, row.maintainer_name, row.maintainer_hotline);
         let supervisor = party(row.supervisor_id, row.supervisor_name, row.supervisor_hotline);
@@ -294,7 +299,12 @@ pub async fn list_covers(tx: &mut Tx, filter: &CoverFilter) -> Result<Vec<CoverF
             if west <= east {
                 query.push(" AND h.lon BETWEEN ").push_bind(*west).push(" AND ").push_bind(*east);
             } else {
-                query.push(" AND (h.lon >= ").push_bind(*west).push(" OR h.lon <= ").push_bind(*east).push(")");
+                query
+                    .push(" AND (h.lon >= ")
+                    .push_bind(*west)
+                    .push(" OR h.lon <= ")
+                    .push_bind(*east)
+                    .push(")");
             }
         }
         if filter.without_plate {
@@ -360,7 +370,11 @@ impl TryFrom<PointSql> for PointRow {
 }
 
 /// Points of covers in the order of their ids, after `after`.
-pub async fn list_points(tx: &mut Tx, after: Option<CoverId>, limit: i64) -> Result<Vec<PointRow>, StoreError> {
+pub async fn list_points(
+    tx: &mut Tx,
+    after: Option<CoverId>,
+    limit: i64,
+) -> Result<Vec<PointRow>, StoreError> {
     let rows: Vec<PointSql> = on_db!(tx, |c| {
         let sql = format!("{POINT} WHERE c.id > $1 ORDER BY c.id LIMIT $2");
         sqlx::query_as(AssertSqlSafe(sql))
@@ -469,7 +483,10 @@ pub async fn count_covers(tx: &mut Tx) -> Result<i64, StoreError> {
 }
 
 /// Which of these codes are taken, as a present code or an alias.
-pub async fn list_taken_codes(tx: &mut Tx, codes: &[ComponentCode]) -> Result<Vec<ComponentCode>, StoreError> {
+pub async fn list_taken_codes(
+    tx: &mut Tx,
+    codes: &[ComponentCode],
+) -> Result<Vec<ComponentCode>, StoreError> {
     let mut taken = Vec::new();
     for chunk in codes.chunks(500) {
         for table in ["covers", "code_aliases"] {

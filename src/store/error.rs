@@ -27,7 +27,9 @@ impl StoreError {
     pub(super) fn from_io(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::StorageFull => StoreError::Full,
-            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => StoreError::ReadOnly,
+            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
+                StoreError::ReadOnly
+            }
             _ => StoreError::Driver(sqlx::Error::Io(error)),
         }
     }
@@ -55,7 +57,10 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if let sqlx::Error::Database(database) = &error {
-            if database.is_unique_violation() || database.is_foreign_key_violation() || database.is_check_violation() {
+            if database.is_unique_violation()
+                || database.is_foreign_key_violation()
+                || database.is_check_violation()
+            {
                 return StoreError::Conflict(
                     database.constraint().map_or_else(|| database.message().to_owned(), str::to_owned),
                 );
@@ -65,7 +70,9 @@ impl From<sqlx::Error> for StoreError {
             match database.code().as_deref() {
                 Some("13" | "53100" | "778") => return StoreError::Full,
                 Some("25006" | "14") => return StoreError::ReadOnly,
-                Some(code) if code.parse::<i32>().is_ok_and(|code| code & 0xFF == 8) => return StoreError::ReadOnly,
+                Some(code) if code.parse::<i32>().is_ok_and(|code| code & 0xFF == 8) => {
+                    return StoreError::ReadOnly;
+                }
                 _ => {}
             }
         }

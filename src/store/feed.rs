@@ -23,7 +23,11 @@ pub struct Change {
 
 /// Records changes. Call it last in a transaction: the counter row is held until the commit, which
 /// is what makes the sequence free of gaps and in commit order on PostgreSQL too.
-pub async fn record_changes(tx: &mut Tx, at: Millis, changed: &[(ChangeKind, Uuid)]) -> Result<i64, StoreError> {
+pub async fn record_changes(
+    tx: &mut Tx,
+    at: Millis,
+    changed: &[(ChangeKind, Uuid)],
+) -> Result<i64, StoreError> {
     let last = advance_counter(tx, "changes", changed.len() as i64).await?;
     let mut sequence = last - changed.len() as i64;
     for (kind, id) in changed {
@@ -91,12 +95,14 @@ pub async fn add_event(tx: &mut Tx, event: &str, body: &str, at: Millis) -> Resu
 
 /// Events not delivered yet, oldest first.
 pub async fn list_waiting_events(tx: &mut Tx, limit: i64) -> Result<Vec<OutboxEvent>, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query_as(
+    on_db!(tx, |c| {
+        Ok(sqlx::query_as(
         "SELECT sequence, event, body, created_at FROM outbox WHERE delivered_at IS NULL ORDER BY sequence LIMIT $1"
     )
     .bind(limit)
     .fetch_all(&mut *c)
-    .await?))
+    .await?)
+    })
 }
 
 pub async fn mark_delivered(tx: &mut Tx, sequence: i64, at: Millis) -> Result<(), StoreError> {

@@ -20,13 +20,16 @@ fn to_hash(bytes: Vec<u8>, manhole: Uuid, table: &'static str) -> Result<EntryHa
 /// Takes the file for writing until the commit and answers its head; `None` when there is none.
 pub async fn lock_head(tx: &mut Tx, manhole: ManholeId) -> Result<Option<ChainHead>, StoreError> {
     // An update of nothing takes the row lock on PostgreSQL; on SQLite the writer is alone anyway.
-    let row: Option<(i64, Vec<u8>)> = on_db!(tx, |c| sqlx::query_as(
+    let row: Option<(i64, Vec<u8>)> = on_db!(tx, |c| {
+        sqlx::query_as(
         "UPDATE manholes SET history_length = history_length WHERE id = $1 RETURNING history_length, history_hash"
     )
     .bind(manhole.0)
     .fetch_optional(&mut *c)
-    .await?);
-    row.map(|(length, hash)| Ok(ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? })).transpose()
+    .await?
+    });
+    row.map(|(length, hash)| Ok(ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? }))
+        .transpose()
 }
 
 /// Appends entries whose sequence and hash the registry has chained, and moves the head.
@@ -82,7 +85,10 @@ impl TryFrom<EntryRow> for HistoryEntry {
             sequence: row.sequence,
             at: Millis(row.at),
             actor: row.actor,
-            kind: row.kind.parse().map_err(|_| StoreError::inconsistent("history", "kind", row.manhole_id))?,
+            kind: row
+                .kind
+                .parse()
+                .map_err(|_| StoreError::inconsistent("history", "kind", row.manhole_id))?,
             case: row.case_id.map(CaseId),
             body: row.body,
             hash: to_hash(row.hash, row.manhole_id, "history")?,
@@ -139,5 +145,6 @@ pub async fn find_head(tx: &mut Tx, manhole: ManholeId) -> Result<Option<ChainHe
             .bind(manhole.0)
             .fetch_optional(&mut *c)
             .await?);
-    row.map(|(length, hash)| Ok(ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? })).transpose()
+    row.map(|(length, hash)| Ok(ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? }))
+        .transpose()
 }

@@ -13,17 +13,50 @@ pub struct Orphans {
 }
 
 const ORPHANS: &[(&str, &str)] = &[
-    ("manhole_without_cover", "SELECT COUNT(*) FROM manholes h WHERE NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)"),
-    ("cover_without_manhole", "SELECT COUNT(*) FROM covers c WHERE NOT EXISTS (SELECT 1 FROM manholes h WHERE h.id = c.manhole_id)"),
-    ("file_without_history", "SELECT COUNT(*) FROM manholes h WHERE NOT EXISTS (SELECT 1 FROM history e WHERE e.manhole_id = h.id)"),
-    ("history_without_manhole", "SELECT COUNT(*) FROM history e WHERE NOT EXISTS (SELECT 1 FROM manholes h WHERE h.id = e.manhole_id)"),
-    ("batch_not_whole", "SELECT COUNT(*) FROM plate_batches b WHERE b.plate_count <> (SELECT COUNT(*) FROM plates p WHERE p.batch_id = b.id)"),
-    ("plate_without_batch", "SELECT COUNT(*) FROM plates p WHERE NOT EXISTS (SELECT 1 FROM plate_batches b WHERE b.id = p.batch_id)"),
-    ("case_without_report", "SELECT COUNT(*) FROM cases k WHERE NOT EXISTS (SELECT 1 FROM reports r WHERE r.case_id = k.id)"),
-    ("case_miscounts_reports", "SELECT COUNT(*) FROM cases k WHERE k.report_count <> (SELECT COUNT(*) FROM reports r WHERE r.case_id = k.id)"),
-    ("report_without_case", "SELECT COUNT(*) FROM reports r WHERE NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = r.case_id)"),
-    ("case_without_history", "SELECT COUNT(*) FROM cases k WHERE NOT EXISTS (SELECT 1 FROM history e WHERE e.case_id = k.id)"),
-    ("photo_without_case", "SELECT COUNT(*) FROM photos f WHERE f.case_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = f.case_id)"),
+    (
+        "manhole_without_cover",
+        "SELECT COUNT(*) FROM manholes h WHERE NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)",
+    ),
+    (
+        "cover_without_manhole",
+        "SELECT COUNT(*) FROM covers c WHERE NOT EXISTS (SELECT 1 FROM manholes h WHERE h.id = c.manhole_id)",
+    ),
+    (
+        "file_without_history",
+        "SELECT COUNT(*) FROM manholes h WHERE NOT EXISTS (SELECT 1 FROM history e WHERE e.manhole_id = h.id)",
+    ),
+    (
+        "history_without_manhole",
+        "SELECT COUNT(*) FROM history e WHERE NOT EXISTS (SELECT 1 FROM manholes h WHERE h.id = e.manhole_id)",
+    ),
+    (
+        "batch_not_whole",
+        "SELECT COUNT(*) FROM plate_batches b WHERE b.plate_count <> (SELECT COUNT(*) FROM plates p WHERE p.batch_id = b.id)",
+    ),
+    (
+        "plate_without_batch",
+        "SELECT COUNT(*) FROM plates p WHERE NOT EXISTS (SELECT 1 FROM plate_batches b WHERE b.id = p.batch_id)",
+    ),
+    (
+        "case_without_report",
+        "SELECT COUNT(*) FROM cases k WHERE NOT EXISTS (SELECT 1 FROM reports r WHERE r.case_id = k.id)",
+    ),
+    (
+        "case_miscounts_reports",
+        "SELECT COUNT(*) FROM cases k WHERE k.report_count <> (SELECT COUNT(*) FROM reports r WHERE r.case_id = k.id)",
+    ),
+    (
+        "report_without_case",
+        "SELECT COUNT(*) FROM reports r WHERE NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = r.case_id)",
+    ),
+    (
+        "case_without_history",
+        "SELECT COUNT(*) FROM cases k WHERE NOT EXISTS (SELECT 1 FROM history e WHERE e.case_id = k.id)",
+    ),
+    (
+        "photo_without_case",
+        "SELECT COUNT(*) FROM photos f WHERE f.case_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = f.case_id)",
+    ),
     ("key_without_answer", "SELECT COUNT(*) FROM idempotency WHERE answer = ''"),
 ];
 
@@ -40,7 +73,11 @@ pub async fn list_orphans(tx: &mut Tx) -> Result<Vec<Orphans>, StoreError> {
 }
 
 /// The chain heads after `after`: manhole, length, hash.
-pub async fn list_heads(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<(Uuid, i64, Vec<u8>)>, StoreError> {
+pub async fn list_heads(
+    tx: &mut Tx,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<(Uuid, i64, Vec<u8>)>, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_as(
         "SELECT id, history_length, history_hash FROM manholes WHERE id > $1 ORDER BY id LIMIT $2"
     )

@@ -8,7 +8,8 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{Postgres, Sqlite};
 
@@ -91,9 +92,15 @@ impl Store {
                     .pragma("temp_store", "memory")
                     .pragma("wal_autocheckpoint", WAL_PAGES);
                 let writing = options.clone().pragma("cache_size", "-96000");
-                let write_pool =
-                    SqlitePoolOptions::new().max_connections(1).min_connections(1).connect_with(writing).await?;
-                sqlx::migrate!("migrations/sqlite").run(&write_pool).await.map_err(StoreError::from_migration)?;
+                let write_pool = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .min_connections(1)
+                    .connect_with(writing)
+                    .await?;
+                sqlx::migrate!("migrations/sqlite")
+                    .run(&write_pool)
+                    .await
+                    .map_err(StoreError::from_migration)?;
                 let readers = SqlitePoolOptions::new()
                     .max_connections(4)
                     .connect_with(options.pragma("cache_size", "-16000").pragma("query_only", "on"))

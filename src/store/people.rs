@@ -62,7 +62,10 @@ pub async fn settle_setting(tx: &mut Tx, key: &str, value: &str) -> Result<Strin
             .bind(value)
             .execute(&mut *c)
             .await?;
-        Ok(sqlx::query_scalar("SELECT value FROM settings WHERE key = $1").bind(key).fetch_one(&mut *c).await?)
+        Ok(sqlx::query_scalar("SELECT value FROM settings WHERE key = $1")
+            .bind(key)
+            .fetch_one(&mut *c)
+            .await?)
     })
 }
 
@@ -102,7 +105,10 @@ pub async fn find_or_add_party(tx: &mut Tx, name: &str, fresh: PartyId) -> Resul
             .bind(name)
             .execute(&mut *c)
             .await?;
-        let id = sqlx::query_scalar("SELECT id FROM parties WHERE name = $1").bind(name).fetch_one(&mut *c).await?;
+        let id = sqlx::query_scalar("SELECT id FROM parties WHERE name = $1")
+            .bind(name)
+            .fetch_one(&mut *c)
+            .await?;
         Ok(PartyId(id))
     })
 }
@@ -122,15 +128,18 @@ impl From<PartyRow> for Party {
 
 pub async fn list_parties(tx: &mut Tx) -> Result<Vec<Party>, StoreError> {
     let rows: Vec<PartyRow> =
-        on_db!(tx, |c| sqlx::query_as("SELECT id, name, hotline FROM parties ORDER BY name").fetch_all(&mut *c).await?);
+        on_db!(tx, |c| sqlx::query_as("SELECT id, name, hotline FROM parties ORDER BY name")
+            .fetch_all(&mut *c)
+            .await?);
     Ok(rows.into_iter().map(Party::from).collect())
 }
 
 pub async fn find_party(tx: &mut Tx, id: PartyId) -> Result<Option<Party>, StoreError> {
-    let row: Option<PartyRow> = on_db!(tx, |c| sqlx::query_as("SELECT id, name, hotline FROM parties WHERE id = $1")
-        .bind(id.0)
-        .fetch_optional(&mut *c)
-        .await?);
+    let row: Option<PartyRow> =
+        on_db!(tx, |c| sqlx::query_as("SELECT id, name, hotline FROM parties WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(&mut *c)
+            .await?);
     Ok(row.map(Party::from))
 }
 
@@ -154,21 +163,25 @@ pub async fn add_user(tx: &mut Tx, user: &UserRecord) -> Result<bool, StoreError
     })
 }
 
-const USER: &str = "SELECT id, login, name, role, party_id, password_hash, disabled, failed_logins, locked_until,
+const USER: &str =
+    "SELECT id, login, name, role, party_id, password_hash, disabled, failed_logins, locked_until,
     created_at FROM users WHERE login = $1";
 
 pub async fn find_user(tx: &mut Tx, login: &str) -> Result<Option<UserRecord>, StoreError> {
-    let row: Option<UserRow> = on_db!(tx, |c| sqlx::query_as(USER).bind(login).fetch_optional(&mut *c).await?);
+    let row: Option<UserRow> =
+        on_db!(tx, |c| sqlx::query_as(USER).bind(login).fetch_optional(&mut *c).await?);
     row.map(UserRecord::try_from).transpose()
 }
 
 pub async fn list_users(tx: &mut Tx) -> Result<Vec<UserRecord>, StoreError> {
-    let rows: Vec<UserRow> = on_db!(tx, |c| sqlx::query_as(
+    let rows: Vec<UserRow> = on_db!(tx, |c| {
+        sqlx::query_as(
         "SELECT id, login, name, role, party_id, password_hash, disabled, failed_logins, locked_until, created_at
          FROM users ORDER BY login"
     )
     .fetch_all(&mut *c)
-    .await?);
+    .await?
+    });
     rows.into_iter().map(UserRecord::try_from).collect()
 }
 
@@ -189,7 +202,12 @@ pub async fn disable_user(tx: &mut Tx, login: &str) -> Result<bool, StoreError> 
 }
 
 /// Notes how a log-in went: failures in a row and until when the account is locked.
-pub async fn note_login(tx: &mut Tx, id: UserId, failed: i64, locked: Option<Millis>) -> Result<(), StoreError> {
+pub async fn note_login(
+    tx: &mut Tx,
+    id: UserId,
+    failed: i64,
+    locked: Option<Millis>,
+) -> Result<(), StoreError> {
     on_db!(tx, |c| {
         sqlx::query("UPDATE users SET failed_logins = $2, locked_until = $3 WHERE id = $1")
             .bind(id.0)
@@ -210,19 +228,25 @@ pub async fn add_session(
 ) -> Result<(), StoreError> {
     on_db!(tx, |c| {
         sqlx::query("DELETE FROM sessions WHERE expires_at < $1").bind(created.0).execute(&mut *c).await?;
-        sqlx::query("INSERT INTO sessions (secret_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")
-            .bind(secret_hash)
-            .bind(user.0)
-            .bind(created.0)
-            .bind(expires.0)
-            .execute(&mut *c)
-            .await?;
+        sqlx::query(
+            "INSERT INTO sessions (secret_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(secret_hash)
+        .bind(user.0)
+        .bind(created.0)
+        .bind(expires.0)
+        .execute(&mut *c)
+        .await?;
         Ok(())
     })
 }
 
 /// The user of a live session; none when it expired or the user was disabled.
-pub async fn find_session_user(tx: &mut Tx, secret_hash: &[u8], now: Millis) -> Result<Option<UserRecord>, StoreError> {
+pub async fn find_session_user(
+    tx: &mut Tx,
+    secret_hash: &[u8],
+    now: Millis,
+) -> Result<Option<UserRecord>, StoreError> {
     let row: Option<UserRow> = on_db!(tx, |c| sqlx::query_as(
         "SELECT u.id, u.login, u.name, u.role, u.party_id, u.password_hash, u.disabled, u.failed_logins,
                 u.locked_until, u.created_at
@@ -291,22 +315,25 @@ pub struct ApiTokenRecord {
 }
 
 pub async fn list_api_tokens(tx: &mut Tx) -> Result<Vec<ApiTokenRecord>, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query_as(
+    on_db!(tx, |c| {
+        Ok(sqlx::query_as(
         "SELECT t.name, u.login, t.created_at, t.revoked_at FROM api_tokens t JOIN users u ON u.id = t.user_id
          ORDER BY t.name"
     )
     .fetch_all(&mut *c)
-    .await?))
+    .await?)
+    })
 }
 
 /// Revokes an API token. `false` when there is no live one of that name.
 pub async fn revoke_api_token(tx: &mut Tx, name: &str, now: Millis) -> Result<bool, StoreError> {
     on_db!(tx, |c| {
-        let done = sqlx::query("UPDATE api_tokens SET revoked_at = $2 WHERE name = $1 AND revoked_at IS NULL")
-            .bind(name)
-            .bind(now.0)
-            .execute(&mut *c)
-            .await?;
+        let done =
+            sqlx::query("UPDATE api_tokens SET revoked_at = $2 WHERE name = $1 AND revoked_at IS NULL")
+                .bind(name)
+                .bind(now.0)
+                .execute(&mut *c)
+                .await?;
         Ok(done.rows_affected() == 1)
     })
 }

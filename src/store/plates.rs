@@ -70,21 +70,27 @@ pub async fn add_batch(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
 }
 
 pub async fn list_batches(tx: &mut Tx) -> Result<Vec<Batch>, StoreError> {
-    let rows: Vec<BatchRow> = on_db!(tx, |c| sqlx::query_as(
+    let rows: Vec<BatchRow> =
+        on_db!(tx, |c| {
+            sqlx::query_as(
         "SELECT id, face, sheet, host, note, actor, plate_count, created_at FROM plate_batches ORDER BY id"
     )
     .fetch_all(&mut *c)
-    .await?);
+    .await?
+        });
     Ok(rows.into_iter().map(Batch::from).collect())
 }
 
 pub async fn find_batch(tx: &mut Tx, id: BatchId) -> Result<Option<Batch>, StoreError> {
-    let row: Option<BatchRow> = on_db!(tx, |c| sqlx::query_as(
+    let row: Option<BatchRow> =
+        on_db!(tx, |c| {
+            sqlx::query_as(
         "SELECT id, face, sheet, host, note, actor, plate_count, created_at FROM plate_batches WHERE id = $1"
     )
     .bind(id.0)
     .fetch_optional(&mut *c)
-    .await?);
+    .await?
+        });
     Ok(row.map(Batch::from))
 }
 
@@ -108,7 +114,8 @@ struct PlateRow {
     state_at: i64,
 }
 
-const PLATE: &str = "SELECT p.token, p.batch_id, p.ordinal, p.state, p.payload, b.face, p.qr_version, p.qr_level,
+const PLATE: &str =
+    "SELECT p.token, p.batch_id, p.ordinal, p.state, p.payload, b.face, p.qr_version, p.qr_level,
     p.qr_mask, p.cover_id, p.manhole_id, p.printed_code, p.page, p.place_on_page, p.successor, p.state_at
     FROM plates p JOIN plate_batches b ON b.id = p.batch_id ";
 
@@ -116,8 +123,9 @@ impl TryFrom<PlateRow> for Plate {
     type Error = StoreError;
     fn try_from(row: PlateRow) -> Result<Self, StoreError> {
         // A token opens a file: the broken row is named by its batch and ordinal instead.
-        let broken =
-            |column| StoreError::inconsistent("plates", column, format!("{} no. {}", row.batch_id, row.ordinal));
+        let broken = |column| {
+            StoreError::inconsistent("plates", column, format!("{} no. {}", row.batch_id, row.ordinal))
+        };
         let token = |stored: i64, column| Token::from_i64(stored).ok_or_else(|| broken(column));
         Ok(Self {
             token: token(row.token, "token")?,
