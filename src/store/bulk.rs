@@ -6,23 +6,22 @@ use super::feed::ChangeKind;
 use super::people::advance_counter;
 use super::{StoreError, Tx, on_db};
 use crate::domain::code::ComponentCode;
-use crate::domain::cover::Survey;
+use crate::domain::cover::Candidate;
 use crate::domain::history::HistoryEntry;
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
 use crate::domain::plate::Plate;
 
 /// A cover that a census adds, with its manhole and the first entry of its file.
 #[derive(Debug, Clone)]
-pub struct NewCover {
+pub struct NewCover<'a> {
     pub cover: CoverId,
     pub manhole: ManholeId,
     pub code: ComponentCode,
-    pub survey: Survey,
+    pub candidate: &'a Candidate,
     pub owner: Option<PartyId>,
     pub maintainer: Option<PartyId>,
     pub supervisor: Option<PartyId>,
-    pub source: String,
-    pub source_key: Option<String>,
+    pub source: &'a str,
     pub first_entry: HistoryEntry,
 }
 
@@ -30,7 +29,7 @@ pub struct NewCover {
 const ROWS: usize = 500;
 
 /// Writes new covers with their manholes, files and change-feed lines.
-pub async fn insert_covers(tx: &mut Tx, rows: &[NewCover], at: Millis) -> Result<(), StoreError> {
+pub async fn insert_covers(tx: &mut Tx, rows: &[NewCover<'_>], at: Millis) -> Result<(), StoreError> {
     for chunk in rows.chunks(ROWS) {
         insert_manholes(tx, chunk, at).await?;
         insert_cover_rows(tx, chunk).await?;
@@ -40,14 +39,14 @@ pub async fn insert_covers(tx: &mut Tx, rows: &[NewCover], at: Millis) -> Result
     record_many(tx, ChangeKind::Cover, &ids, at).await
 }
 
-async fn insert_manholes(tx: &mut Tx, chunk: &[NewCover], at: Millis) -> Result<(), StoreError> {
+async fn insert_manholes(tx: &mut Tx, chunk: &[NewCover<'_>], at: Millis) -> Result<(), StoreError> {
     on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(
             "INSERT INTO manholes (id, district, road, address, placement, lon, lat, quadkey, raw_x, raw_y, raw_epsg,
              position_method, accuracy_m, surveyed_at, device, history_length, history_hash, created_at) ",
         );
         query.push_values(chunk, |mut row, new| {
-            let (survey, position) = (&new.survey, &new.survey.position);
+            let (survey, position) = (&new.candidate.survey, &new.candidate.survey.position);
             row.push_bind(new.manhole.0)
                 .push_bind(survey.district.as_str())
                 .push_bind(survey.road.as_deref())
@@ -72,14 +71,14 @@ async fn insert_manholes(tx: &mut Tx, chunk: &[NewCover], at: Millis) -> Result<
     })
 }
 
-async fn insert_cover_rows(tx: &mut Tx, chunk: &[NewCover]) -> Result<(), StoreError> {
+async fn insert_cover_rows(tx: &mut Tx, chunk: &[NewCover<'_>]) -> Result<(), StoreError> {
     on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(
             "INSERT INTO covers (id, manhole_id, scheme, code, class, state, material, shape, load_class, owner_id,
              maintainer_id, supervisor_id, source, source_key, extra, version) ",
         );
         query.push_values(chunk, |mut row, new| {
-            let survey = &new.survey;
+            let survey = &new.candidate.survey;
             let extra = if survey.extra.is_empty() {
                 "{}".to_owned()
             } else {
@@ -97,8 +96,8 @@ async fn insert_cover_rows(tx: &mut Tx, chunk: &[NewCover]) -> Result<(), StoreE
                 .push_bind(new.owner.map(|party| party.0))
                 .push_bind(new.maintainer.map(|party| party.0))
                 .push_bind(new.supervisor.map(|party| party.0))
-                .push_bind(new.source.as_str())
-                .push_bind(new.source_key.as_deref())
+                .push_bind(new.source)
+                .push_bind(new.candidate.source_key.as_deref())
                 .push_bind(extra)
                 .push_bind(1i64);
         });
@@ -107,7 +106,7 @@ async fn insert_cover_rows(tx: &mut Tx, chunk: &[NewCover]) -> Result<(), StoreE
     })
 }
 
-async fn insert_first_entries(tx: &mut Tx, chunk: &[NewCover]) -> Result<(), StoreError> {
+async fn insert_first_entries(tx: &mut Tx, chunk: &[NewCover<'_>]) -> Result<(), StoreError> {
     on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(
             "INSERT INTO history (manhole_id, sequence, at, actor, kind, case_id, body, hash) ",

@@ -59,6 +59,14 @@ macro_rules! on_db {
 }
 pub(crate) use on_db;
 
+impl Tx {
+    /// Ends what `Store::read_frozen` began.
+    pub async fn finish_frozen(mut self) -> Result<(), StoreError> {
+        use sqlx::Executor;
+        on_db!(&mut self, |c| c.execute("ROLLBACK").await.map(drop).map_err(StoreError::from))
+    }
+}
+
 /// The database with its single writer (SQLite) or its pool (PostgreSQL). Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -126,6 +134,19 @@ impl Store {
             Engine::Sqlite { readers, .. } => Tx::Sqlite(readers.acquire().await?),
             Engine::Postgres { pool } => Tx::Postgres(pool.acquire().await?),
         })
+    }
+
+    /// A connection that sees one state of the database until `Tx::finish_frozen`.
+    pub async fn read_frozen(&self) -> Result<Tx, StoreError> {
+        use sqlx::Executor;
+        let mut tx = self.read().await?;
+        match &mut tx {
+            Tx::Sqlite(connection) => connection.execute("BEGIN").await.map(drop)?,
+            Tx::Postgres(connection) => {
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map(drop)?;
+            }
+        }
+        Ok(tx)
     }
 
     /// Runs `work` in a transaction and answers after its commit is on disk. `work` may run more
