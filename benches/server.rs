@@ -211,7 +211,9 @@ async fn group_committed_sqlite(folder: &Path, time: Duration) -> f64 {
                     .expect("insert");
             }
             sqlx::query("COMMIT").execute(&mut database).await.expect("commit");
-            group.drain(..).for_each(|client| drop(client.send(())));
+            for client in group.drain(..) {
+                let _ = client.send(());
+            }
         }
     });
     let start = Instant::now();
