@@ -18,6 +18,7 @@ async fn town_on(disk: &SmallDisk) -> (Home, String) {
     let token = town.plated(3).await[0].to_string();
     town.staff("ying", Role::Admin).await;
     town.registry.close().await;
+    crate::kill::be_patient(&ground.home());
     let words = disk.inside();
     let status = std::process::Command::new(&words[0])
         .args(&words[1..])
@@ -74,8 +75,8 @@ async fn a_full_disk_is_said_clearly_and_harms_nothing() {
     acknowledged.push(answer);
     server.restart().await;
     for answer in &acknowledged {
-        let link = answer["tracking_link"].as_str().unwrap();
-        let tracked = reqwest::get(server.url(&format!("/api/v1/reports/{link}"))).await.unwrap();
+        let link = answer["link"].as_str().unwrap();
+        let tracked = reqwest::get(server.url(&link.replace("/r/", "/api/v1/reports/"))).await.unwrap();
         assert_eq!(tracked.status(), 200, "an acknowledged report is lost");
     }
     server.kill();
