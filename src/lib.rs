@@ -2,11 +2,13 @@
 
 pub mod config;
 pub mod domain;
+pub mod http;
+pub mod import;
+pub mod messages;
 pub mod outbox;
 pub mod photos;
-pub mod import;
+pub mod plates;
 pub mod registry;
 pub mod spatial;
 pub mod store;
 pub mod tiles;
-pub mod plates;
