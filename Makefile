@@ -1,0 +1,41 @@
+# Two commands are all: `make demo` and `make test`. The rest is for people who work on Lidmark.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Where the demo keeps its data and listens; `make demo LISTEN=0.0.0.0:8080` lets a phone in.
+DATA ?= demo-data
+LISTEN ?= 127.0.0.1:8080
+
+.PHONY: help demo test deps lint fmt bench schemathesis tour
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+demo: ## a city from real open data, served on http://$(LISTEN)
+	cargo run --quiet -- demo --listen $(LISTEN) --data $(DATA)
+
+test: deps lint ## everything that .ci/run checks; installs what is missing from Debian's packages
+	@trap 'bash tests/stop-postgres.sh' EXIT; \
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast; else cargo test; fi
+
+deps: ## the Debian packages that the tests use
+	@bash tests/install-packages.sh
+
+lint: ## formatting, clippy, licences and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; fi
+
+fmt: ## rewrite the formatting
+	cargo fmt --all
+
+bench: ## the figures of the README, as ratios to the raw limit of this machine
+	cargo bench --bench server
+	cargo bench --bench import
+	cargo bench --bench plates
+
+schemathesis: ## let schemathesis (PyPI) attack a running demo by its openapi.yaml
+	bash tests/schemathesis.sh
+
+tour: ## take the screenshots of the README anew from the real program
+	LIDMARK_TOUR=docs/tour cargo nextest run --no-fail-fast tour

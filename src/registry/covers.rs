@@ -1,0 +1,87 @@
+//! Districts, parties and covers: finding and listing.
+
+use super::{Registry, RegistryError};
+use crate::domain::case::Case;
+use crate::domain::cover::{CoverFile, District, Party};
+use crate::domain::ids::{CoverId, ManholeId, PartyId};
+use crate::domain::plate::Plate;
+use crate::store::{cases, covers, people, plates};
+
+pub use crate::store::covers::CoverFilter;
+
+/// Most covers on one page.
+const PAGE_LIMIT: i64 = 1000;
+
+impl Registry {
+    /// Adds districts or renames them.
+    pub async fn put_districts(&self, districts: &[District]) -> Result<(), RegistryError> {
+        let districts = districts.to_vec();
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let districts = districts.clone();
+                Box::pin(async move {
+                    for district in &districts {
+                        covers::put_district(tx, district).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    pub async fn list_districts(&self) -> Result<Vec<District>, RegistryError> {
+        Ok(covers::list_districts(&mut self.store.read().await?).await?)
+    }
+
+    /// Adds a party, or sets the hotline of the one of that name.
+    pub async fn put_party(&self, party: Party) -> Result<(), RegistryError> {
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let party = party.clone();
+                Box::pin(async move { Ok(people::put_party(tx, &party).await?) })
+            })
+            .await
+    }
+
+    pub async fn list_parties(&self) -> Result<Vec<Party>, RegistryError> {
+        Ok(people::list_parties(&mut self.store.read().await?).await?)
+    }
+
+    pub async fn find_party(&self, id: PartyId) -> Result<Option<Party>, RegistryError> {
+        Ok(people::find_party(&mut self.store.read().await?, id).await?)
+    }
+
+    /// The cover of a code, present or former; blanks and hyphens between groups do not matter.
+    pub async fn find_cover_by_code(&self, code: &str) -> Result<Option<CoverFile>, RegistryError> {
+        let digits: String = code.chars().filter(|c| !matches!(c, ' ' | '-')).take(64).collect();
+        if digits.contains('\0') {
+            return Ok(None);
+        }
+        Ok(covers::find_cover_by_code(&mut self.store.read().await?, &digits).await?)
+    }
+
+    pub async fn find_cover(&self, id: CoverId) -> Result<Option<CoverFile>, RegistryError> {
+        Ok(covers::find_cover(&mut self.store.read().await?, id).await?)
+    }
+
+    /// The files of these covers, in no particular order; unknown ids are left out.
+    pub async fn list_covers_by_id(&self, ids: &[CoverId]) -> Result<Vec<CoverFile>, RegistryError> {
+        Ok(covers::list_covers_by_id(&mut self.store.read().await?, ids).await?)
+    }
+
+    /// One page in the order of ids; at most 1000.
+    pub async fn list_covers(&self, mut filter: CoverFilter) -> Result<Vec<CoverFile>, RegistryError> {
+        filter.limit = filter.limit.clamp(1, PAGE_LIMIT);
+        Ok(covers::list_covers(&mut self.store.read().await?, &filter).await?)
+    }
+
+    /// Every plate a cover has worn, newest first.
+    pub async fn list_cover_plates(&self, cover: CoverId) -> Result<Vec<Plate>, RegistryError> {
+        Ok(plates::list_cover_plates(&mut self.store.read().await?, cover).await?)
+    }
+
+    /// Every case of a manhole, oldest first.
+    pub async fn list_manhole_cases(&self, manhole: ManholeId) -> Result<Vec<Case>, RegistryError> {
+        Ok(cases::list_manhole_cases(&mut self.store.read().await?, manhole).await?)
+    }
+}

@@ -1,0 +1,160 @@
+//! The file of a manhole: how entries are chained, read and proved, and how photos are attached.
+
+use serde_json::Value;
+
+use super::{Registry, RegistryError};
+use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
+use crate::domain::ids::{CaseId, ManholeId, Millis, PhotoId, ReportId};
+use crate::store::cases::{self, PhotoRecord};
+use crate::store::{StoreError, Tx, history};
+
+/// Whether a file's chain is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainState {
+    Whole {
+        length: i64,
+    },
+    /// The first entry that does not follow from the one before, or is missing at the end.
+    Broken {
+        sequence: i64,
+    },
+}
+
+/// A photo that the photo store has on disk already, to be named by a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachedPhoto {
+    /// SHA-256 of the original.
+    pub digest: [u8; 32],
+    pub media_type: String,
+    pub bytes: u64,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// A line to be added to a file.
+pub(super) struct NewEntry {
+    pub kind: HistoryKind,
+    pub case: Option<CaseId>,
+    pub body: Value,
+}
+
+/// Chains and appends entries to a manhole's file; takes the file until the commit.
+pub(super) async fn append(
+    tx: &mut Tx,
+    manhole: ManholeId,
+    at: Millis,
+    actor: &str,
+    entries: Vec<NewEntry>,
+) -> Result<(), RegistryError> {
+    let head = history::lock_head(tx, manhole)
+        .await?
+        .ok_or_else(|| StoreError::inconsistent("history", "manhole_id", manhole))?;
+    let (mut sequence, mut previous) = (head.length, head.hash);
+    let chained: Vec<HistoryEntry> = entries
+        .into_iter()
+        .map(|new| {
+            sequence += 1;
+            let mut entry = HistoryEntry {
+                manhole,
+                sequence,
+                at,
+                actor: actor.to_owned(),
+                kind: new.kind,
+                case: new.case,
+                body: new.body.to_string(),
+                hash: EntryHash::default(),
+            };
+            entry.hash = entry.expected_hash(&previous);
+            previous = entry.hash;
+            entry
+        })
+        .collect();
+    Ok(history::append(tx, &chained).await?)
+}
+
+/// What photos belong to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PhotoHome {
+    pub manhole: ManholeId,
+    pub case: CaseId,
+    pub report: Option<ReportId>,
+}
+
+/// Names photos by rows; their bytes are on disk already.
+pub(super) async fn attach_photos(
+    tx: &mut Tx,
+    home: PhotoHome,
+    role: &str,
+    photos: &[AttachedPhoto],
+    at: Millis,
+) -> Result<(), RegistryError> {
+    for photo in photos {
+        let record = PhotoRecord {
+            id: PhotoId::fresh(),
+            digest: photo.digest,
+            manhole: home.manhole,
+            case: Some(home.case),
+            report: home.report,
+            role: role.to_owned(),
+            media_type: photo.media_type.clone(),
+            bytes: photo.bytes as i64,
+            width: i64::from(photo.width),
+            height: i64::from(photo.height),
+            created_at: at,
+        };
+        cases::add_photo(tx, &record).await?;
+    }
+    Ok(())
+}
+
+/// The digests as the history keeps them.
+pub(super) fn digest_list(photos: &[AttachedPhoto]) -> Vec<String> {
+    photos.iter().map(|photo| super::hex(&photo.digest)).collect()
+}
+
+/// Follows a chain from its start; `entries` are one manhole's, in order.
+pub(super) fn prove_chain(entries: &[HistoryEntry], length: i64, head: &EntryHash) -> ChainState {
+    let mut previous = EntryHash::default();
+    for (at, entry) in entries.iter().enumerate() {
+        let sequence = at as i64 + 1;
+        if entry.sequence != sequence || entry.hash != entry.expected_hash(&previous) {
+            return ChainState::Broken { sequence };
+        }
+        previous = entry.hash;
+    }
+    if entries.len() as i64 == length && previous == *head {
+        ChainState::Whole { length }
+    } else {
+        ChainState::Broken { sequence: entries.len() as i64 + 1 }
+    }
+}
+
+impl Registry {
+    /// The file of a manhole, oldest entry first.
+    pub async fn list_history(&self, manhole: ManholeId) -> Result<Vec<HistoryEntry>, RegistryError> {
+        Ok(history::list_entries(&mut self.store.read().await?, manhole).await?)
+    }
+
+    /// Proves one file; `None` when there is no such manhole.
+    pub async fn verify_history(&self, manhole: ManholeId) -> Result<Option<ChainState>, RegistryError> {
+        let mut tx = self.store.read().await?;
+        // Entries first: one added in between makes the head newer, never the file longer than it.
+        let entries = history::list_entries(&mut tx, manhole).await?;
+        let Some(head) = history::find_head(&mut tx, manhole).await? else { return Ok(None) };
+        if head.length > entries.len() as i64 {
+            let entries = history::list_entries(&mut tx, manhole).await?;
+            return Ok(Some(prove_chain(&entries, head.length, &head.hash)));
+        }
+        Ok(Some(prove_chain(&entries, head.length, &head.hash)))
+    }
+
+    /// The photos of a manhole, oldest first.
+    pub async fn list_photos(&self, manhole: ManholeId) -> Result<Vec<PhotoRecord>, RegistryError> {
+        Ok(cases::list_manhole_photos(&mut self.store.read().await?, manhole).await?)
+    }
+
+    /// Where a photo with this digest is used, to decide who may see it.
+    pub async fn list_photo_uses(&self, digest: &[u8; 32]) -> Result<Vec<PhotoRecord>, RegistryError> {
+        Ok(cases::list_photo_uses(&mut self.store.read().await?, digest).await?)
+    }
+}

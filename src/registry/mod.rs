@@ -1,0 +1,270 @@
+//! Verbs: one function for each thing a person does. A verb opens the transaction, applies the
+//! domain's rules, writes the history entry and commits. SQL is the store's, bytes are `http`'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use rand::RngExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::domain::Refusal;
+use crate::domain::code::Scheme;
+use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::store::{Store, StoreError, Tx, WriteError, people};
+
+mod cases;
+mod census;
+mod check;
+mod covers;
+mod feed;
+mod files;
+mod identity;
+mod plates;
+mod reports;
+mod staff;
+
+pub use crate::store::Database;
+pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
+pub use crate::store::covers::{CoverFilter as StoredCoverFilter, PointRow};
+pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
+pub use crate::store::people::ApiTokenRecord;
+pub use crate::store::plates::Batch;
+pub use cases::{CaseFile, MoveOrder};
+pub use census::{ImportMode, ImportOptions, ImportRun, ImportSummary, Outcome, RowOutcome, RowRef};
+pub use check::{CheckReport, Finding};
+pub use covers::CoverFilter;
+pub use feed::Counts;
+pub use files::{AttachedPhoto, ChainState};
+pub use plates::{NewBatch, ScannedPlate};
+pub use reports::{NewReport, Reported, Tracked};
+pub use staff::{LogIn, NewUser, Session, User};
+
+/// Why a verb did not do what was asked. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The input does not fit; the sentence says what would.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error("not found: {0}")]
+    NotFound(Refusal),
+    /// Somebody else was faster, or the thing exists already.
+    #[error("conflict: {0}")]
+    Conflict(Refusal),
+    #[error("forbidden: {0}")]
+    Forbidden(Refusal),
+    /// The disk is full or read-only; reads go on.
+    #[error("storage: {0}")]
+    Storage(Refusal),
+    #[error("the store is broken")]
+    Broken(#[source] StoreError),
+}
+
+impl From<StoreError> for RegistryError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => RegistryError::Storage(Refusal::new("storage.full")),
+            StoreError::ReadOnly => RegistryError::Storage(Refusal::new("storage.read_only")),
+            StoreError::Conflict(constraint) => {
+                RegistryError::Conflict(Refusal::new("registry.conflict").with("constraint", constraint))
+            }
+            other => RegistryError::Broken(other),
+        }
+    }
+}
+
+impl From<Refusal> for RegistryError {
+    fn from(refusal: Refusal) -> Self {
+        RegistryError::Refused(refusal)
+    }
+}
+
+impl WriteError for RegistryError {
+    fn is_transient(&self) -> bool {
+        matches!(self, RegistryError::Broken(error) if WriteError::is_transient(error))
+    }
+}
+
+/// What time it is. Tests fix it.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    System,
+    /// Milliseconds since 1970, set from outside.
+    Fixed(Arc<AtomicI64>),
+}
+
+impl Clock {
+    pub fn now(&self) -> Millis {
+        match self {
+            #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
+            Clock::System => Millis(
+                std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .map_or(0, |since| since.as_millis() as i64),
+            ),
+            Clock::Fixed(at) => Millis(at.load(Ordering::SeqCst)),
+        }
+    }
+}
+
+/// What a registry needs to know of its city.
+#[derive(Debug, Clone)]
+pub struct RegistryOptions {
+    pub clock: Clock,
+    pub schemes: Vec<Scheme>,
+    /// Minutes east of Greenwich; decides in which year a case is numbered. China: 480.
+    pub utc_offset_minutes: i32,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            clock: Clock::System,
+            schemes: crate::domain::code::built_in_schemes(),
+            utc_offset_minutes: 480,
+        }
+    }
+}
+
+/// The registry. Cheap to clone; two of them fit in one process.
+#[derive(Clone)]
+pub struct Registry {
+    store: Store,
+    clock: Clock,
+    schemes: Arc<BTreeMap<String, Scheme>>,
+    utc_offset_minutes: i32,
+    /// From which the secret part of tracking links is derived; never leaves the process.
+    instance_secret: Arc<[u8; 32]>,
+}
+
+impl Registry {
+    /// Opens (and creates or migrates) the registry.
+    pub async fn open(database: &Database, options: RegistryOptions) -> Result<Self, RegistryError> {
+        let store = Store::open(database).await?;
+        let fresh: [u8; 32] = rand::rng().random();
+        let fresh = hex(&fresh);
+        let settled: String = store
+            .write::<_, StoreError, _>(move |tx| {
+                let fresh = fresh.clone();
+                Box::pin(async move { people::settle_setting(tx, "instance_secret", &fresh).await })
+            })
+            .await?;
+        let instance_secret = unhex(&settled)
+            .ok_or_else(|| StoreError::inconsistent("settings", "value", "instance_secret"))
+            .map_err(RegistryError::from)?;
+        Ok(Self {
+            store,
+            clock: options.clock,
+            schemes: Arc::new(
+                options.schemes.into_iter().map(|scheme| (scheme.id.clone(), scheme)).collect(),
+            ),
+            utc_offset_minutes: options.utc_offset_minutes,
+            instance_secret: Arc::new(instance_secret),
+        })
+    }
+
+    /// Lets queued writes finish and closes the database.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// The code scheme of this id.
+    pub fn scheme(&self, id: &str) -> Result<&Scheme, RegistryError> {
+        self.schemes.get(id).ok_or_else(|| {
+            let known: Vec<&str> = self.schemes.keys().map(String::as_str).collect();
+            RegistryError::Refused(
+                Refusal::new("scheme.unknown").with("read", id).with("fits", known.join(", ")),
+            )
+        })
+    }
+
+    /// A code in the groups of its scheme; as it is when the scheme is not known here.
+    pub fn grouped_code(&self, code: &crate::domain::code::ComponentCode) -> String {
+        self.schemes
+            .get(&code.scheme)
+            .map_or_else(|| code.digits.clone(), |scheme| scheme.grouped(&code.digits))
+    }
+
+    /// The year in which something at `at` is numbered, on the city's clock.
+    fn year_of(&self, at: Millis) -> i32 {
+        let local = at.0.div_euclid(1000) + i64::from(self.utc_offset_minutes) * 60;
+        time::OffsetDateTime::from_unix_timestamp(local).map_or(1970, |at| at.year())
+    }
+}
+
+/// Runs a call under its idempotency key inside the transaction: the first answer again when the
+/// key was used for the same request, a conflict when for another.
+async fn repeat_or_claim<A: DeserializeOwned>(
+    tx: &mut Tx,
+    key: IdempotencyKey,
+    scope: &str,
+    request_hash: &[u8; 32],
+    now: Millis,
+) -> Result<Option<A>, RegistryError> {
+    let Some(first) = people::claim_key(tx, key, scope, request_hash, now).await? else {
+        return Ok(None);
+    };
+    if first.scope != scope || first.request_hash != request_hash {
+        return Err(RegistryError::Conflict(Refusal::new("idempotency.other_request")));
+    }
+    serde_json::from_str(&first.answer)
+        .map(Some)
+        .map_err(|_| RegistryError::Broken(StoreError::inconsistent("idempotency", "answer", key)))
+}
+
+async fn keep_answer<A: Serialize>(
+    tx: &mut Tx,
+    key: IdempotencyKey,
+    answer: &A,
+) -> Result<(), RegistryError> {
+    let text = serde_json::to_string(answer).expect("answers are plain structs");
+    Ok(people::keep_answer(tx, key, &text).await?)
+}
+
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut out = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(out)
+}
+
+/// Bytes as Crockford base32 digits, 8 characters for 5 bytes.
+fn base32(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let mut out = String::new();
+    for chunk in bytes.chunks_exact(5) {
+        let bits = chunk.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+        for at in (0..8).rev() {
+            out.push(char::from(DIGITS[(bits >> (5 * at) & 31) as usize]));
+        }
+    }
+    out
+}
+
+/// Equal without telling by time where they differ.
+fn same_secret(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}

@@ -1,0 +1,251 @@
+//! 铭牌: batches released, plates scanned and fitted.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::files::{self, NewEntry};
+use super::{Registry, RegistryError};
+use crate::domain::Refusal;
+use crate::domain::case::Case;
+use crate::domain::cover::CoverFile;
+use crate::domain::history::HistoryKind;
+use crate::domain::ids::BatchId;
+use crate::domain::plate::{Plate, PlateState};
+use crate::domain::role::Actor;
+use crate::domain::token::Token;
+use crate::store::feed::{self, ChangeKind};
+use crate::store::plates::{self, Batch, PlateStep};
+use crate::store::{bulk, cases, covers, people};
+
+/// A batch whose every symbol was drawn and proved, to be released.
+#[derive(Debug, Clone)]
+pub struct NewBatch {
+    pub batch: Batch,
+    /// In the order of the ledger, `ordinal` from 1.
+    pub plates: Vec<Plate>,
+}
+
+/// What a scan finds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScannedPlate {
+    pub plate: Plate,
+    /// `None` = a blank plate, not bound yet.
+    pub cover: Option<CoverFile>,
+    pub open_cases: Vec<Case>,
+}
+
+/// A token's bits in the change feed.
+fn plate_uuid(token: Token) -> Uuid {
+    Uuid::from_u128(token.to_i64() as u128)
+}
+
+impl Registry {
+    /// Releases a batch: all of its plates or none. Call it after every symbol was proved.
+    pub async fn commit_batch(&self, new: NewBatch) -> Result<(), RegistryError> {
+        let now = self.now();
+        if new.plates.is_empty() || new.plates.len() as i64 != new.batch.plate_count {
+            return Err(Refusal::new("batch.count").with("count", new.plates.len()).into());
+        }
+        let new = std::sync::Arc::new(new);
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let new = new.clone();
+                Box::pin(async move {
+                    plates::add_batch(tx, &new.batch).await?;
+                    bulk::insert_plates(tx, &new.plates).await?;
+                    for plate in &new.plates {
+                        let Some(manhole) = plate.manhole else { continue };
+                        let body =
+                            json!({"batch": new.batch.id, "ordinal": plate.ordinal, "face": plate.face});
+                        let entry = NewEntry { kind: HistoryKind::PlateMade, case: None, body };
+                        files::append(tx, manhole, now, &new.batch.actor, vec![entry]).await?;
+                    }
+                    let ids: Vec<Uuid> = new.plates.iter().map(|plate| plate_uuid(plate.token)).collect();
+                    Ok(bulk::record_many(tx, ChangeKind::Plate, &ids, now).await?)
+                })
+            })
+            .await
+    }
+
+    pub async fn list_batches(&self) -> Result<Vec<Batch>, RegistryError> {
+        Ok(plates::list_batches(&mut self.store.read().await?).await?)
+    }
+
+    pub async fn find_batch(&self, id: BatchId) -> Result<Option<Batch>, RegistryError> {
+        Ok(plates::find_batch(&mut self.store.read().await?, id).await?)
+    }
+
+    /// The plates of a batch after ordinal `after`, in the order of the ledger.
+    pub async fn list_batch_plates(
+        &self,
+        id: BatchId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Plate>, RegistryError> {
+        Ok(plates::list_batch_plates(&mut self.store.read().await?, id, after, limit).await?)
+    }
+
+    /// What a scan shows; `None` for a token that was never made, which is counted.
+    pub async fn find_plate(&self, token: Token) -> Result<Option<ScannedPlate>, RegistryError> {
+        let mut tx = self.store.read().await?;
+        let Some(plate) = plates::find_plate(&mut tx, token).await? else {
+            return Ok(None);
+        };
+        let cover = match plate.cover {
+            Some(cover) => covers::find_cover(&mut tx, cover).await?,
+            None => None,
+        };
+        let open_cases = match plate.manhole {
+            Some(manhole) => cases::list_open_cases(&mut tx, manhole).await?,
+            None => Vec::new(),
+        };
+        Ok(Some(ScannedPlate { plate, cover, open_cases }))
+    }
+
+    /// Fits a plate to the cover of this code: a plate made for it, or a blank one. A plate that
+    /// the cover wears already is replaced and points to its successor.
+    pub async fn install_plate(
+        &self,
+        token: Token,
+        code: &str,
+        actor: &Actor,
+    ) -> Result<ScannedPlate, RegistryError> {
+        let cover = self.find_cover_by_code(code).await?.ok_or_else(|| {
+            RegistryError::NotFound(
+                Refusal::new("cover.unknown")
+                    .at("code")
+                    .with("read", code.chars().take(40).collect::<String>()),
+            )
+        })?;
+        let (now, actor) = (self.now(), actor.word());
+        let target = (cover.cover, cover.manhole);
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let actor = actor.clone();
+                Box::pin(async move {
+                    let (cover, manhole) = target;
+                    crate::store::history::lock_head(tx, manhole).await?;
+                    let plate = plates::find_plate(tx, token)
+                        .await?
+                        .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))?;
+                    if plate.cover.is_some_and(|bound| bound != cover) {
+                        let bound = plate.printed_code.unwrap_or_default();
+                        let refusal = Refusal::new("plate.bound_elsewhere").at("token").with("code", bound);
+                        return Err(RegistryError::Conflict(refusal));
+                    }
+                    if plate.state == PlateState::Installed {
+                        // The same order again, after a lost answer.
+                        return Ok(());
+                    }
+                    plate.state.check_step(PlateState::Installed).map_err(RegistryError::Conflict)?;
+                    let mut changed = vec![(ChangeKind::Cover, cover.0), (ChangeKind::Plate, plate_uuid(token))];
+                    let mut entries = Vec::new();
+                    for worn in plates::list_cover_plates(tx, cover).await? {
+                        if worn.token == token || worn.state != PlateState::Installed {
+                            continue;
+                        }
+                        let step = PlateStep {
+                            token: worn.token,
+                            from: worn.state,
+                            to: PlateState::Replaced,
+                            cover: worn.cover,
+                            manhole: worn.manhole,
+                            successor: Some(token),
+                            at: now,
+                        };
+                        step_or_conflict(tx, &step).await?;
+                        changed.push((ChangeKind::Plate, plate_uuid(worn.token)));
+                        let body = json!({"batch": worn.batch, "ordinal": worn.ordinal, "to": PlateState::Replaced});
+                        entries.push(NewEntry { kind: HistoryKind::PlateChanged, case: None, body });
+                    }
+                    let step = PlateStep {
+                        token,
+                        from: plate.state,
+                        to: PlateState::Installed,
+                        cover: Some(cover),
+                        manhole: Some(manhole),
+                        successor: None,
+                        at: now,
+                    };
+                    step_or_conflict(tx, &step).await?;
+                    let body = json!({"batch": plate.batch, "ordinal": plate.ordinal, "was_blank": plate.cover.is_none()});
+                    entries.push(NewEntry { kind: HistoryKind::PlateInstalled, case: None, body });
+                    files::append(tx, manhole, now, &actor, entries).await?;
+                    feed::record_changes(tx, now, &changed).await?;
+                    Ok(())
+                })
+            })
+            .await?;
+        self.find_plate(token)
+            .await?
+            .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))
+    }
+
+    /// Withdraws a plate for good; its token goes on resolving to "withdrawn".
+    pub async fn revoke_plate(&self, token: Token, reason: &str, actor: &Actor) -> Result<(), RegistryError> {
+        let (now, actor) = (self.now(), actor.word());
+        let reason = super::reports::clean_text(reason, "reason", crate::domain::case::TEXT_LIMIT)?;
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let (actor, reason) = (actor.clone(), reason.clone());
+                Box::pin(async move {
+                    let plate = plates::find_plate(tx, token)
+                        .await?
+                        .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))?;
+                    plate.state.check_step(PlateState::Revoked).map_err(RegistryError::Conflict)?;
+                    let step = PlateStep {
+                        token,
+                        from: plate.state,
+                        to: PlateState::Revoked,
+                        cover: plate.cover,
+                        manhole: plate.manhole,
+                        successor: None,
+                        at: now,
+                    };
+                    step_or_conflict(tx, &step).await?;
+                    let mut changed = vec![(ChangeKind::Plate, plate_uuid(token))];
+                    if let Some(manhole) = plate.manhole {
+                        let body = json!({"batch": plate.batch, "ordinal": plate.ordinal, "to": PlateState::Revoked,
+                            "why": reason});
+                        let entry = NewEntry { kind: HistoryKind::PlateChanged, case: None, body };
+                        files::append(tx, manhole, now, &actor, vec![entry]).await?;
+                    }
+                    changed.extend(plate.cover.map(|cover| (ChangeKind::Cover, cover.0)));
+                    feed::record_changes(tx, now, &changed).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Names the operator of a command-line call in batches and imports.
+    pub fn new_batch_id(&self) -> BatchId {
+        BatchId::fresh()
+    }
+
+    /// How many plates stand in each state.
+    pub async fn count_plates(&self) -> Result<Vec<(String, i64)>, RegistryError> {
+        Ok(plates::count_plates(&mut self.store.read().await?).await?)
+    }
+
+    /// Parties by name, founding those that are not known yet.
+    pub async fn find_or_add_party(&self, name: &str) -> Result<crate::domain::ids::PartyId, RegistryError> {
+        let name = name.to_owned();
+        self.store
+            .write::<_, RegistryError, _>(move |tx| {
+                let name = name.clone();
+                Box::pin(async move {
+                    Ok(people::find_or_add_party(tx, &name, crate::domain::ids::PartyId::fresh()).await?)
+                })
+            })
+            .await
+    }
+}
+
+async fn step_or_conflict(tx: &mut crate::store::Tx, step: &PlateStep) -> Result<(), RegistryError> {
+    if plates::step_plate(tx, step).await? {
+        Ok(())
+    } else {
+        Err(RegistryError::Conflict(Refusal::new("plate.moved_meanwhile").at("token")))
+    }
+}

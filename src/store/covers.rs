@@ -1,0 +1,528 @@
+//! Districts, manholes and covers.
+
+use std::collections::BTreeMap;
+
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+use super::{StoreError, Tx, on_db};
+use crate::domain::code::ComponentCode;
+use crate::domain::cover::{CoverClass, CoverFile, CoverState, District, Party, Survey};
+use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
+use crate::domain::position::{Position, RawPosition};
+
+pub async fn put_district(tx: &mut Tx, district: &District) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query(
+            "INSERT INTO districts (code, name_zh, name_en) VALUES ($1, $2, $3)
+             ON CONFLICT (code) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en",
+        )
+        .bind(&district.code)
+        .bind(&district.name_zh)
+        .bind(&district.name_en)
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
+pub async fn list_districts(tx: &mut Tx) -> Result<Vec<District>, StoreError> {
+    let rows: Vec<(String, String, String)> =
+        on_db!(tx, |c| sqlx::query_as("SELECT code, name_zh, name_en FROM districts ORDER BY code")
+            .fetch_all(&mut *c)
+            .await?);
+    Ok(rows.into_iter().map(|(code, name_zh, name_en)| District { code, name_zh, name_en }).collect())
+}
+
+/// Advances the sequence of (scheme, district, class) by `by`; answers its new last number.
+pub async fn advance_sequence(
+    tx: &mut Tx,
+    scheme: &str,
+    district: &str,
+    class: CoverClass,
+    by: i64,
+) -> Result<i64, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_scalar(
+        "INSERT INTO code_sequences (scheme, district, class, last) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (scheme, district, class) DO UPDATE SET last = code_sequences.last + excluded.last
+         RETURNING last"
+    )
+    .bind(scheme)
+    .bind(district)
+    .bind(class.as_str())
+    .bind(by)
+    .fetch_one(&mut *c)
+    .await?))
+}
+
+/// Lifts the sequence to at least `last`, after a census brought codes of its own.
+pub async fn lift_sequence(
+    tx: &mut Tx,
+    scheme: &str,
+    district: &str,
+    class: CoverClass,
+    last: i64,
+) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query(
+            "INSERT INTO code_sequences (scheme, district, class, last) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (scheme, district, class) DO UPDATE SET last = CASE
+                 WHEN code_sequences.last < excluded.last THEN excluded.last ELSE code_sequences.last END",
+        )
+        .bind(scheme)
+        .bind(district)
+        .bind(class.as_str())
+        .bind(last)
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
+#[derive(FromRow)]
+struct CoverRow {
+    id: Uuid,
+    manhole_id: Uuid,
+    scheme: String,
+    code: String,
+    class: String,
+    state: String,
+    material: Option<String>,
+    shape: Option<String>,
+    load_class: Option<String>,
+    owner_id: Option<Uuid>,
+    owner_name: Option<String>,
+    owner_hotline: Option<String>,
+    maintainer_id: Option<Uuid>,
+    maintainer_name: Option<String>,
+    maintainer_hotline: Option<String>,
+    supervisor_id: Option<Uuid>,
+    supervisor_name: Option<String>,
+    supervisor_hotline: Option<String>,
+    source: String,
+    source_key: Option<String>,
+    extra: String,
+    version: i64,
+    district: String,
+    district_zh: String,
+    district_en: String,
+    road: Option<String>,
+    address: Option<String>,
+    placement: Option<String>,
+    lon: f64,
+    lat: f64,
+    raw_x: f64,
+    raw_y: f64,
+    raw_epsg: i64,
+    position_method: String,
+    accuracy_m: Option<f64>,
+    surveyed_at: Option<i64>,
+    device: Option<String>,
+    created_at: i64,
+}
+
+/// The columns and joins of a cover's file; a condition follows.
+const FILE: &str = "SELECT c.id, c.manhole_id, c.scheme, c.code, c.class, c.state, c.material, c.shape, c.load_class,
+    c.owner_id, o.name AS owner_name, o.hotline AS owner_hotline,
+    c.maintainer_id, m.name AS maintainer_name, m.hotline AS maintainer_hotline,
+    c.supervisor_id, s.name AS supervisor_name, s.hotline AS supervisor_hotline,
+    c.source, c.source_key, c.extra, c.version,
+    h.district, d.name_zh AS district_zh, d.name_en AS district_en, h.road, h.address, h.placement, h.lon, h.lat,
+    h.raw_x, h.raw_y, h.raw_epsg, h.position_method, h.accuracy_m, h.surveyed_at, h.device, h.created_at
+    FROM covers c
+    JOIN manholes h ON h.id = c.manhole_id
+    JOIN districts d ON d.code = h.district
+    LEFT JOIN parties o ON o.id = c.owner_id
+    LEFT JOIN parties m ON m.id = c.maintainer_id
+    LEFT JOIN parties s ON s.id = c.supervisor_id ";
+
+fn word<T: std::str::FromStr>(
+    value: Option<String>,
+    column: &'static str,
+    row: Uuid,
+) -> Result<Option<T>, StoreError> {
+    value.map(|text| text.parse().map_err(|_| StoreError::inconsistent("covers", column, row))).transpose()
+}
+
+fn party(id: Option<Uuid>, name: Option<String>, hotline: Option<String>) -> Option<Party> {
+    Some(Party { id: PartyId(id?), name: name?, hotline })
+}
+
+impl TryFrom<CoverRow> for CoverFile {
+    type Error = StoreError;
+    fn try_from(row: CoverRow) -> Result<Self, StoreError> {
+        let broken = |column| StoreError::inconsistent("covers", column, row.id);
+        let extra: BTreeMap<String, String> =
+            serde_json::from_str(&row.extra).map_err(|_| broken("extra"))?;
+        let owner = party(row.owner_id, row.owner_name, row.owner_hotline);
+        let maintainer = party(row.maintainer_id, row.maintainer_name, row.maintainer_hotline);
+        let supervisor = party(row.supervisor_id, row.supervisor_name, row.supervisor_hotline);
+        let name_of = |party: &Option<Party>| party.as_ref().map(|party| party.name.clone());
+        Ok(CoverFile {
+            cover: CoverId(row.id),
+            manhole: ManholeId(row.manhole_id),
+            code: ComponentCode { scheme: row.scheme, digits: row.code },
+            survey: Survey {
+                district: row.district.clone(),
+                class: row.class.parse().map_err(|_| broken("class"))?,
+                state: row.state.parse().map_err(|_| broken("state"))?,
+                position: Position {
+                    lon: row.lon,
+                    lat: row.lat,
+                    raw: RawPosition {
+                        x: row.raw_x,
+                        y: row.raw_y,
+                        epsg: u32::try_from(row.raw_epsg).map_err(|_| broken("raw_epsg"))?,
+                    },
+                    method: row.position_method.parse().map_err(|_| broken("position_method"))?,
+                    accuracy_m: row.accuracy_m,
+                    surveyed_at: row.surveyed_at.map(Millis),
+                    device: row.device,
+                },
+                road: row.road,
+                address: row.address,
+                placement: word(row.placement, "placement", row.id)?,
+                material: word(row.material, "material", row.id)?,
+                shape: word(row.shape, "shape", row.id)?,
+                load_class: word(row.load_class, "load_class", row.id)?,
+                owner: name_of(&owner),
+                maintainer: name_of(&maintainer),
+                supervisor: name_of(&supervisor),
+                extra,
+            },
+            district: District { code: row.district, name_zh: row.district_zh, name_en: row.district_en },
+            owner,
+            maintainer,
+            supervisor,
+            source: row.source,
+            source_key: row.source_key,
+            version: row.version,
+            created_at: Millis(row.created_at),
+        })
+    }
+}
+
+pub async fn find_cover(tx: &mut Tx, id: CoverId) -> Result<Option<CoverFile>, StoreError> {
+    let row: Option<CoverRow> = on_db!(tx, |c| {
+        let sql = format!("{FILE} WHERE c.id = $1");
+        sqlx::query_as(AssertSqlSafe(sql)).bind(id.0).fetch_optional(&mut *c).await?
+    });
+    row.map(CoverFile::try_from).transpose()
+}
+
+/// The cover of a code, by its present code or one it had before. Codes of two schemes may share
+/// their digits; the present one of the lowest scheme name wins.
+pub async fn find_cover_by_code(tx: &mut Tx, digits: &str) -> Result<Option<CoverFile>, StoreError> {
+    let row: Option<CoverRow> = on_db!(tx, |c| {
+        let sql = format!("{FILE} WHERE c.code = $1 ORDER BY c.scheme LIMIT 1");
+        sqlx::query_as(AssertSqlSafe(sql)).bind(digits).fetch_optional(&mut *c).await?
+    });
+    if let Some(row) = row {
+        return CoverFile::try_from(row).map(Some);
+    }
+    let alias: Option<Uuid> = on_db!(tx, |c| sqlx::query_scalar(
+        "SELECT cover_id FROM code_aliases WHERE code = $1 ORDER BY scheme LIMIT 1"
+    )
+    .bind(digits)
+    .fetch_optional(&mut *c)
+    .await?);
+    match alias {
+        Some(id) => find_cover(tx, CoverId(id)).await,
+        None => Ok(None),
+    }
+}
+
+/// The files of these covers, in no particular order; unknown ids are left out.
+pub async fn list_covers_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<CoverFile>, StoreError> {
+    let mut files = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(500) {
+        let rows: Vec<CoverRow> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(FILE);
+            query.push(" WHERE c.id IN (");
+            let mut list = query.separated(", ");
+            for id in chunk {
+                list.push_bind(id.0);
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(&mut *c).await?
+        });
+        for row in rows {
+            files.push(CoverFile::try_from(row)?);
+        }
+    }
+    Ok(files)
+}
+
+/// A box as ranges of quadkeys, both ends included, and exactly: west, south, east, north.
+pub type Within = (Vec<QuadkeyRange>, [f64; 4]);
+type QuadkeyRange = (i64, i64);
+
+/// Which covers to list. Every `Some` narrows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CoverFilter {
+    pub district: Option<String>,
+    pub class: Option<CoverClass>,
+    pub state: Option<CoverState>,
+    pub road: Option<String>,
+    pub within: Option<Within>,
+    /// Only covers without a live plate.
+    pub without_plate: bool,
+    /// The last id of the page before.
+    pub after: Option<CoverId>,
+    pub limit: i64,
+}
+
+/// One page of covers in the order of their ids.
+pub async fn list_covers(tx: &mut Tx, filter: &CoverFilter) -> Result<Vec<CoverFile>, StoreError> {
+    let rows: Vec<CoverRow> = on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new(FILE);
+        query.push(" WHERE c.id > ").push_bind(filter.after.map_or(Uuid::nil(), |id| id.0));
+        if let Some(district) = &filter.district {
+            query.push(" AND h.district = ").push_bind(district.clone());
+        }
+        if let Some(class) = filter.class {
+            query.push(" AND c.class = ").push_bind(class.as_str());
+        }
+        if let Some(state) = filter.state {
+            query.push(" AND c.state = ").push_bind(state.as_str());
+        }
+        if let Some(road) = &filter.road {
+            query.push(" AND h.road = ").push_bind(road.clone());
+        }
+        if let Some((ranges, [west, south, east, north])) = &filter.within {
+            query.push(" AND (");
+            for (at, (low, high)) in ranges.iter().enumerate() {
+                query.push(if at == 0 { "h.quadkey BETWEEN " } else { " OR h.quadkey BETWEEN " });
+                query.push_bind(*low).push(" AND ").push_bind(*high);
+            }
+            if ranges.is_empty() {
+                query.push("1 = 0");
+            }
+            query.push(") AND h.lat BETWEEN ").push_bind(*south).push(" AND ").push_bind(*north);
+            if west <= east {
+                query.push(" AND h.lon BETWEEN ").push_bind(*west).push(" AND ").push_bind(*east);
+            } else {
+                query
+                    .push(" AND (h.lon >= ")
+                    .push_bind(*west)
+                    .push(" OR h.lon <= ")
+                    .push_bind(*east)
+                    .push(")");
+            }
+        }
+        if filter.without_plate {
+            query.push(
+                " AND NOT EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state NOT IN
+                 ('replaced', 'revoked'))",
+            );
+        }
+        query.push(" ORDER BY c.id LIMIT ").push_bind(filter.limit);
+        query.build_query_as().fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(CoverFile::try_from).collect()
+}
+
+/// What the snapshot keeps of a cover.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PointRow {
+    pub cover: CoverId,
+    pub lon: f64,
+    pub lat: f64,
+    pub quadkey: i64,
+    pub class: CoverClass,
+    pub state: CoverState,
+    /// Wears a plate that is installed.
+    pub has_plate: bool,
+    /// Has a case that is not closed.
+    pub has_open_case: bool,
+}
+
+#[derive(FromRow)]
+struct PointSql {
+    id: Uuid,
+    lon: f64,
+    lat: f64,
+    quadkey: i64,
+    class: String,
+    state: String,
+    has_plate: bool,
+    has_open_case: bool,
+}
+
+const POINT: &str = "SELECT c.id, h.lon, h.lat, h.quadkey, c.class, c.state,
+    EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state = 'installed') AS has_plate,
+    EXISTS (SELECT 1 FROM cases k WHERE k.cover_id = c.id AND k.state NOT IN ('closed', 'rejected', 'joined'))
+        AS has_open_case
+    FROM covers c JOIN manholes h ON h.id = c.manhole_id ";
+
+impl TryFrom<PointSql> for PointRow {
+    type Error = StoreError;
+    fn try_from(row: PointSql) -> Result<Self, StoreError> {
+        let broken = |column| StoreError::inconsistent("covers", column, row.id);
+        Ok(Self {
+            cover: CoverId(row.id),
+            lon: row.lon,
+            lat: row.lat,
+            quadkey: row.quadkey,
+            class: row.class.parse().map_err(|_| broken("class"))?,
+            state: row.state.parse().map_err(|_| broken("state"))?,
+            has_plate: row.has_plate,
+            has_open_case: row.has_open_case,
+        })
+    }
+}
+
+/// Points of covers in the order of their ids, after `after`.
+pub async fn list_points(
+    tx: &mut Tx,
+    after: Option<CoverId>,
+    limit: i64,
+) -> Result<Vec<PointRow>, StoreError> {
+    let rows: Vec<PointSql> = on_db!(tx, |c| {
+        let sql = format!("{POINT} WHERE c.id > $1 ORDER BY c.id LIMIT $2");
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(after.map_or(Uuid::nil(), |id| id.0))
+            .bind(limit)
+            .fetch_all(&mut *c)
+            .await?
+    });
+    rows.into_iter().map(PointRow::try_from).collect()
+}
+
+/// The points of these covers; an id that has no cover any more is left out.
+pub async fn list_points_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<PointRow>, StoreError> {
+    let mut points = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(500) {
+        let rows: Vec<PointSql> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(POINT);
+            query.push(" WHERE c.id IN (");
+            let mut list = query.separated(", ");
+            for id in chunk {
+                list.push_bind(id.0);
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(&mut *c).await?
+        });
+        for row in rows {
+            points.push(PointRow::try_from(row)?);
+        }
+    }
+    Ok(points)
+}
+
+/// What identity is matched by: key, class and place of every cover.
+#[derive(Debug, Clone, FromRow)]
+pub struct IdentityRow {
+    pub id: Uuid,
+    pub source: String,
+    pub source_key: Option<String>,
+    pub class: String,
+    pub lon: f64,
+    pub lat: f64,
+}
+
+pub async fn list_identities(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<IdentityRow>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT c.id, c.source, c.source_key, c.class, h.lon, h.lat
+         FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE c.id > $1 ORDER BY c.id LIMIT $2"
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// Writes the survey of a known cover anew; the caller has compared and locked the file.
+pub async fn update_survey(tx: &mut Tx, file: &CoverFile, version: i64) -> Result<(), StoreError> {
+    let (survey, position) = (&file.survey, &file.survey.position);
+    let extra = serde_json::to_string(&survey.extra).expect("a map of strings is always JSON");
+    on_db!(tx, |c| {
+        sqlx::query(
+            "UPDATE covers SET class = $2, state = $3, material = $4, shape = $5, load_class = $6, owner_id = $7,
+                maintainer_id = $8, supervisor_id = $9, extra = $10, version = $11 WHERE id = $1",
+        )
+        .bind(file.cover.0)
+        .bind(survey.class.as_str())
+        .bind(survey.state.as_str())
+        .bind(survey.material.map(|word| word.as_str()))
+        .bind(survey.shape.map(|word| word.as_str()))
+        .bind(survey.load_class.map(|word| word.as_str()))
+        .bind(file.owner.as_ref().map(|party| party.id.0))
+        .bind(file.maintainer.as_ref().map(|party| party.id.0))
+        .bind(file.supervisor.as_ref().map(|party| party.id.0))
+        .bind(&extra)
+        .bind(version)
+        .execute(&mut *c)
+        .await?;
+        sqlx::query(
+            "UPDATE manholes SET district = $2, road = $3, address = $4, placement = $5, lon = $6, lat = $7,
+                quadkey = $8, raw_x = $9, raw_y = $10, raw_epsg = $11, position_method = $12, accuracy_m = $13,
+                surveyed_at = $14, device = $15 WHERE id = $1",
+        )
+        .bind(file.manhole.0)
+        .bind(&survey.district)
+        .bind(&survey.road)
+        .bind(&survey.address)
+        .bind(survey.placement.map(|word| word.as_str()))
+        .bind(position.lon)
+        .bind(position.lat)
+        .bind(position.quadkey())
+        .bind(position.raw.x)
+        .bind(position.raw.y)
+        .bind(i64::from(position.raw.epsg))
+        .bind(position.method.as_str())
+        .bind(position.accuracy_m)
+        .bind(position.surveyed_at.map(|at| at.0))
+        .bind(&position.device)
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
+/// How many covers there are.
+pub async fn count_covers(tx: &mut Tx) -> Result<i64, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_scalar("SELECT COUNT(*) FROM covers").fetch_one(&mut *c).await?))
+}
+
+/// The covers that have one of these codes now, in no particular order.
+pub async fn list_covers_by_code(tx: &mut Tx, codes: &[ComponentCode]) -> Result<Vec<CoverFile>, StoreError> {
+    let mut files = Vec::new();
+    for chunk in codes.chunks(500) {
+        let rows: Vec<CoverRow> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(FILE);
+            query.push(" WHERE c.code IN (");
+            let mut list = query.separated(", ");
+            for code in chunk {
+                list.push_bind(code.digits.clone());
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(&mut *c).await?
+        });
+        for row in rows {
+            files.push(CoverFile::try_from(row)?);
+        }
+    }
+    Ok(files)
+}
+
+/// Which of these codes a cover had before; they are never given again.
+pub async fn list_former_codes(
+    tx: &mut Tx,
+    codes: &[ComponentCode],
+) -> Result<Vec<ComponentCode>, StoreError> {
+    let mut former = Vec::new();
+    for chunk in codes.chunks(500) {
+        let rows: Vec<(String, String)> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new("SELECT scheme, code FROM code_aliases WHERE code IN (");
+            let mut list = query.separated(", ");
+            for code in chunk {
+                list.push_bind(code.digits.clone());
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(&mut *c).await?
+        });
+        former.extend(rows.into_iter().map(|(scheme, digits)| ComponentCode { scheme, digits }));
+    }
+    Ok(former)
+}

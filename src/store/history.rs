@@ -1,0 +1,150 @@
+//! Files of manholes: append-only entries and the head of each hash chain.
+
+use uuid::Uuid;
+
+use super::{StoreError, Tx, on_db};
+use crate::domain::history::{EntryHash, HistoryEntry};
+use crate::domain::ids::{CaseId, ManholeId, Millis};
+
+/// The end of a file's chain: how many entries and the last hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainHead {
+    pub length: i64,
+    pub hash: EntryHash,
+}
+
+fn to_hash(bytes: Vec<u8>, manhole: Uuid, table: &'static str) -> Result<EntryHash, StoreError> {
+    EntryHash::try_from(bytes).map_err(|_| StoreError::inconsistent(table, "hash", manhole))
+}
+
+/// Takes the file for writing until the commit and answers its head; `None` when there is none.
+pub async fn lock_head(tx: &mut Tx, manhole: ManholeId) -> Result<Option<ChainHead>, StoreError> {
+    // An update of nothing takes the row lock on PostgreSQL; on SQLite the writer is alone anyway.
+    let row: Option<(i64, Vec<u8>)> = on_db!(tx, |c| {
+        sqlx::query_as(
+        "UPDATE manholes SET history_length = history_length WHERE id = $1 RETURNING history_length, history_hash"
+    )
+    .bind(manhole.0)
+    .fetch_optional(&mut *c)
+    .await?
+    });
+    row.map(|(length, hash)| Ok(ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? }))
+        .transpose()
+}
+
+/// Appends entries whose sequence and hash the registry has chained, and moves the head.
+pub async fn append(tx: &mut Tx, entries: &[HistoryEntry]) -> Result<(), StoreError> {
+    for entry in entries {
+        on_db!(tx, |c| {
+            sqlx::query(
+                "INSERT INTO history (manhole_id, sequence, at, actor, kind, case_id, body, hash)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .bind(entry.manhole.0)
+            .bind(entry.sequence)
+            .bind(entry.at.0)
+            .bind(&entry.actor)
+            .bind(entry.kind.as_str())
+            .bind(entry.case.map(|case| case.0))
+            .bind(&entry.body)
+            .bind(entry.hash.as_slice())
+            .execute(&mut *c)
+            .await?;
+        });
+    }
+    if let Some(last) = entries.last() {
+        on_db!(tx, |c| {
+            sqlx::query("UPDATE manholes SET history_length = $2, history_hash = $3 WHERE id = $1")
+                .bind(last.manhole.0)
+                .bind(last.sequence)
+                .bind(last.hash.as_slice())
+                .execute(&mut *c)
+                .await?;
+        });
+    }
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct EntryRow {
+    manhole_id: Uuid,
+    sequence: i64,
+    at: i64,
+    actor: String,
+    kind: String,
+    case_id: Option<Uuid>,
+    body: String,
+    hash: Vec<u8>,
+}
+
+impl TryFrom<EntryRow> for HistoryEntry {
+    type Error = StoreError;
+    fn try_from(row: EntryRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            manhole: ManholeId(row.manhole_id),
+            sequence: row.sequence,
+            at: Millis(row.at),
+            actor: row.actor,
+            kind: row
+                .kind
+                .parse()
+                .map_err(|_| StoreError::inconsistent("history", "kind", row.manhole_id))?,
+            case: row.case_id.map(CaseId),
+            body: row.body,
+            hash: to_hash(row.hash, row.manhole_id, "history")?,
+        })
+    }
+}
+
+/// The whole file, oldest first.
+pub async fn list_entries(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<HistoryEntry>, StoreError> {
+    let rows: Vec<EntryRow> = on_db!(tx, |c| sqlx::query_as(
+        "SELECT manhole_id, sequence, at, actor, kind, case_id, body, hash FROM history
+         WHERE manhole_id = $1 ORDER BY sequence"
+    )
+    .bind(manhole.0)
+    .fetch_all(&mut *c)
+    .await?);
+    rows.into_iter().map(HistoryEntry::try_from).collect()
+}
+
+/// The entries of one case, oldest first.
+pub async fn list_case_entries(tx: &mut Tx, case: CaseId) -> Result<Vec<HistoryEntry>, StoreError> {
+    let rows: Vec<EntryRow> = on_db!(tx, |c| sqlx::query_as(
+        "SELECT manhole_id, sequence, at, actor, kind, case_id, body, hash FROM history
+         WHERE case_id = $1 ORDER BY at, sequence"
+    )
+    .bind(case.0)
+    .fetch_all(&mut *c)
+    .await?);
+    rows.into_iter().map(HistoryEntry::try_from).collect()
+}
+
+/// Entries in file order after `(manhole, sequence)`, for a check of every chain.
+pub async fn list_entries_after(
+    tx: &mut Tx,
+    after: (Uuid, i64),
+    limit: i64,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let rows: Vec<EntryRow> = on_db!(tx, |c| sqlx::query_as(
+        "SELECT manhole_id, sequence, at, actor, kind, case_id, body, hash FROM history
+         WHERE (manhole_id, sequence) > ($1, $2) ORDER BY manhole_id, sequence LIMIT $3"
+    )
+    .bind(after.0)
+    .bind(after.1)
+    .bind(limit)
+    .fetch_all(&mut *c)
+    .await?);
+    rows.into_iter().map(HistoryEntry::try_from).collect()
+}
+
+/// The head of a file without taking it.
+pub async fn find_head(tx: &mut Tx, manhole: ManholeId) -> Result<Option<ChainHead>, StoreError> {
+    let row: Option<(i64, Vec<u8>)> =
+        on_db!(tx, |c| sqlx::query_as("SELECT history_length, history_hash FROM manholes WHERE id = $1")
+            .bind(manhole.0)
+            .fetch_optional(&mut *c)
+            .await?);
+    row.map(|(length, hash)| Ok(ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? }))
+        .transpose()
+}

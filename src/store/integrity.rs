@@ -1,0 +1,88 @@
+//! Questions that only `lidmark check` asks: rows that point nowhere, batches that are not whole.
+
+use uuid::Uuid;
+
+use super::{StoreError, Tx, on_db};
+
+/// A count of rows that must be none, with what it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Orphans {
+    /// Stable word for the kind of orphan.
+    pub what: &'static str,
+    pub count: i64,
+}
+
+const ORPHANS: &[(&str, &str)] = &[
+    (
+        "manhole_without_cover",
+        "SELECT COUNT(*) FROM manholes h WHERE NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)",
+    ),
+    (
+        "cover_without_manhole",
+        "SELECT COUNT(*) FROM covers c WHERE NOT EXISTS (SELECT 1 FROM manholes h WHERE h.id = c.manhole_id)",
+    ),
+    (
+        "file_without_history",
+        "SELECT COUNT(*) FROM manholes h WHERE NOT EXISTS (SELECT 1 FROM history e WHERE e.manhole_id = h.id)",
+    ),
+    (
+        "history_without_manhole",
+        "SELECT COUNT(*) FROM history e WHERE NOT EXISTS (SELECT 1 FROM manholes h WHERE h.id = e.manhole_id)",
+    ),
+    (
+        "batch_not_whole",
+        "SELECT COUNT(*) FROM plate_batches b WHERE b.plate_count <> (SELECT COUNT(*) FROM plates p WHERE p.batch_id = b.id)",
+    ),
+    (
+        "plate_without_batch",
+        "SELECT COUNT(*) FROM plates p WHERE NOT EXISTS (SELECT 1 FROM plate_batches b WHERE b.id = p.batch_id)",
+    ),
+    (
+        "case_without_report",
+        "SELECT COUNT(*) FROM cases k WHERE NOT EXISTS (SELECT 1 FROM reports r WHERE r.case_id = k.id)",
+    ),
+    (
+        "case_miscounts_reports",
+        "SELECT COUNT(*) FROM cases k WHERE k.report_count <> (SELECT COUNT(*) FROM reports r WHERE r.case_id = k.id)",
+    ),
+    (
+        "report_without_case",
+        "SELECT COUNT(*) FROM reports r WHERE NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = r.case_id)",
+    ),
+    (
+        "case_without_history",
+        "SELECT COUNT(*) FROM cases k WHERE NOT EXISTS (SELECT 1 FROM history e WHERE e.case_id = k.id)",
+    ),
+    (
+        "photo_without_case",
+        "SELECT COUNT(*) FROM photos f WHERE f.case_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = f.case_id)",
+    ),
+    ("key_without_answer", "SELECT COUNT(*) FROM idempotency WHERE answer = ''"),
+];
+
+/// Counts every kind of orphan; an empty list means there are none.
+pub async fn list_orphans(tx: &mut Tx) -> Result<Vec<Orphans>, StoreError> {
+    let mut found = Vec::new();
+    for (what, sql) in ORPHANS {
+        let count: i64 = on_db!(tx, |c| sqlx::query_scalar(*sql).fetch_one(&mut *c).await?);
+        if count > 0 {
+            found.push(Orphans { what, count });
+        }
+    }
+    Ok(found)
+}
+
+/// The chain heads after `after`: manhole, length, hash.
+pub async fn list_heads(
+    tx: &mut Tx,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<(Uuid, i64, Vec<u8>)>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT id, history_length, history_hash FROM manholes WHERE id > $1 ORDER BY id LIMIT $2"
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(&mut *c)
+    .await?))
+}

@@ -1,0 +1,176 @@
+//! SQL and nothing else. Each statement is written once and stamped for SQLite and PostgreSQL by
+//! `on_db!`; only `bulk.rs` parts ways. Decisions are the registry's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{Postgres, Sqlite};
+
+pub mod bulk;
+pub mod cases;
+pub mod covers;
+mod error;
+pub mod feed;
+pub mod history;
+pub mod integrity;
+pub mod people;
+pub mod plates;
+mod writer;
+
+pub use error::StoreError;
+pub use writer::{JobFuture, WriteError};
+
+/// Where the registry lives.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// The embedded default: `lidmark.db` inside this data folder.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL.
+    Postgres(String),
+}
+
+/// A connection on which statements run; which engine it is matters to `on_db!` alone.
+pub enum Tx {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// Runs one body on whichever engine the connection belongs to. `$c` is the executor.
+macro_rules! on_db {
+    ($tx:expr, |$c:ident| $body:expr) => {
+        match $tx {
+            $crate::store::Tx::Sqlite(connection) => {
+                let $c = &mut **connection;
+                $body
+            }
+            $crate::store::Tx::Postgres(connection) => {
+                let $c = &mut **connection;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use on_db;
+
+impl Tx {
+    /// Ends what `Store::read_frozen` began.
+    pub async fn finish_frozen(mut self) -> Result<(), StoreError> {
+        use sqlx::Executor;
+        on_db!(&mut self, |c| c.execute("ROLLBACK").await.map(drop).map_err(StoreError::from))
+    }
+}
+
+/// The database with its single writer (SQLite) or its pool (PostgreSQL). Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    engine: Engine,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Sqlite { readers: SqlitePool, writer: Arc<writer::GroupWriter> },
+    Postgres { pool: PgPool },
+}
+
+/// Pages of the write-ahead log after which it is folded back: 32 MB, so that a million-row import
+/// does not stop every 4 MB.
+const WAL_PAGES: &str = "8000";
+
+impl Store {
+    /// Opens the database, creating and migrating it where needed.
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        match database {
+            Database::Sqlite(folder) => {
+                std::fs::create_dir_all(folder).map_err(StoreError::from_io)?;
+                let options = SqliteConnectOptions::new()
+                    .filename(folder.join("lidmark.db"))
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .auto_vacuum(SqliteAutoVacuum::None)
+                    .busy_timeout(Duration::from_secs(30))
+                    .foreign_keys(true)
+                    .pragma("temp_store", "memory")
+                    .pragma("wal_autocheckpoint", WAL_PAGES);
+                let writing = options.clone().pragma("cache_size", "-96000");
+                let write_pool = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .min_connections(1)
+                    .connect_with(writing)
+                    .await?;
+                sqlx::migrate!("migrations/sqlite")
+                    .run(&write_pool)
+                    .await
+                    .map_err(StoreError::from_migration)?;
+                let readers = SqlitePoolOptions::new()
+                    .max_connections(4)
+                    .connect_with(options.pragma("cache_size", "-16000").pragma("query_only", "on"))
+                    .await?;
+                let writer = writer::GroupWriter::start(write_pool.acquire().await?);
+                Ok(Self { engine: Engine::Sqlite { readers, writer: Arc::new(writer) } })
+            }
+            Database::Postgres(url) => {
+                let pool = PgPoolOptions::new()
+                    .max_connections(12)
+                    .acquire_timeout(Duration::from_secs(30))
+                    .connect(url)
+                    .await?;
+                sqlx::migrate!("migrations/postgres").run(&pool).await.map_err(StoreError::from_migration)?;
+                Ok(Self { engine: Engine::Postgres { pool } })
+            }
+        }
+    }
+
+    /// A connection for reading. SQLite readers never wait for the writer.
+    pub async fn read(&self) -> Result<Tx, StoreError> {
+        Ok(match &self.engine {
+            Engine::Sqlite { readers, .. } => Tx::Sqlite(readers.acquire().await?),
+            Engine::Postgres { pool } => Tx::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// A connection that sees one state of the database until `Tx::finish_frozen`.
+    pub async fn read_frozen(&self) -> Result<Tx, StoreError> {
+        use sqlx::Executor;
+        let mut tx = self.read().await?;
+        match &mut tx {
+            Tx::Sqlite(connection) => connection.execute("BEGIN").await.map(drop)?,
+            Tx::Postgres(connection) => {
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map(drop)?;
+            }
+        }
+        Ok(tx)
+    }
+
+    /// Runs `work` in a transaction and answers after its commit is on disk. `work` may run more
+    /// than once (a group repeated, a serialization failure), so it must not have effects of its own.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: WriteError,
+        F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, T, E> + Send + Sync + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => writer.run(work).await,
+            Engine::Postgres { pool } => writer::run_postgres(pool.clone(), work).await,
+        }
+    }
+
+    /// Closes every connection; a later call on this store fails.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.stop().await;
+            }
+            Engine::Postgres { pool } => pool.close().await,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Plates and their batches.
+
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+use super::{StoreError, Tx, on_db};
+use crate::domain::ids::{BatchId, CoverId, ManholeId, Millis};
+use crate::domain::plate::{Plate, PlateState, SymbolRecord};
+use crate::domain::token::Token;
+
+/// One order of plates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    pub id: BatchId,
+    pub face: String,
+    pub sheet: String,
+    /// The host in the payloads; engraved for years.
+    pub host: String,
+    pub note: String,
+    pub actor: String,
+    pub plate_count: i64,
+    pub created_at: Millis,
+}
+
+#[derive(FromRow)]
+struct BatchRow {
+    id: Uuid,
+    face: String,
+    sheet: String,
+    host: String,
+    note: String,
+    actor: String,
+    plate_count: i64,
+    created_at: i64,
+}
+
+impl From<BatchRow> for Batch {
+    fn from(row: BatchRow) -> Self {
+        Batch {
+            id: BatchId(row.id),
+            face: row.face,
+            sheet: row.sheet,
+            host: row.host,
+            note: row.note,
+            actor: row.actor,
+            plate_count: row.plate_count,
+            created_at: Millis(row.created_at),
+        }
+    }
+}
+
+pub async fn add_batch(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query(
+            "INSERT INTO plate_batches (id, face, sheet, host, note, actor, plate_count, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(batch.id.0)
+        .bind(&batch.face)
+        .bind(&batch.sheet)
+        .bind(&batch.host)
+        .bind(&batch.note)
+        .bind(&batch.actor)
+        .bind(batch.plate_count)
+        .bind(batch.created_at.0)
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
+pub async fn list_batches(tx: &mut Tx) -> Result<Vec<Batch>, StoreError> {
+    let rows: Vec<BatchRow> = on_db!(tx, |c| {
+        sqlx::query_as(
+        "SELECT id, face, sheet, host, note, actor, plate_count, created_at FROM plate_batches ORDER BY id"
+    )
+    .fetch_all(&mut *c)
+    .await?
+    });
+    Ok(rows.into_iter().map(Batch::from).collect())
+}
+
+pub async fn find_batch(tx: &mut Tx, id: BatchId) -> Result<Option<Batch>, StoreError> {
+    let row: Option<BatchRow> = on_db!(tx, |c| {
+        sqlx::query_as(
+        "SELECT id, face, sheet, host, note, actor, plate_count, created_at FROM plate_batches WHERE id = $1"
+    )
+    .bind(id.0)
+    .fetch_optional(&mut *c)
+    .await?
+    });
+    Ok(row.map(Batch::from))
+}
+
+#[derive(FromRow)]
+struct PlateRow {
+    token: i64,
+    batch_id: Uuid,
+    ordinal: i64,
+    state: String,
+    payload: String,
+    face: String,
+    qr_version: i64,
+    qr_level: String,
+    qr_mask: i64,
+    cover_id: Option<Uuid>,
+    manhole_id: Option<Uuid>,
+    printed_code: Option<String>,
+    page: i64,
+    place_on_page: i64,
+    successor: Option<i64>,
+    state_at: i64,
+}
+
+const PLATE: &str =
+    "SELECT p.token, p.batch_id, p.ordinal, p.state, p.payload, b.face, p.qr_version, p.qr_level,
+    p.qr_mask, p.cover_id, p.manhole_id, p.printed_code, p.page, p.place_on_page, p.successor, p.state_at
+    FROM plates p JOIN plate_batches b ON b.id = p.batch_id ";
+
+impl TryFrom<PlateRow> for Plate {
+    type Error = StoreError;
+    fn try_from(row: PlateRow) -> Result<Self, StoreError> {
+        // A token opens a file: the broken row is named by its batch and ordinal instead.
+        let broken = |column| {
+            StoreError::inconsistent("plates", column, format!("{} no. {}", row.batch_id, row.ordinal))
+        };
+        let token = |stored: i64, column| Token::from_i64(stored).ok_or_else(|| broken(column));
+        Ok(Self {
+            token: token(row.token, "token")?,
+            batch: BatchId(row.batch_id),
+            ordinal: row.ordinal,
+            state: row.state.parse().map_err(|_| broken("state"))?,
+            symbol: SymbolRecord {
+                version: u8::try_from(row.qr_version).map_err(|_| broken("qr_version"))?,
+                level: row.qr_level.chars().next().ok_or_else(|| broken("qr_level"))?,
+                mask: u8::try_from(row.qr_mask).map_err(|_| broken("qr_mask"))?,
+            },
+            successor: row.successor.map(|stored| token(stored, "successor")).transpose()?,
+            payload: row.payload,
+            face: row.face,
+            cover: row.cover_id.map(CoverId),
+            manhole: row.manhole_id.map(ManholeId),
+            printed_code: row.printed_code,
+            page: row.page,
+            place_on_page: row.place_on_page,
+            state_at: Millis(row.state_at),
+        })
+    }
+}
+
+pub async fn find_plate(tx: &mut Tx, token: Token) -> Result<Option<Plate>, StoreError> {
+    let row: Option<PlateRow> = on_db!(tx, |c| {
+        let sql = format!("{PLATE} WHERE p.token = $1");
+        sqlx::query_as(AssertSqlSafe(sql)).bind(token.to_i64()).fetch_optional(&mut *c).await?
+    });
+    row.map(Plate::try_from).transpose()
+}
+
+/// The plates of a batch after `after`, in the order of the ledger.
+pub async fn list_batch_plates(
+    tx: &mut Tx,
+    batch: BatchId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Plate>, StoreError> {
+    let rows: Vec<PlateRow> = on_db!(tx, |c| {
+        let sql = format!("{PLATE} WHERE p.batch_id = $1 AND p.ordinal > $2 ORDER BY p.ordinal LIMIT $3");
+        sqlx::query_as(AssertSqlSafe(sql)).bind(batch.0).bind(after).bind(limit).fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(Plate::try_from).collect()
+}
+
+/// Every plate a cover has worn, newest first.
+pub async fn list_cover_plates(tx: &mut Tx, cover: CoverId) -> Result<Vec<Plate>, StoreError> {
+    let rows: Vec<PlateRow> = on_db!(tx, |c| {
+        let sql = format!("{PLATE} WHERE p.cover_id = $1 ORDER BY p.state_at DESC, p.token");
+        sqlx::query_as(AssertSqlSafe(sql)).bind(cover.0).fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(Plate::try_from).collect()
+}
+
+/// What a step in a plate's life changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlateStep {
+    pub token: Token,
+    pub from: PlateState,
+    pub to: PlateState,
+    pub cover: Option<CoverId>,
+    pub manhole: Option<ManholeId>,
+    pub successor: Option<Token>,
+    pub at: Millis,
+}
+
+/// Moves a plate on; `false` when it is no longer in the state the step starts from.
+pub async fn step_plate(tx: &mut Tx, step: &PlateStep) -> Result<bool, StoreError> {
+    on_db!(tx, |c| {
+        let done = sqlx::query(
+            "UPDATE plates SET state = $3, cover_id = $4, manhole_id = $5, successor = $6, state_at = $7
+             WHERE token = $1 AND state = $2",
+        )
+        .bind(step.token.to_i64())
+        .bind(step.from.as_str())
+        .bind(step.to.as_str())
+        .bind(step.cover.map(|cover| cover.0))
+        .bind(step.manhole.map(|manhole| manhole.0))
+        .bind(step.successor.map(Token::to_i64))
+        .bind(step.at.0)
+        .execute(&mut *c)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    })
+}
+
+/// How many plates stand in each state.
+pub async fn count_plates(tx: &mut Tx) -> Result<Vec<(String, i64)>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as("SELECT state, COUNT(*) FROM plates GROUP BY state ORDER BY state")
+        .fetch_all(&mut *c)
+        .await?))
+}

@@ -1,0 +1,229 @@
+//! How writes reach the disk. SQLite: one connection commits concurrent requests in groups with
+//! `synchronous=FULL`. PostgreSQL: one transaction each, repeated on a serialization failure.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Mutex;
+
+use futures_util::FutureExt;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgPool;
+use sqlx::{Executor, Sqlite};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{StoreError, Tx};
+
+/// What a unit of work returns while it borrows the connection.
+pub type JobFuture<'t, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 't>>;
+
+/// An error that a write may end with.
+pub trait WriteError: From<StoreError> + Send + 'static {
+    /// Whether the same write may go through when tried again.
+    fn is_transient(&self) -> bool;
+}
+
+impl WriteError for StoreError {
+    fn is_transient(&self) -> bool {
+        StoreError::is_transient(self)
+    }
+}
+
+/// Most requests that share one commit.
+const GROUP: usize = 512;
+const POSTGRES_TRIES: usize = 8;
+
+trait Job: Send {
+    /// Does the work and keeps its outcome; `false` when it failed.
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> Pin<Box<dyn Future<Output = bool> + Send + 't>>;
+    /// Answers the caller: the kept outcome after a commit, else why there was none.
+    fn answer(self: Box<Self>, commit: Result<(), StoreError>);
+}
+
+struct Work<T, E, F> {
+    work: F,
+    outcome: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for Work<T, E, F>
+where
+    T: Send,
+    E: WriteError,
+    F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, T, E> + Send,
+{
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> Pin<Box<dyn Future<Output = bool> + Send + 't>> {
+        Box::pin(async move {
+            // A panicking member must not take the writer with it.
+            let outcome = AssertUnwindSafe((self.work)(tx)).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|_| Err(E::from(StoreError::Stopped)));
+            let done = outcome.is_ok();
+            self.outcome = Some(outcome);
+            done
+        })
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
+        let answer = match (self.outcome, commit) {
+            (Some(Err(refused)), _) => Err(refused),
+            (_, Err(error)) => Err(E::from(error)),
+            (Some(done), Ok(())) => done,
+            (None, Ok(())) => Err(E::from(StoreError::Stopped)),
+        };
+        // The caller may have gone away; the write stands all the same.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// The one writer of a SQLite database.
+pub(super) struct GroupWriter {
+    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl GroupWriter {
+    pub(super) fn start(connection: PoolConnection<Sqlite>) -> Self {
+        let (jobs, waiting) = mpsc::channel(GROUP * 4);
+        let task = tokio::spawn(write_groups(Tx::Sqlite(connection), waiting));
+        Self { jobs: Mutex::new(Some(jobs)), task: Mutex::new(Some(task)) }
+    }
+
+    pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: WriteError,
+        F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, T, E> + Send + 'static,
+    {
+        let stopped = || E::from(StoreError::Stopped);
+        let jobs = self.jobs.lock().ok().and_then(|jobs| jobs.clone()).ok_or_else(stopped)?;
+        let (reply, answer) = oneshot::channel();
+        jobs.send(Box::new(Work { work, outcome: None, reply })).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Lets what is queued finish, then closes the connection.
+    pub(super) async fn stop(&self) {
+        if let Ok(mut jobs) = self.jobs.lock() {
+            jobs.take();
+        }
+        let task = self.task.lock().ok().and_then(|mut task| task.take());
+        if let Some(task) = task {
+            let _ = task.await;
+        }
+    }
+}
+
+async fn write_groups(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while waiting.recv_many(&mut group, GROUP).await > 0 {
+        let commit = match write_together(&mut tx, &mut group).await {
+            Ok(Together::Committed) => Ok(()),
+            Ok(Together::MemberFailed) if group.len() > 1 => write_one_by_one(&mut tx, &mut group).await,
+            Ok(Together::MemberFailed) => Err(StoreError::Stopped),
+            Err(error) => {
+                // Whatever stopped the group, the connection must not keep a transaction open.
+                let _ = execute(&mut tx, "ROLLBACK").await;
+                Err(error)
+            }
+        };
+        match commit {
+            Ok(()) => group.drain(..).for_each(|job| job.answer(Ok(()))),
+            Err(error) => {
+                let again = || match &error {
+                    StoreError::Full => StoreError::Full,
+                    StoreError::ReadOnly => StoreError::ReadOnly,
+                    _ => StoreError::Stopped,
+                };
+                if !matches!(error, StoreError::Stopped) {
+                    tracing::error!(error = ?error, jobs = group.len(), "a group of writes was rolled back");
+                }
+                group.drain(..).for_each(|job| job.answer(Err(again())));
+            }
+        }
+    }
+}
+
+enum Together {
+    Committed,
+    MemberFailed,
+}
+
+/// The fast way: no savepoints (they cost 2.5 times, libraries.md §4.3).
+async fn write_together(tx: &mut Tx, group: &mut [Box<dyn Job>]) -> Result<Together, StoreError> {
+    execute(tx, "BEGIN IMMEDIATE").await?;
+    for job in group.iter_mut() {
+        if !job.run(tx).await {
+            execute(tx, "ROLLBACK").await.ok();
+            return Ok(Together::MemberFailed);
+        }
+    }
+    execute(tx, "COMMIT").await?;
+    Ok(Together::Committed)
+}
+
+/// After a member failed: the same group with a savepoint each, so that only that one is undone.
+async fn write_one_by_one(tx: &mut Tx, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    execute(tx, "BEGIN IMMEDIATE").await?;
+    for job in group.iter_mut() {
+        execute(tx, "SAVEPOINT member").await?;
+        if !job.run(tx).await {
+            execute(tx, "ROLLBACK TO member").await?;
+        }
+        execute(tx, "RELEASE member").await?;
+    }
+    execute(tx, "COMMIT").await
+}
+
+async fn execute(tx: &mut Tx, sql: &'static str) -> Result<(), StoreError> {
+    super::on_db!(tx, |c| c.execute(sql).await.map(|_| ()).map_err(StoreError::from))
+}
+
+/// One transaction on PostgreSQL. Runs as a task of its own, so that a caller who goes away cannot
+/// leave it half done; on any other path than commit the connection is closed rather than reused.
+pub(super) async fn run_postgres<T, E, F>(pool: PgPool, work: F) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: WriteError,
+    F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, T, E> + Send + Sync + 'static,
+{
+    let task = tokio::spawn(async move {
+        let mut last = None;
+        for attempt in 0..POSTGRES_TRIES {
+            let mut tx = Tx::Postgres(pool.acquire().await.map_err(StoreError::from)?);
+            execute(&mut tx, "BEGIN").await?;
+            let outcome = AssertUnwindSafe(work(&mut tx)).catch_unwind().await;
+            match outcome {
+                Ok(Ok(done)) => match execute(&mut tx, "COMMIT").await {
+                    Ok(()) => return Ok(done),
+                    Err(error) => {
+                        close(tx);
+                        if !error.is_transient() {
+                            return Err(E::from(error));
+                        }
+                        last = Some(E::from(error));
+                    }
+                },
+                Ok(Err(refused)) => {
+                    execute(&mut tx, "ROLLBACK").await?;
+                    if !refused.is_transient() {
+                        return Err(refused);
+                    }
+                    last = Some(refused);
+                }
+                Err(_) => {
+                    close(tx);
+                    return Err(E::from(StoreError::Stopped));
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5 << attempt)).await;
+        }
+        Err(last.unwrap_or_else(|| E::from(StoreError::Stopped)))
+    });
+    task.await.unwrap_or_else(|_| Err(E::from(StoreError::Stopped)))
+}
+
+fn close(tx: Tx) {
+    if let Tx::Postgres(connection) = tx {
+        drop(connection.detach());
+    }
+}
