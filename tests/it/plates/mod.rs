@@ -51,7 +51,7 @@ fn runs() -> impl Iterator<Item = PlateRun> {
             face: face.clone(),
             sheet,
             palette: Palette::built_in(),
-            title: "东营区济南路 第1批".into(),
+            title: "2026-001 批".into(),
             dated: Millis(1_790_000_000_000),
         })
     })
