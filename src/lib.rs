@@ -3,6 +3,7 @@
 pub mod config;
 pub mod domain;
 pub mod outbox;
+pub mod import;
 pub mod registry;
 pub mod spatial;
 pub mod store;
