@@ -8,3 +8,4 @@ pub mod registry;
 pub mod spatial;
 pub mod store;
 pub mod tiles;
+pub mod plates;
