@@ -5,5 +5,6 @@ mod architecture;
 mod registry;
 mod rooms;
 mod self_test;
+mod spatial;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]
 mod support;
