@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
+mod contract;
 mod registry;
 mod rooms;
 mod self_test;
