@@ -63,15 +63,21 @@ impl Say {
             && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "是" | "好")
     }
 
-    /// Why nothing was done.
+    /// Why nothing was done; the command ends with this.
     pub(super) fn failure(&self, failure: &Failure) {
+        let (code, detail) = self.failure_line(failure);
+        self.summary(&json!({"error": {"code": code, "detail": detail}}));
+    }
+
+    /// Why a part was not done. Answers with code and sentence.
+    pub(super) fn failure_line(&self, failure: &Failure) -> (&'static str, String) {
         self.end_progress();
         let (code, detail) = match failure {
             Failure::Refused(refusal) => (refusal.code, self.sentence(refusal)),
             Failure::Broken(error) => ("broken", format!("{error:#}")),
         };
         err(&format!("lidmark: {detail}"));
-        self.summary(&json!({"error": {"code": code, "detail": detail}}));
+        (code, detail)
     }
 
     /// The sentence of a refusal.

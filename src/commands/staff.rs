@@ -9,7 +9,7 @@ use super::{Ending, Ground, Outcome};
 use crate::domain::Refusal;
 use crate::domain::ids::{Millis, PartyId};
 use crate::domain::role::Role;
-use crate::registry::{NewUser, Registry};
+use crate::registry::{Clock, NewUser, Registry};
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
@@ -40,10 +40,11 @@ pub(super) enum TokenCommand {
     /// Make a token that acts for a user; it is shown once
     Add {
         /// What the token is for; by this name it is revoked
-        name: String,
-        /// Login of the user for whom it acts
         #[arg(long)]
-        user: String,
+        name: String,
+        /// The user for whom it acts
+        #[arg(long)]
+        login: String,
     },
     /// Every token by name, never its secret
     List,
@@ -52,7 +53,7 @@ pub(super) enum TokenCommand {
 }
 
 pub(super) async fn user(ground: &Ground, command: UserCommand) -> Outcome<Ending> {
-    let registry = ground.open(&ground.config()?).await?;
+    let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
     let say = ground.say;
     match command {
         UserCommand::Add(args) => add_user(ground, &registry, args).await?,
@@ -126,13 +127,13 @@ fn read_password(ground: &Ground) -> Outcome<String> {
 }
 
 pub(super) async fn token(ground: &Ground, command: TokenCommand) -> Outcome<Ending> {
-    let registry = ground.open(&ground.config()?).await?;
+    let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
     let say = ground.say;
     match command {
-        TokenCommand::Add { name, user } => {
-            let secret = registry.add_api_token(&user, &name).await?;
+        TokenCommand::Add { name, login } => {
+            let secret = registry.add_api_token(&login, &name).await?;
             say.line(&secret);
-            say.summary(&json!({"name": name, "user": user, "token": secret}));
+            say.summary(&json!({"name": name, "login": login, "token": secret}));
         }
         TokenCommand::List => {
             let tokens = registry.list_api_tokens().await?;
