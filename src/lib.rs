@@ -1,7 +1,14 @@
 //! Lidmark: the identity service for manhole covers. ARCHITECTURE.md says which room does what.
 
+pub mod commands;
 pub mod config;
 pub mod domain;
+pub mod import;
+pub mod intake;
+pub mod outbox;
+pub mod photos;
+pub mod plates;
+pub mod press;
 pub mod http;
 pub mod import;
 pub mod messages;

@@ -160,6 +160,11 @@ impl Registry {
 }
 
 impl ImportRun {
+    /// Districts that count as known although a dry run must not write them.
+    pub fn expect_districts(&mut self, codes: impl IntoIterator<Item = String>) {
+        self.districts.extend(codes);
+    }
+
     /// Names the next file of the run; answers its number for `RowRef::file`.
     pub fn begin_file(&mut self) -> u16 {
         self.file += 1;
