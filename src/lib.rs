@@ -2,7 +2,12 @@
 
 pub mod config;
 pub mod domain;
+pub mod http;
+pub mod import;
+pub mod messages;
 pub mod outbox;
+pub mod photos;
+pub mod plates;
 pub mod registry;
 pub mod spatial;
 pub mod store;

@@ -253,6 +253,10 @@ pub async fn list_covers_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<Cover
     Ok(files)
 }
 
+/// A box as ranges of quadkeys, both ends included, and exactly: west, south, east, north.
+pub type Within = (Vec<QuadkeyRange>, [f64; 4]);
+type QuadkeyRange = (i64, i64);
+
 /// Which covers to list. Every `Some` narrows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CoverFilter {
@@ -260,8 +264,7 @@ pub struct CoverFilter {
     pub class: Option<CoverClass>,
     pub state: Option<CoverState>,
     pub road: Option<String>,
-    /// Quadkey ranges, both ends included, and the exact box: west, south, east, north.
-    pub within: Option<(Vec<(i64, i64)>, [f64; 4])>,
+    pub within: Option<Within>,
     /// Only covers without a live plate.
     pub without_plate: bool,
     /// The last id of the page before.

@@ -6,5 +6,6 @@ mod contract;
 mod registry;
 mod rooms;
 mod self_test;
+mod spatial;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]
 mod support;

@@ -2,7 +2,7 @@
 
 mod cases;
 mod census;
-pub mod ground;
+pub(crate) mod ground;
 mod history;
 mod plates;
 mod staff;
