@@ -30,6 +30,10 @@ pub struct Config {
     pub secure_cookies: bool,
     /// Name and link of who made the data, where its licence asks for it.
     pub attribution: String,
+    /// Trust the last address in `X-Forwarded-For`; only behind a proxy that sets it.
+    pub behind_proxy: bool,
+    /// How many reports one network may send a minute; a whole district may share one address.
+    pub reports_per_minute: u32,
     /// How many wrong or unknown addresses and log-ins one network may try a minute.
     pub tries_per_minute: u32,
 }
@@ -47,6 +51,8 @@ impl Default for Config {
             utc_offset_minutes: 480,
             secure_cookies: true,
             attribution: String::new(),
+            behind_proxy: false,
+            reports_per_minute: 300,
             tries_per_minute: 60,
         }
     }

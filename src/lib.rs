@@ -3,7 +3,10 @@
 pub mod config;
 pub mod domain;
 pub mod outbox;
+pub mod photos;
+pub mod import;
 pub mod registry;
 pub mod spatial;
 pub mod store;
 pub mod tiles;
+pub mod plates;

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
+mod contract;
 mod registry;
 mod rooms;
 mod self_test;
+mod spatial;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]
 mod support;

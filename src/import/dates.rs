@@ -1,0 +1,188 @@
+//! The ways in which surveys write a day or a moment.
+
+use serde::Deserialize;
+use time::{Date, Month};
+
+use crate::domain::ids::Millis;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DateFormat {
+    /// `2023-05-06`, `2023-05-06T07:08:09Z`, `2023-05-06 07:08`, with or without an offset.
+    Iso,
+    /// `2023/5/6`, also `2023.5.6`, with or without a time of day.
+    Slash,
+    /// `20230506`
+    Compact,
+    /// `2023年5月6日`
+    Chinese,
+    /// `Tue, 01 Jun 2010 00:00:00 GMT`
+    Rfc1123,
+    /// Milliseconds since 1970, as ArcGIS writes them.
+    EpochMs,
+}
+
+impl DateFormat {
+    /// How a person would write it, for the sentence that refuses something else.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Self::Iso => "2023-05-06",
+            Self::Slash => "2023/5/6",
+            Self::Compact => "20230506",
+            Self::Chinese => "2023年5月6日",
+            Self::Rfc1123 => "Sat, 06 May 2023 00:00:00 GMT",
+            Self::EpochMs => "1683331200000",
+        }
+    }
+
+    /// `None` = not written this way, or no such day. A text without an offset is in the zone given.
+    pub(super) fn parse(self, text: &str, zone_seconds: i64) -> Option<Millis> {
+        match self {
+            Self::Iso => parse_iso(text, zone_seconds),
+            Self::Slash => {
+                let (day, clock) = text.split_once(' ').unwrap_or((text, ""));
+                let separator = if day.contains('/') { '/' } else { '.' };
+                let seconds = if clock.is_empty() { 0 } else { parse_clock(clock)? };
+                moment(parse_day(day.splitn(3, separator))?, seconds - zone_seconds)
+            }
+            Self::Compact => {
+                if text.len() != 8 || !text.is_ascii() {
+                    return None;
+                }
+                moment(parse_day([&text[..4], &text[4..6], &text[6..]].into_iter())?, -zone_seconds)
+            }
+            Self::Chinese => {
+                let (year, rest) = text.split_once('年')?;
+                let (month, rest) = rest.split_once('月')?;
+                let day = rest.strip_suffix('日').or_else(|| rest.strip_suffix('号'))?;
+                moment(parse_day([year, month, day].into_iter())?, -zone_seconds)
+            }
+            Self::Rfc1123 => parse_rfc1123(text),
+            Self::EpochMs => digits(text, 14).filter(|_| text.len() > 8).map(|ms| Millis(ms as i64)),
+        }
+    }
+}
+
+/// `+08:00`, `-05:00` or `Z`, in seconds.
+pub(super) fn parse_zone(text: &str) -> Option<i64> {
+    if text.eq_ignore_ascii_case("z") {
+        return Some(0);
+    }
+    let (sign, rest) = match text.as_bytes().first()? {
+        b'+' => (1, &text[1..]),
+        b'-' => (-1, &text[1..]),
+        _ => return None,
+    };
+    let (hours, minutes) = match rest.split_once(':') {
+        Some(pair) => pair,
+        None if rest.len() == 4 && rest.is_ascii() => rest.split_at(2),
+        None => (rest, "0"),
+    };
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    (hours <= 14 && minutes < 60).then(|| sign * (hours * 3600 + minutes * 60) as i64)
+}
+
+fn parse_iso(text: &str, zone_seconds: i64) -> Option<Millis> {
+    let Some((day, rest)) = text.split_once(['T', 't', ' ']) else {
+        return moment(parse_day(text.splitn(3, '-'))?, -zone_seconds);
+    };
+    let rest = rest.trim();
+    let (clock, zone) = match rest.find(['Z', 'z', '+', '-']) {
+        Some(at) => (&rest[..at], parse_zone(&rest[at..])?),
+        None => (rest, zone_seconds),
+    };
+    moment(parse_day(day.splitn(3, '-'))?, parse_clock(clock)? - zone)
+}
+
+fn parse_rfc1123(text: &str) -> Option<Millis> {
+    let rest = text.split_once(',').map_or(text, |(_, rest)| rest).trim();
+    let mut words = rest.split_ascii_whitespace();
+    let (day, month, year) = (words.next()?, words.next()?, words.next()?);
+    let clock = words.next()?;
+    let zone = match words.next()? {
+        "GMT" | "UTC" | "Z" => 0,
+        other => parse_zone(other)?,
+    };
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = (MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))? + 1).to_string();
+    moment(parse_day([year, month.as_str(), day].into_iter())?, parse_clock(clock)? - zone)
+}
+
+/// Year, month, day in digits. Years of two digits are not guessed at.
+fn parse_day<'t>(mut parts: impl Iterator<Item = &'t str>) -> Option<Date> {
+    let year = parts.next().filter(|year| year.len() == 4)?;
+    let (year, month, day) = (digits(year, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    Date::from_calendar_date(year as i32, Month::try_from(month as u8).ok()?, day as u8).ok()
+}
+
+/// Seconds of the day of `7:08`, `07:08:09` or `07:08:09.123`; parts of a second are dropped.
+fn parse_clock(text: &str) -> Option<i64> {
+    let mut parts = text.splitn(3, ':');
+    let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let second = match parts.next() {
+        Some(second) => digits(second.split_once('.').map_or(second, |(whole, _)| whole), 2)?,
+        None => 0,
+    };
+    (hour < 24 && minute < 60 && second < 61).then_some((hour * 3600 + minute * 60 + second) as i64)
+}
+
+fn moment(day: Date, seconds: i64) -> Option<Millis> {
+    const UNIX_EPOCH_JULIAN: i64 = 2_440_588;
+    let days = i64::from(day.to_julian_day()) - UNIX_EPOCH_JULIAN;
+    Some(Millis((days * 86_400 + seconds) * 1000))
+}
+
+fn digits(text: &str, at_most: usize) -> Option<u64> {
+    if text.is_empty() || text.len() > at_most || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_of_writing_a_day_gives_the_same_moment() {
+        let noon = "2023-05-06T04:00:00Z";
+        for (format, text) in [
+            (DateFormat::Iso, "2023-05-06T12:00:00+08:00"),
+            (DateFormat::Iso, "2023-05-06 12:00"),
+            (DateFormat::Iso, "2023-05-06T04:00:00.5Z"),
+            (DateFormat::Slash, "2023/5/6 12:00:00"),
+            (DateFormat::Rfc1123, "Sat, 06 May 2023 04:00:00 GMT"),
+            (DateFormat::EpochMs, "1683345600000"),
+        ] {
+            let read = format.parse(text, 8 * 3600).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(read.to_rfc3339(), noon, "{text}");
+        }
+        for (format, text) in [
+            (DateFormat::Iso, "2023-05-06"),
+            (DateFormat::Slash, "2023/05/06"),
+            (DateFormat::Slash, "2023.5.6"),
+            (DateFormat::Compact, "20230506"),
+            (DateFormat::Chinese, "2023年5月6日"),
+        ] {
+            let read = format.parse(text, 8 * 3600).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(read.to_rfc3339(), "2023-05-05T16:00:00Z", "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_day_is_no_day() {
+        for text in ["", " ", "2023-02-29", "2023-13-01", "23-5-6", "2023-5", "yesterday", "2023-05-06T25:00", "年月日"] {
+            for format in [
+                DateFormat::Iso,
+                DateFormat::Slash,
+                DateFormat::Compact,
+                DateFormat::Chinese,
+                DateFormat::Rfc1123,
+                DateFormat::EpochMs,
+            ] {
+                assert_eq!(format.parse(text, 0), None, "{text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,587 @@
+//! Cells of a row → candidate, as the profile says. Format-free: CSV and GeoJSON both come here.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use super::profile::{FIELDS, Field, Profile, Word, Words, plain};
+use super::{Problem, READ_SHOWN, Scope, Source, shown};
+use crate::domain::Refusal;
+use crate::domain::code::{CodeParts, ComponentCode, Scheme};
+use crate::domain::cover::{Candidate, CoverState, Survey};
+use crate::domain::position::{Position, PositionMethod, RawPosition, check_degrees};
+
+/// Characters that a field, and a column kept as read, may have.
+const MAX_TEXT: usize = 500;
+const MAX_KEPT: usize = 4000;
+
+/// What a column is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A field, with the place of this column among those the field may stand in.
+    Field(Field, u16),
+    /// Kept in `extra` under this entry of `Profile::kept_names`.
+    Kept(usize),
+    /// Never kept: names of people.
+    Dropped,
+    /// No profile line names it: kept under its own name.
+    Unnamed,
+}
+
+pub(super) struct Cell<'r> {
+    pub(super) name: &'r str,
+    pub(super) meaning: &'r Meaning,
+    pub(super) text: &'r str,
+}
+
+/// A geometry.
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) z: Option<f64>,
+    pub(super) epsg: Option<u32>,
+}
+
+/// The columns of a CSV file.
+pub(super) struct Columns {
+    names: Vec<String>,
+    meanings: Vec<Meaning>,
+}
+
+impl Columns {
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(super) fn name(&self, at: usize) -> Option<&str> {
+        self.names.get(at).map(String::as_str)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Meaning)> {
+        self.names.iter().map(String::as_str).zip(&self.meanings)
+    }
+}
+
+/// What is wrong with a row, before its line is known.
+#[derive(Debug)]
+pub(super) struct Flaw(Box<FlawParts>);
+
+#[derive(Debug)]
+struct FlawParts {
+    column: Option<String>,
+    read: String,
+    refusal: Refusal,
+}
+
+impl Flaw {
+    pub(super) fn new(refusal: Refusal) -> Self {
+        Self(Box::new(FlawParts { column: None, read: String::new(), refusal }))
+    }
+
+    pub(super) fn column(mut self, name: &str) -> Self {
+        self.0.column = Some(name.to_owned()).filter(|name| !name.is_empty());
+        self
+    }
+
+    pub(super) fn read(mut self, text: &str) -> Self {
+        self.0.read = shown(text);
+        self
+    }
+
+    pub(super) fn into_problem(self, line: u64, scope: Scope) -> Problem {
+        let FlawParts { column, read, refusal } = *self.0;
+        Problem { line, column, read, refusal, scope }
+    }
+}
+
+/// What stands in a field of the row at hand.
+#[derive(Clone, Copy)]
+struct Slot<'r> {
+    rank: u16,
+    column: &'r str,
+    text: &'r str,
+}
+
+/// A profile, ready for one file.
+pub(super) struct Mapper<'a> {
+    profile: &'a Profile,
+    scheme: Option<&'a Scheme>,
+    /// What a field says where the row says nothing: from the file's name, else the profile's default.
+    defaults: [Option<&'a str>; FIELDS],
+}
+
+impl<'a> Mapper<'a> {
+    pub(super) fn new(
+        profile: &'a Profile,
+        schemes: &'a [Scheme],
+        source: &Source<'_>,
+    ) -> Result<Self, Refusal> {
+        let scheme = match source.scheme.or(profile.scheme.as_deref()) {
+            Some(id) => Some(schemes.iter().find(|scheme| scheme.id == id).ok_or_else(|| {
+                let known: Vec<&str> = schemes.iter().map(|scheme| scheme.id.as_str()).collect();
+                Refusal::new("scheme.unknown").at("scheme").with("read", id).with("fits", known.join(", "))
+            })?),
+            None => None,
+        };
+        let mut defaults = [None; FIELDS];
+        for field in Field::ALL {
+            defaults[*field as usize] = profile.rule(*field).default.as_deref();
+        }
+        match profile.pattern_for(source.file_name) {
+            Some(pattern) => {
+                for (field, text) in &pattern.set {
+                    defaults[*field as usize] = Some(text);
+                }
+            }
+            None if !profile.files.is_empty()
+                && profile.rule(Field::District).columns.is_empty()
+                && defaults[Field::District as usize].is_none() =>
+            {
+                let known: Vec<&str> = profile.files.iter().map(|pattern| pattern.name.as_str()).collect();
+                return Err(Refusal::new("file.name")
+                    .at("district")
+                    .with("read", source.file_name)
+                    .with("fits", known.join(", ")));
+            }
+            None => {}
+        }
+        Ok(Self { profile, scheme, defaults })
+    }
+
+    pub(super) fn meaning_of(&self, column: &str) -> Meaning {
+        let columns = &self.profile.columns;
+        columns.get(column).or_else(|| columns.get(&plain(column))).copied().unwrap_or(Meaning::Unnamed)
+    }
+
+    /// Whether the profile names this column.
+    pub(super) fn wants(&self, column: &str) -> bool {
+        self.profile.columns.contains_key(column)
+    }
+
+    /// Sorts out a header. Refuses one in which a field could stand in two columns of one name, or
+    /// that cannot give any candidate.
+    pub(super) fn columns_of_header(&self, mut names: Vec<String>) -> Result<Columns, Flaw> {
+        let mut seen: HashMap<String, u32> = HashMap::new();
+        let mut meanings = Vec::with_capacity(names.len());
+        for (at, name) in names.iter_mut().enumerate() {
+            if name.is_empty() {
+                *name = format!("column {}", at + 1);
+            }
+            let meaning = self.meaning_of(name);
+            let count = seen.entry(plain(name)).or_default();
+            *count += 1;
+            if *count > 1 {
+                if let Meaning::Field(field, _) = meaning {
+                    let refusal = Refusal::new("header.column_twice").at(field.as_str()).with("column", &*name);
+                    return Err(Flaw::new(refusal).column(name).read(name));
+                }
+                *name = format!("{name} ({count})");
+            }
+            meanings.push(meaning);
+        }
+        let has = |field: Field| {
+            self.defaults[field as usize].is_some()
+                || meanings.iter().any(|meaning| matches!(meaning, Meaning::Field(found, _) if *found == field))
+        };
+        let code_says_it = self.scheme.is_some() && has(Field::Code);
+        let missing = [
+            (Field::Lon, has(Field::Lon)),
+            (Field::Lat, has(Field::Lat)),
+            (Field::Class, has(Field::Class) || code_says_it),
+            (Field::District, has(Field::District) || code_says_it),
+        ]
+        .into_iter()
+        .find(|(_, there)| !there);
+        if let Some((field, _)) = missing {
+            let fits = &self.profile.rule(field).columns;
+            let refusal = Refusal::new("header.column_missing")
+                .at(field.as_str())
+                .with("field", field)
+                .with("fits", if fits.is_empty() { field.as_str().to_owned() } else { fits.join(", ") });
+            return Err(Flaw::new(refusal)
+                .column(fits.first().map_or(field.as_str(), String::as_str))
+                .read(&names.join(", ")));
+        }
+        Ok(Columns { names, meanings })
+    }
+
+    pub(super) fn candidate<'r>(
+        &'r self,
+        line: u64,
+        cells: impl Iterator<Item = Cell<'r>>,
+        point: Option<Point>,
+    ) -> Result<Candidate, Flaw> {
+        let mut slots: [Option<Slot<'r>>; FIELDS] = [None; FIELDS];
+        let mut extra = BTreeMap::new();
+        for cell in cells {
+            let text = cell.text.trim();
+            if text.contains('\0') {
+                return Err(Flaw::new(Refusal::new("text.nul")).column(cell.name).read(text));
+            }
+            match *cell.meaning {
+                Meaning::Dropped => {}
+                Meaning::Unnamed => self.keep(&mut extra, cell.name, cell.name, text)?,
+                Meaning::Kept(at) => self.keep(&mut extra, &self.profile.kept_names[at], cell.name, text)?,
+                Meaning::Field(field, rank) => {
+                    if self.is_unknown(field, text) {
+                        continue;
+                    }
+                    if let Some(keep) = &self.profile.rule(field).keep {
+                        self.keep(&mut extra, keep, cell.name, text)?;
+                    }
+                    let new = Slot { rank, column: cell.name, text };
+                    match &mut slots[field as usize] {
+                        empty @ None => *empty = Some(new),
+                        // The first column in the profile's order speaks; another one that says
+                        // something else is not lost.
+                        Some(old) => {
+                            let (speaks, other) = if old.rank <= rank { (*old, new) } else { (new, *old) };
+                            if speaks.text != other.text {
+                                self.keep(&mut extra, other.column, other.column, other.text)?;
+                            }
+                            *old = speaks;
+                        }
+                    }
+                }
+            }
+        }
+        if slots.iter().all(Option::is_none) && extra.is_empty() && point.is_none() {
+            return Err(Flaw::new(Refusal::new("row.blank")));
+        }
+        for field in Field::ALL {
+            if let (empty @ None, Some(text)) = (&mut slots[*field as usize], self.defaults[*field as usize]) {
+                *empty = Some(Slot { rank: u16::MAX, column: "", text });
+            }
+        }
+        self.survey(line, &slots, extra, point)
+    }
+
+    fn survey(
+        &self,
+        line: u64,
+        slots: &[Option<Slot<'_>>; FIELDS],
+        mut extra: BTreeMap<String, String>,
+        point: Option<Point>,
+    ) -> Result<Candidate, Flaw> {
+        let profile = self.profile;
+        let position = self.position(slots, point, &mut extra)?;
+        let (code, parts) = match slots[Field::Code as usize] {
+            Some(slot) => self.code(slot).map(|(code, parts)| (Some(code), Some(parts)))?,
+            None => (None, None),
+        };
+        let class = match self.word(slots, Field::Class, &profile.class, &mut extra)? {
+            Some(class) => class,
+            None => match &parts {
+                Some(parts) => parts.class,
+                None => return Err(self.missing(Field::Class)),
+            },
+        };
+        let district = match (self.text(slots, Field::District)?, &parts) {
+            (Some(district), _) => district,
+            (None, Some(parts)) => parts.district.clone(),
+            (None, None) => return Err(self.missing(Field::District)),
+        };
+        if let (Some(parts), Some(slot)) = (&parts, slots[Field::Code as usize]) {
+            let refusal = if parts.class != class {
+                Refusal::new("code.class_differs").with("code", parts.class).with("row", class)
+            } else if parts.district != district {
+                Refusal::new("code.district_differs").with("code", &parts.district).with("row", &district)
+            } else {
+                Refusal::new("")
+            };
+            if !refusal.code.is_empty() {
+                return Err(Flaw::new(refusal.at("code").with("read", slot.text))
+                    .column(slot.column)
+                    .read(slot.text));
+            }
+        }
+        let survey = Survey {
+            district,
+            class,
+            state: self.word(slots, Field::State, &profile.state, &mut extra)?.unwrap_or(CoverState::Intact),
+            position,
+            road: self.text(slots, Field::Road)?,
+            address: self.text(slots, Field::Address)?,
+            placement: self.word(slots, Field::Placement, &profile.placement, &mut extra)?,
+            material: self.word(slots, Field::Material, &profile.material, &mut extra)?,
+            shape: self.word(slots, Field::Shape, &profile.shape, &mut extra)?,
+            load_class: self.word(slots, Field::LoadClass, &profile.load_class, &mut extra)?,
+            owner: self.text(slots, Field::Owner)?,
+            maintainer: self.text(slots, Field::Maintainer)?,
+            supervisor: self.text(slots, Field::Supervisor)?,
+            extra,
+        };
+        let source_key = match slots[Field::SourceKey as usize] {
+            Some(slot) if is_rounded_number(slot.text) => return Err(rounded(slot)),
+            _ => self.text(slots, Field::SourceKey)?,
+        };
+        Ok(Candidate { line, source_key, code, survey })
+    }
+
+    fn position(
+        &self,
+        slots: &[Option<Slot<'_>>; FIELDS],
+        point: Option<Point>,
+        extra: &mut BTreeMap<String, String>,
+    ) -> Result<Position, Flaw> {
+        let (lon_slot, lat_slot) = (slots[Field::Lon as usize], slots[Field::Lat as usize]);
+        let (x, y, epsg, columns) = match (point, lon_slot, lat_slot) {
+            (Some(point), _, _) => {
+                // A height of 0 is how GIS programs write "none".
+                if let Some(z) = point.z.filter(|z| *z != 0.0) {
+                    extra.insert("z".into(), z.to_string());
+                }
+                (point.x, point.y, point.epsg.unwrap_or(self.profile.epsg), ("geometry", "geometry"))
+            }
+            (None, Some(lon), Some(lat)) => {
+                (number(lon)?, number(lat)?, self.profile.epsg, (lon.column, lat.column))
+            }
+            (None, None, None) => {
+                let by_columns = self.profile.rule(Field::Lon).columns.first().map_or("geometry", String::as_str);
+                return Err(Flaw::new(Refusal::new("position.missing").at("position")).column(by_columns));
+            }
+            (None, lon, _) => {
+                let field = if lon.is_none() { Field::Lon } else { Field::Lat };
+                let column = self.profile.rule(field).columns.first().map_or(field.as_str(), String::as_str);
+                return Err(Flaw::new(Refusal::new("position.missing").at("position")).column(column));
+            }
+        };
+        self.check_place(x, y).map_err(|refusal| {
+            let column = if y.abs() > 90.0 { columns.1 } else { columns.0 };
+            Flaw::new(refusal).column(column).read(&format!("{x}, {y}"))
+        })?;
+        let method = self
+            .word(slots, Field::PositionMethod, &self.profile.position_method, extra)?
+            .unwrap_or(PositionMethod::Unknown);
+        let accuracy_m = match slots[Field::AccuracyM as usize] {
+            Some(slot) => Some(self.accuracy(slot)?),
+            None => None,
+        };
+        let surveyed_at = match slots[Field::SurveyedAt as usize] {
+            Some(slot) => Some(self.date(slot)?),
+            None => None,
+        };
+        Ok(Position {
+            lon: x,
+            lat: y,
+            raw: RawPosition { x, y, epsg },
+            method,
+            accuracy_m,
+            surveyed_at,
+            device: self.text(slots, Field::Device)?,
+        })
+    }
+
+    fn check_place(&self, lon: f64, lat: f64) -> Result<(), Refusal> {
+        check_degrees(lon, lat)?;
+        let Some([west, south, east, north]) = self.profile.bbox else { return Ok(()) };
+        let inside = |lon: f64, lat: f64| (west..=east).contains(&lon) && (south..=north).contains(&lat);
+        if inside(lon, lat) {
+            return Ok(());
+        }
+        let code = if inside(lat, lon) { "position.swapped" } else { "position.outside" };
+        Err(Refusal::new(code)
+            .at("position")
+            .with("lon", lon)
+            .with("lat", lat)
+            .with("west", west)
+            .with("south", south)
+            .with("east", east)
+            .with("north", north))
+    }
+
+    fn code(&self, slot: Slot<'_>) -> Result<(ComponentCode, CodeParts), Flaw> {
+        if is_rounded_number(slot.text) {
+            return Err(rounded(slot));
+        }
+        let Some(scheme) = self.scheme else {
+            return Err(Flaw::new(Refusal::new("code.scheme_missing").at("code").with("read", shown(slot.text)))
+                .column(slot.column)
+                .read(slot.text));
+        };
+        scheme.parse(slot.text).map_err(|refusal| Flaw::new(refusal).column(slot.column).read(slot.text))
+    }
+
+    fn accuracy(&self, slot: Slot<'_>) -> Result<f64, Flaw> {
+        let text = self.spelled(Field::AccuracyM, slot.text);
+        match text.parse::<f64>() {
+            Ok(meters) if meters.is_finite() && (0.0..=100_000.0).contains(&meters) => Ok(meters),
+            _ => Err(Flaw::new(Refusal::new("accuracy.unreadable").at("accuracy_m").with("read", shown(slot.text)))
+                .column(slot.column)
+                .read(slot.text)),
+        }
+    }
+
+    fn date(&self, slot: Slot<'_>) -> Result<crate::domain::ids::Millis, Flaw> {
+        let formats = &self.profile.date_formats;
+        let flaw = |refusal: Refusal| {
+            Err(Flaw::new(refusal.at("surveyed_at").with("read", shown(slot.text)))
+                .column(slot.column)
+                .read(slot.text))
+        };
+        let Some(at) = formats.iter().find_map(|format| format.parse(slot.text, self.profile.zone_seconds)) else {
+            let fits: Vec<&str> = formats.iter().map(|format| format.example()).collect();
+            return flaw(Refusal::new("date.unreadable").with("fits", fits.join(", ")));
+        };
+        // 1900 and 2200 in milliseconds. Before it lie the zero days of spreadsheets (1899-12-30).
+        if !(-2_208_988_800_000..7_258_118_400_000).contains(&at.0) {
+            return flaw(Refusal::new("date.impossible"));
+        }
+        Ok(at)
+    }
+
+    fn word<T: Copy>(
+        &self,
+        slots: &[Option<Slot<'_>>; FIELDS],
+        field: Field,
+        words: &Words<T>,
+        extra: &mut BTreeMap<String, String>,
+    ) -> Result<Option<T>, Flaw> {
+        let Some(slot) = slots[field as usize] else { return Ok(None) };
+        let code = match words.find(slot.text) {
+            Word::Known(word) => return Ok(Some(word)),
+            Word::Unknown if self.profile.rule(field).lenient => {
+                self.keep(extra, slot.column, slot.column, slot.text)?;
+                return Ok(None);
+            }
+            Word::NotACover => "class.not_a_cover",
+            Word::Unknown => unknown_code(field),
+        };
+        let refusal =
+            Refusal::new(code).at(field.as_str()).with("read", shown(slot.text)).with("fits", &words.fits);
+        Err(Flaw::new(refusal).column(slot.column).read(slot.text))
+    }
+
+    fn text(&self, slots: &[Option<Slot<'_>>; FIELDS], field: Field) -> Result<Option<String>, Flaw> {
+        let Some(slot) = slots[field as usize] else { return Ok(None) };
+        check_length(slot.text, MAX_TEXT, slot.column)?;
+        Ok(Some(self.spelled(field, slot.text).into_owned()))
+    }
+
+    /// Our spelling of a text, where the profile gives one.
+    fn spelled<'t>(&'t self, field: Field, text: &'t str) -> Cow<'t, str> {
+        let texts = &self.profile.rule(field).texts;
+        if texts.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        match texts.get(text).or_else(|| texts.get(&plain(text))) {
+            Some(ours) => Cow::Borrowed(ours),
+            None => Cow::Borrowed(text),
+        }
+    }
+
+    /// Keeps a column as read, unless it says nothing or names a person.
+    fn keep(
+        &self,
+        extra: &mut BTreeMap<String, String>,
+        name: &str,
+        column: &str,
+        text: &str,
+    ) -> Result<(), Flaw> {
+        if text.is_empty() || is_one_of(&self.profile.unknown, text) {
+            return Ok(());
+        }
+        check_length(text, MAX_KEPT, column)?;
+        if !self.profile.left_out.is_empty() {
+            let plain = plain(text);
+            if self.profile.left_out.iter().any(|phrase| plain.contains(phrase.as_str())) {
+                return Ok(());
+            }
+        }
+        match extra.get(name) {
+            Some(there) if there != text => {
+                let other = if name == column { format!("{name} (2)") } else { column.to_owned() };
+                extra.insert(other, text.to_owned());
+            }
+            _ => {
+                extra.insert(name.to_owned(), text.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_unknown(&self, field: Field, text: &str) -> bool {
+        text.is_empty()
+            || is_one_of(&self.profile.unknown, text)
+            || is_one_of(&self.profile.rule(field).unknown, text)
+    }
+
+    fn missing(&self, field: Field) -> Flaw {
+        let columns = &self.profile.rule(field).columns;
+        let refusal = Refusal::new("field.missing")
+            .at(field.as_str())
+            .with("field", field)
+            .with("fits", if columns.is_empty() { field.as_str().to_owned() } else { columns.join(", ") });
+        Flaw::new(refusal).column(columns.first().map_or("", String::as_str))
+    }
+}
+
+/// The refusal that a closed list of the domain gives to a word it does not know.
+fn unknown_code(field: Field) -> &'static str {
+    match field {
+        Field::Class => "class.unknown",
+        Field::State => "state.unknown",
+        Field::Placement => "placement.unknown",
+        Field::Material => "material.unknown",
+        Field::Shape => "shape.unknown",
+        Field::LoadClass => "load_class.unknown",
+        _ => "position_method.unknown",
+    }
+}
+
+/// `words` are in their plain form.
+fn is_one_of(words: &[String], text: &str) -> bool {
+    words.iter().any(|word| {
+        word == text || (word.len() == text.len() && word.eq_ignore_ascii_case(text))
+    })
+}
+
+fn check_length(text: &str, most: usize, column: &str) -> Result<(), Flaw> {
+    if text.len() <= most || text.chars().count() <= most {
+        return Ok(());
+    }
+    let refusal = Refusal::new("text.too_long").with("count", text.chars().count()).with("fits", most);
+    Err(Flaw::new(refusal).column(column).read(text))
+}
+
+fn number(slot: Slot<'_>) -> Result<f64, Flaw> {
+    slot.text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
+        let read: String = slot.text.chars().take(READ_SHOWN).collect();
+        Flaw::new(Refusal::new("position.unreadable").at("position").with("read", read))
+            .column(slot.column)
+            .read(slot.text)
+    })
+}
+
+/// `3.70502E+15`: what a spreadsheet makes of a code that it takes for a number. The digits are gone.
+fn is_rounded_number(text: &str) -> bool {
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return false };
+    let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    digits(whole) && digits(part) && digits(exponent)
+}
+
+fn rounded(slot: Slot<'_>) -> Flaw {
+    Flaw::new(Refusal::new("id.rounded").with("read", slot.text)).column(slot.column).read(slot.text)
+}
+
+/// The reference systems of this release: degrees of WGS 84 and CGCS2000, which differ by less
+/// than any survey of a cover can tell.
+pub(super) fn check_epsg(epsg: u32) -> Result<u32, Refusal> {
+    match epsg {
+        4326 | 4490 => Ok(epsg),
+        _ => Err(Refusal::new("crs.unsupported").at("epsg").with("read", format!("EPSG:{epsg}"))),
+    }
+}
+
+/// Reads the `crs` name of older GeoJSON: `urn:ogc:def:crs:OGC:1.3:CRS84`, `EPSG:4490`.
+pub(super) fn crs_of_name(name: &str) -> Result<u32, Refusal> {
+    let last = name.rsplit([':', '/']).next().unwrap_or_default();
+    if last.eq_ignore_ascii_case("crs84") {
+        return Ok(4326);
+    }
+    match last.parse() {
+        Ok(epsg) => check_epsg(epsg),
+        Err(_) => Err(Refusal::new("crs.unsupported").at("epsg").with("read", shown(name))),
+    }
+}

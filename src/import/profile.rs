@@ -1,0 +1,436 @@
+//! Mapping profiles: how the columns and words of a source become ours. Data, not code
+//! (`labels/profiles/*.toml`), so that a city's own census needs a file and no release.
+
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
+
+use super::dates::{DateFormat, parse_zone};
+use super::mapping::{Meaning, check_epsg};
+use crate::domain::Refusal;
+use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
+use crate::domain::names::named_enum;
+use crate::domain::position::PositionMethod;
+
+named_enum! {
+    /// What a profile can fill, by the name it has in profiles and in our own CSV.
+    Field as "field" {
+        SourceKey = "source_key",
+        Code = "code",
+        District = "district",
+        Class = "class",
+        State = "state",
+        Lon = "lon",
+        Lat = "lat",
+        Road = "road",
+        Address = "address",
+        Placement = "placement",
+        Material = "material",
+        Shape = "shape",
+        LoadClass = "load_class",
+        Owner = "owner",
+        Maintainer = "maintainer",
+        Supervisor = "supervisor",
+        PositionMethod = "position_method",
+        AccuracyM = "accuracy_m",
+        SurveyedAt = "surveyed_at",
+        Device = "device",
+    }
+}
+
+pub(super) const FIELDS: usize = Field::ALL.len();
+
+/// How the files of one source are read. Made by [`Profile::from_toml`], which checks it whole.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub id: String,
+    /// Counted up with every change, so that a ledger can say which reading of a source it was.
+    pub version: u32,
+    pub name_zh: String,
+    pub name_en: String,
+    /// Scheme of the codes that the source brings, where it always is the same.
+    pub scheme: Option<String>,
+    pub(super) epsg: u32,
+    /// West, south, east, north of where the source can lie.
+    pub(super) bbox: Option<[f64; 4]>,
+    pub(super) delimiter: Option<u8>,
+    /// Words that mean "unknown" in every column, in small letters.
+    pub(super) unknown: Vec<String>,
+    pub(super) date_formats: Vec<DateFormat>,
+    pub(super) zone_seconds: i64,
+    /// What each named column is for, by its name in small letters.
+    pub(super) columns: HashMap<String, Meaning>,
+    /// Names under which `Survey::extra` keeps columns, by [`Meaning::Kept`].
+    pub(super) kept_names: Vec<String>,
+    /// Kept texts with one of these phrases are left out, because they name a person.
+    pub(super) left_out: Vec<String>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) files: Vec<FilePattern>,
+    pub(super) class: Words<CoverClass>,
+    pub(super) state: Words<CoverState>,
+    pub(super) placement: Words<Placement>,
+    pub(super) material: Words<Material>,
+    pub(super) shape: Words<Shape>,
+    pub(super) load_class: Words<LoadClass>,
+    pub(super) position_method: Words<PositionMethod>,
+}
+
+/// What a profile says of one field.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rule {
+    /// The columns it may stand in, as the profile spells them.
+    pub(super) columns: Vec<String>,
+    pub(super) default: Option<String>,
+    /// Name under which the text is also kept as read.
+    pub(super) keep: Option<String>,
+    /// Words that mean "unknown" here only, in small letters.
+    pub(super) unknown: Vec<String>,
+    /// A word nobody knows goes to `extra` and leaves the field unknown, instead of refusing the row.
+    pub(super) lenient: bool,
+    /// Spellings of texts and numbers.
+    pub(super) texts: HashMap<String, String>,
+}
+
+/// The spellings of a closed list.
+#[derive(Debug, Clone)]
+pub(super) struct Words<T> {
+    by_spelling: HashMap<String, Option<T>>,
+    /// For the sentence that refuses another word.
+    pub(super) fits: String,
+}
+
+pub(super) enum Word<T> {
+    Known(T),
+    /// The profile says that this is no cover.
+    NotACover,
+    Unknown,
+}
+
+impl<T: Copy> Words<T> {
+    pub(super) fn find(&self, text: &str) -> Word<T> {
+        let found = self.by_spelling.get(text).or_else(|| self.by_spelling.get(&plain(text)));
+        match found {
+            Some(Some(word)) => Word::Known(*word),
+            Some(None) => Word::NotACover,
+            None => Word::Unknown,
+        }
+    }
+}
+
+/// What a file's name says about every row in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilePattern {
+    /// With `*` for any characters, without regard to case.
+    pub(super) name: String,
+    pub(super) set: BTreeMap<Field, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileFile {
+    id: String,
+    version: u32,
+    name_zh: String,
+    name_en: String,
+    scheme: Option<String>,
+    #[serde(default = "wgs84")]
+    epsg: u32,
+    bbox: Option<[f64; 4]>,
+    delimiter: Option<char>,
+    #[serde(default)]
+    unknown: Vec<String>,
+    #[serde(default)]
+    dates: DatesFile,
+    #[serde(default)]
+    drop: Vec<String>,
+    #[serde(default)]
+    leave_out: Vec<String>,
+    #[serde(default)]
+    keep: BTreeMap<String, Vec<String>>,
+    fields: BTreeMap<Field, FieldFile>,
+    #[serde(default)]
+    files: Vec<FilePattern>,
+}
+
+fn wgs84() -> u32 {
+    4326
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatesFile {
+    formats: Vec<DateFormat>,
+    zone: String,
+}
+
+impl Default for DatesFile {
+    fn default() -> Self {
+        Self { formats: vec![DateFormat::Iso, DateFormat::Slash], zone: "Z".into() }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldFile {
+    #[serde(default)]
+    columns: Vec<String>,
+    default: Option<String>,
+    keep: Option<String>,
+    #[serde(default)]
+    unknown: Vec<String>,
+    #[serde(default)]
+    lenient: bool,
+    /// Our word → the spellings of the source.
+    #[serde(default)]
+    values: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    not_a_cover: Vec<String>,
+}
+
+impl Profile {
+    /// Reads a profile. Refuses one with words or columns that cannot be meant.
+    pub fn from_toml(text: &str) -> Result<Self, Refusal> {
+        let mut file: ProfileFile = toml::from_str(text)
+            .map_err(|error| Refusal::new("profile.unreadable").with("reason", error.message()))?;
+        let id = file.id.clone();
+        let unusable = |reason: String| Refusal::new("profile.unusable").with("id", &id).with("reason", reason);
+
+        check_epsg(file.epsg)?;
+        if let Some([west, south, east, north]) = file.bbox
+            && !(west < east && south < north)
+        {
+            return Err(unusable("bbox is not west, south, east, north".into()));
+        }
+        let zone_seconds = parse_zone(&file.dates.zone)
+            .ok_or_else(|| unusable(format!("zone {} is not like +08:00", file.dates.zone)))?;
+        let delimiter = match file.delimiter {
+            Some(c) if c.is_ascii() && !matches!(c, '"' | '\n' | '\r') => Some(c as u8),
+            Some(c) => return Err(unusable(format!("{c} cannot part columns"))),
+            None => None,
+        };
+
+        let mut columns = HashMap::new();
+        let mut claim = |name: &str, meaning: Meaning| match columns.insert(plain(name), meaning) {
+            Some(_) => Err(unusable(format!("column {name} is named twice"))),
+            None => Ok(()),
+        };
+        for (field, said) in &file.fields {
+            for (rank, name) in said.columns.iter().enumerate() {
+                claim(name, Meaning::Field(*field, rank as u16))?;
+            }
+        }
+        let mut kept_names = Vec::new();
+        for (name, from) in &file.keep {
+            for column in from {
+                claim(column, Meaning::Kept(kept_names.len()))?;
+            }
+            kept_names.push(name.clone());
+        }
+        for name in &file.drop {
+            claim(name, Meaning::Dropped)?;
+        }
+
+        let mut rules = vec![Rule::default(); FIELDS];
+        let mut take = |field: Field| file.fields.remove(&field).unwrap_or_default();
+        let class = words(&mut take, &mut rules, Field::Class, CoverClass::ALL, &unusable)?;
+        let state = words(&mut take, &mut rules, Field::State, CoverState::ALL, &unusable)?;
+        let placement = words(&mut take, &mut rules, Field::Placement, Placement::ALL, &unusable)?;
+        let material = words(&mut take, &mut rules, Field::Material, Material::ALL, &unusable)?;
+        let shape = words(&mut take, &mut rules, Field::Shape, Shape::ALL, &unusable)?;
+        let load_class = words(&mut take, &mut rules, Field::LoadClass, LoadClass::ALL, &unusable)?;
+        let method = words(&mut take, &mut rules, Field::PositionMethod, PositionMethod::ALL, &unusable)?;
+        for (field, said) in std::mem::take(&mut file.fields) {
+            if !said.not_a_cover.is_empty() {
+                return Err(unusable(format!("{field} has not_a_cover, which belongs to class")));
+            }
+            let mut rule = rule(&said);
+            for (word, spellings) in &said.values {
+                for spelling in spellings {
+                    rule.texts.insert(plain(spelling), word.clone());
+                }
+            }
+            rules[field as usize] = rule;
+        }
+        for pattern in &file.files {
+            if pattern.name.trim_matches('*').is_empty() {
+                return Err(unusable("a file pattern fits every name".into()));
+            }
+        }
+
+        let lower = |words: Vec<String>| words.iter().map(|word| plain(word)).collect();
+        Ok(Self {
+            id: file.id,
+            version: file.version,
+            name_zh: file.name_zh,
+            name_en: file.name_en,
+            scheme: file.scheme,
+            epsg: file.epsg,
+            bbox: file.bbox,
+            delimiter,
+            unknown: lower(file.unknown),
+            date_formats: file.dates.formats,
+            zone_seconds,
+            columns,
+            kept_names,
+            left_out: lower(file.leave_out),
+            rules,
+            files: file.files,
+            class,
+            state,
+            placement,
+            material,
+            shape,
+            load_class,
+            position_method: method,
+        })
+    }
+
+    pub(super) fn rule(&self, field: Field) -> &Rule {
+        &self.rules[field as usize]
+    }
+
+    /// The first file pattern that fits, with what it says.
+    pub(super) fn pattern_for(&self, file_name: &str) -> Option<&FilePattern> {
+        let name = plain(file_name);
+        self.files.iter().find(|pattern| fits_pattern(&plain(&pattern.name), &name))
+    }
+}
+
+fn rule(said: &FieldFile) -> Rule {
+    Rule {
+        columns: said.columns.clone(),
+        default: said.default.clone(),
+        keep: said.keep.clone(),
+        unknown: said.unknown.iter().map(|word| plain(word)).collect(),
+        lenient: said.lenient,
+        texts: HashMap::new(),
+    }
+}
+
+/// Reads the spellings of a closed list; our own words always fit.
+fn words<T: Copy + PartialEq + FromStr<Err = Refusal> + std::fmt::Display>(
+    take: &mut impl FnMut(Field) -> FieldFile,
+    rules: &mut [Rule],
+    field: Field,
+    all: &[T],
+    unusable: &impl Fn(String) -> Refusal,
+) -> Result<Words<T>, Refusal> {
+    let said = take(field);
+    rules[field as usize] = rule(&said);
+    let mut by_spelling: HashMap<String, Option<T>> = HashMap::new();
+    for word in all {
+        by_spelling.insert(plain(&word.to_string()), Some(*word));
+    }
+    let mut fits = Vec::new();
+    for (word, spellings) in &said.values {
+        let known: T = word.parse()?;
+        fits.extend(spellings.first().cloned());
+        for spelling in spellings {
+            let before = by_spelling.insert(plain(spelling), Some(known));
+            if before.is_some_and(|before| before != Some(known)) {
+                return Err(unusable(format!("{field} reads {spelling} in two ways")));
+            }
+        }
+    }
+    for spelling in &said.not_a_cover {
+        if field != Field::Class || by_spelling.insert(plain(spelling), None).is_some() {
+            return Err(unusable(format!("{field} reads {spelling} in two ways")));
+        }
+    }
+    if fits.is_empty() {
+        fits = all.iter().map(T::to_string).collect();
+    }
+    let words = Words { by_spelling, fits: fits.join(", ") };
+    if let Some(default) = &said.default
+        && !matches!(words.find(default), Word::Known(_))
+    {
+        return Err(unusable(format!("the default {default} is no {field}")));
+    }
+    Ok(words)
+}
+
+/// The form in which names and words are compared: small letters, single blanks.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !plain.is_empty() {
+            plain.push(' ');
+        }
+        plain.extend(word.chars().flat_map(char::to_lowercase));
+    }
+    plain
+}
+
+fn fits_pattern(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// The profiles that come with the program.
+pub fn built_in_profiles() -> Vec<Profile> {
+    [
+        include_str!("../../labels/profiles/lidmark-csv.toml"),
+        include_str!("../../labels/profiles/census-zh.toml"),
+        include_str!("../../labels/profiles/vermont-manholes.toml"),
+    ]
+    .into_iter()
+    .map(|text| Profile::from_toml(text).expect("built-in profiles are read by a test"))
+    .collect()
+}
+
+/// The built-in profile of this id.
+pub fn find_built_in(id: &str) -> Option<Profile> {
+    built_in_profiles().into_iter().find(|profile| profile.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_profiles_are_whole() {
+        let ids: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
+        assert_eq!(ids, ["lidmark-csv", "census-zh", "vermont-manholes"]);
+    }
+
+    #[test]
+    fn a_profile_that_could_be_read_in_two_ways_is_refused_with_the_reason() {
+        let head = "id = \"x\"\nversion = 1\nname_zh = \"x\"\nname_en = \"x\"\n";
+        for (text, code, says) in [
+            ("id = 3", "profile.unreadable", "string"),
+            ("[fields.class]\ncolumns = [\"A\"]\n[fields.road]\ncolumns = [\"a\"]", "profile.unusable", "twice"),
+            ("[fields.class]\nvalues = { gas = [\"G\"], power = [\"g\"] }", "profile.unusable", "two ways"),
+            ("[fields.class]\nvalues = { swamp = [\"S\"] }", "class.unknown", "swamp"),
+            ("[fields.class]\ndefault = \"swamp\"", "profile.unusable", "swamp"),
+            ("[fields.swamp]\ncolumns = []", "profile.unreadable", "swamp"),
+            ("bbox = [1, 2, 1, 3]\n[fields]", "profile.unusable", "bbox"),
+            ("epsg = 3857\n[fields]", "crs.unsupported", "3857"),
+            ("[dates]\nformats = [\"iso\"]\nzone = \"east\"\n[fields]", "profile.unusable", "east"),
+        ] {
+            let text = if text.starts_with("id") { text.to_owned() } else { format!("{head}{text}") };
+            let refusal = Profile::from_toml(&text).unwrap_err();
+            assert_eq!(refusal.code, code, "{text}");
+            assert!(refusal.to_string().contains(says), "{refusal} does not say {says}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_fits_as_a_person_would_say() {
+        assert!(fits_pattern("barre*", "barrepointfeatures.geojson"));
+        assert!(fits_pattern("*city*.csv", "rutlandcity.csv"));
+        assert!(fits_pattern("a.csv", "a.csv"));
+        assert!(!fits_pattern("a.csv", "a.csv.bak"));
+        assert!(!fits_pattern("rutlandcity*", "rutlandtown.geojson"));
+    }
+}
