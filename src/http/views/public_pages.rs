@@ -196,6 +196,10 @@ impl TrackingPage<'_> {
         self.tracked.case.state.is_open()
     }
 
+    fn has_result(&self) -> bool {
+        self.photos.iter().any(|shot| shot.result)
+    }
+
     fn closed(&self) -> bool {
         self.tracked.case.state == CaseState::Closed
     }
