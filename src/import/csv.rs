@@ -175,10 +175,8 @@ impl<R: Read> CsvReader<R> {
                     }
                 }
                 Cut::BadQuote => {
-                    let len = first_line(rest);
-                    let read = shown_bytes(&rest[..len]);
-                    self.line += count_lines(&rest[..len]);
-                    self.start += len;
+                    let read = shown_bytes(&rest[..first_line(rest)]);
+                    self.skip_line();
                     return Some(Err(BadLine { line, read, code: "csv.quote" }));
                 }
                 Cut::TooLong => {
@@ -190,18 +188,25 @@ impl<R: Read> CsvReader<R> {
         }
     }
 
+    /// Goes to the next physical line, whatever quotes say.
     fn skip_line(&mut self) {
         loop {
             let rest = &self.buffer[self.start..];
-            if let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-                self.line += count_lines(&rest[..=at]);
-                self.start += at + 1;
+            let len = first_line(rest);
+            let may_go_on = !rest.ends_with(b"\n") && len == rest.len();
+            if !may_go_on || !self.fill() {
+                self.line += count_lines(&self.buffer[self.start..self.start + len]);
+                self.start += len;
                 return;
             }
-            self.line += count_lines(rest);
-            self.start = self.buffer.len();
-            if !self.fill() {
-                return;
+            if self.buffer.len() - self.start > MAX_RECORD {
+                // No line end in all of it: let go of what cannot hold one.
+                let last = self.buffer.len() - 1;
+                if first_line(&self.buffer[self.start..last]) == last - self.start
+                    && !matches!(self.buffer[last - 1], b'\n' | b'\r')
+                {
+                    self.start = last;
+                }
             }
         }
     }
@@ -269,8 +274,7 @@ fn read_record(
     let surplus_is_blank =
         || (columns.len()..record.ends.len()).all(|at| record.field(at).trim_ascii().is_empty());
     if record.ends.len() < columns.len() || !surplus_is_blank() {
-        let refusal =
-            Refusal::new("row.ragged").with("count", record.ends.len()).with("fits", columns.len());
+        let refusal = Refusal::new("row.ragged").with("count", record.ends.len()).with("fits", columns.len());
         return Err(Problem::of_row(line, text, refusal));
     }
     let mut from = 0;

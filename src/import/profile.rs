@@ -194,7 +194,8 @@ impl Profile {
         let mut file: ProfileFile = toml::from_str(text)
             .map_err(|error| Refusal::new("profile.unreadable").with("reason", error.message()))?;
         let id = file.id.clone();
-        let unusable = |reason: String| Refusal::new("profile.unusable").with("id", &id).with("reason", reason);
+        let unusable =
+            |reason: String| Refusal::new("profile.unusable").with("id", &id).with("reason", reason);
 
         check_epsg(file.epsg)?;
         if let Some([west, south, east, north]) = file.bbox
@@ -409,7 +410,11 @@ mod tests {
         let head = "id = \"x\"\nversion = 1\nname_zh = \"x\"\nname_en = \"x\"\n";
         for (text, code, says) in [
             ("id = 3", "profile.unreadable", "string"),
-            ("[fields.class]\ncolumns = [\"A\"]\n[fields.road]\ncolumns = [\"a\"]", "profile.unusable", "twice"),
+            (
+                "[fields.class]\ncolumns = [\"A\"]\n[fields.road]\ncolumns = [\"a\"]",
+                "profile.unusable",
+                "twice",
+            ),
             ("[fields.class]\nvalues = { gas = [\"G\"], power = [\"g\"] }", "profile.unusable", "two ways"),
             ("[fields.class]\nvalues = { swamp = [\"S\"] }", "class.unknown", "swamp"),
             ("[fields.class]\ndefault = \"swamp\"", "profile.unusable", "swamp"),

@@ -70,27 +70,25 @@ pub async fn add_batch(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
 }
 
 pub async fn list_batches(tx: &mut Tx) -> Result<Vec<Batch>, StoreError> {
-    let rows: Vec<BatchRow> =
-        on_db!(tx, |c| {
-            sqlx::query_as(
+    let rows: Vec<BatchRow> = on_db!(tx, |c| {
+        sqlx::query_as(
         "SELECT id, face, sheet, host, note, actor, plate_count, created_at FROM plate_batches ORDER BY id"
     )
     .fetch_all(&mut *c)
     .await?
-        });
+    });
     Ok(rows.into_iter().map(Batch::from).collect())
 }
 
 pub async fn find_batch(tx: &mut Tx, id: BatchId) -> Result<Option<Batch>, StoreError> {
-    let row: Option<BatchRow> =
-        on_db!(tx, |c| {
-            sqlx::query_as(
+    let row: Option<BatchRow> = on_db!(tx, |c| {
+        sqlx::query_as(
         "SELECT id, face, sheet, host, note, actor, plate_count, created_at FROM plate_batches WHERE id = $1"
     )
     .bind(id.0)
     .fetch_optional(&mut *c)
     .await?
-        });
+    });
     Ok(row.map(Batch::from))
 }
 

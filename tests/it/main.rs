@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
+mod import;
 mod rooms;
 mod self_test;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]
