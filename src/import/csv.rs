@@ -192,20 +192,19 @@ impl<R: Read> CsvReader<R> {
     fn skip_line(&mut self) {
         loop {
             let rest = &self.buffer[self.start..];
-            let len = first_line(rest);
-            let may_go_on = !rest.ends_with(b"\n") && len == rest.len();
-            if !may_go_on || !self.fill() {
-                self.line += count_lines(&self.buffer[self.start..self.start + len]);
-                self.start += len;
-                return;
-            }
-            if self.buffer.len() - self.start > MAX_RECORD {
-                // No line end in all of it: let go of what cannot hold one.
-                let last = self.buffer.len() - 1;
-                if first_line(&self.buffer[self.start..last]) == last - self.start
-                    && !matches!(self.buffer[last - 1], b'\n' | b'\r')
-                {
-                    self.start = last;
+            match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+                // Whether a LF follows is not yet known.
+                Some(at) if rest[at] == b'\r' && at + 1 == rest.len() && self.fill() => {}
+                Some(_) => {
+                    self.start += first_line(&self.buffer[self.start..]);
+                    self.line += 1;
+                    return;
+                }
+                None => {
+                    self.start = self.buffer.len();
+                    if !self.fill() {
+                        return;
+                    }
                 }
             }
         }
