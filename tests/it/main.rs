@@ -3,6 +3,7 @@
 
 mod architecture;
 mod contract;
+mod import;
 mod plates;
 mod registry;
 mod rooms;
