@@ -269,8 +269,7 @@ fn read_record(
     let surplus_is_blank =
         || (columns.len()..record.ends.len()).all(|at| record.field(at).trim_ascii().is_empty());
     if record.ends.len() < columns.len() || !surplus_is_blank() {
-        let refusal =
-            Refusal::new("row.ragged").with("count", record.ends.len()).with("fits", columns.len());
+        let refusal = Refusal::new("row.ragged").with("count", record.ends.len()).with("fits", columns.len());
         return Err(Problem::of_row(line, text, refusal));
     }
     let mut from = 0;

@@ -172,7 +172,17 @@ mod tests {
 
     #[test]
     fn what_is_no_day_is_no_day() {
-        for text in ["", " ", "2023-02-29", "2023-13-01", "23-5-6", "2023-5", "yesterday", "2023-05-06T25:00", "年月日"] {
+        for text in [
+            "",
+            " ",
+            "2023-02-29",
+            "2023-13-01",
+            "23-5-6",
+            "2023-5",
+            "yesterday",
+            "2023-05-06T25:00",
+            "年月日",
+        ] {
             for format in [
                 DateFormat::Iso,
                 DateFormat::Slash,

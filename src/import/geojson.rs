@@ -145,13 +145,18 @@ impl<R: Read> GeoJsonReader<R> {
                 }
                 let kind = serde_json::from_slice::<Top>(&self.buffer[range.clone()]);
                 let read = shown_bytes(&self.buffer[range]);
-                Some(self.of_file(&read, match kind {
-                    Ok(top) if top.kind.as_deref() == Some("FeatureCollection") => {
-                        Refusal::new("geojson.no_features")
-                    }
-                    Ok(top) => Refusal::new("geojson.type").with("read", shown(&top.kind.unwrap_or_default())),
-                    Err(error) => unreadable(&error),
-                }))
+                Some(self.of_file(
+                    &read,
+                    match kind {
+                        Ok(top) if top.kind.as_deref() == Some("FeatureCollection") => {
+                            Refusal::new("geojson.no_features")
+                        }
+                        Ok(top) => {
+                            Refusal::new("geojson.type").with("read", shown(&top.kind.unwrap_or_default()))
+                        }
+                        Err(error) => unreadable(&error),
+                    },
+                ))
             }
             (cut, _) => {
                 let rest = &self.buffer[self.start..];
@@ -222,9 +227,8 @@ impl<R: Read> GeoJsonReader<R> {
             }
         };
         match serde_json::from_str::<Feature>(text) {
-            Ok(feature) => {
-                candidate(&feature, line, self.epsg, mapper).map_err(|flaw| flaw.into_problem(line, Scope::Row))
-            }
+            Ok(feature) => candidate(&feature, line, self.epsg, mapper)
+                .map_err(|flaw| flaw.into_problem(line, Scope::Row)),
             Err(error) => {
                 let problem = Problem::of_row(line, text, unreadable(&error));
                 // Braces that do not match can have swallowed the next features.
@@ -613,9 +617,12 @@ fn candidate(
     let texts: Vec<(&str, Meaning, Cow<'_, str>)> = members
         .iter()
         .map(|(name, value)| (name.as_ref(), mapper.meaning_of(name), text_of(value)))
-        .chain(feature.id.filter(|_| mapper.wants("@id")).map(|id| {
-            ("@id", mapper.meaning_of("@id"), text_of(id))
-        }))
+        .chain(
+            feature
+                .id
+                .filter(|_| mapper.wants("@id"))
+                .map(|id| ("@id", mapper.meaning_of("@id"), text_of(id))),
+        )
         .collect();
     let cells = texts.iter().map(|(name, meaning, text)| Cell { name, meaning, text: text.as_ref() });
     mapper.candidate(line, cells, point)

@@ -171,7 +171,8 @@ impl<'a> Mapper<'a> {
             *count += 1;
             if *count > 1 {
                 if let Meaning::Field(field, _) = meaning {
-                    let refusal = Refusal::new("header.column_twice").at(field.as_str()).with("column", &*name);
+                    let refusal =
+                        Refusal::new("header.column_twice").at(field.as_str()).with("column", &*name);
                     return Err(Flaw::new(refusal).column(name).read(name));
                 }
                 *name = format!("{name} ({count})");
@@ -180,7 +181,9 @@ impl<'a> Mapper<'a> {
         }
         let has = |field: Field| {
             self.defaults[field as usize].is_some()
-                || meanings.iter().any(|meaning| matches!(meaning, Meaning::Field(found, _) if *found == field))
+                || meanings
+                    .iter()
+                    .any(|meaning| matches!(meaning, Meaning::Field(found, _) if *found == field))
         };
         let code_says_it = self.scheme.is_some() && has(Field::Code);
         let missing = [
@@ -248,7 +251,8 @@ impl<'a> Mapper<'a> {
             return Err(Flaw::new(Refusal::new("row.blank")));
         }
         for field in Field::ALL {
-            if let (empty @ None, Some(text)) = (&mut slots[*field as usize], self.defaults[*field as usize]) {
+            if let (empty @ None, Some(text)) = (&mut slots[*field as usize], self.defaults[*field as usize])
+            {
                 *empty = Some(Slot { rank: u16::MAX, column: "", text });
             }
         }
@@ -336,7 +340,8 @@ impl<'a> Mapper<'a> {
                 (number(lon)?, number(lat)?, self.profile.epsg, (lon.column, lat.column))
             }
             (None, None, None) => {
-                let by_columns = self.profile.rule(Field::Lon).columns.first().map_or("geometry", String::as_str);
+                let by_columns =
+                    self.profile.rule(Field::Lon).columns.first().map_or("geometry", String::as_str);
                 return Err(Flaw::new(Refusal::new("position.missing").at("position")).column(by_columns));
             }
             (None, lon, _) => {
@@ -394,9 +399,11 @@ impl<'a> Mapper<'a> {
             return Err(rounded(slot));
         }
         let Some(scheme) = self.scheme else {
-            return Err(Flaw::new(Refusal::new("code.scheme_missing").at("code").with("read", shown(slot.text)))
-                .column(slot.column)
-                .read(slot.text));
+            return Err(Flaw::new(
+                Refusal::new("code.scheme_missing").at("code").with("read", shown(slot.text)),
+            )
+            .column(slot.column)
+            .read(slot.text));
         };
         scheme.parse(slot.text).map_err(|refusal| Flaw::new(refusal).column(slot.column).read(slot.text))
     }
@@ -405,9 +412,11 @@ impl<'a> Mapper<'a> {
         let text = self.spelled(Field::AccuracyM, slot.text);
         match text.parse::<f64>() {
             Ok(meters) if meters.is_finite() && (0.0..=100_000.0).contains(&meters) => Ok(meters),
-            _ => Err(Flaw::new(Refusal::new("accuracy.unreadable").at("accuracy_m").with("read", shown(slot.text)))
-                .column(slot.column)
-                .read(slot.text)),
+            _ => Err(Flaw::new(
+                Refusal::new("accuracy.unreadable").at("accuracy_m").with("read", shown(slot.text)),
+            )
+            .column(slot.column)
+            .read(slot.text)),
         }
     }
 
@@ -418,7 +427,8 @@ impl<'a> Mapper<'a> {
                 .column(slot.column)
                 .read(slot.text))
         };
-        let Some(at) = formats.iter().find_map(|format| format.parse(slot.text, self.profile.zone_seconds)) else {
+        let Some(at) = formats.iter().find_map(|format| format.parse(slot.text, self.profile.zone_seconds))
+        else {
             let fits: Vec<&str> = formats.iter().map(|format| format.example()).collect();
             return flaw(Refusal::new("date.unreadable").with("fits", fits.join(", ")));
         };
@@ -530,9 +540,7 @@ fn unknown_code(field: Field) -> &'static str {
 
 /// `words` are in their plain form.
 fn is_one_of(words: &[String], text: &str) -> bool {
-    words.iter().any(|word| {
-        word == text || (word.len() == text.len() && word.eq_ignore_ascii_case(text))
-    })
+    words.iter().any(|word| word == text || (word.len() == text.len() && word.eq_ignore_ascii_case(text)))
 }
 
 fn check_length(text: &str, most: usize, column: &str) -> Result<(), Flaw> {

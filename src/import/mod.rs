@@ -173,7 +173,9 @@ fn refuse_by_magic(head: &[u8]) -> Option<Refusal> {
     if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
         return Some(Refusal::new("text.utf16"));
     }
-    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\xD0\xCF\x11\xE0") || head.starts_with(b"\x1F\x8B")
+    if head.starts_with(b"PK\x03\x04")
+        || head.starts_with(b"\xD0\xCF\x11\xE0")
+        || head.starts_with(b"\x1F\x8B")
     {
         return Some(Refusal::new("file.container"));
     }

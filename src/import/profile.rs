@@ -50,6 +50,8 @@ pub struct Profile {
     pub name_en: String,
     /// Scheme of the codes that the source brings, where it always is the same.
     pub scheme: Option<String>,
+    /// Districts that the profile knows by name: code and name.
+    pub districts: Vec<(String, String)>,
     pub(super) epsg: u32,
     /// West, south, east, north of where the source can lie.
     pub(super) bbox: Option<[f64; 4]>,
@@ -194,7 +196,8 @@ impl Profile {
         let mut file: ProfileFile = toml::from_str(text)
             .map_err(|error| Refusal::new("profile.unreadable").with("reason", error.message()))?;
         let id = file.id.clone();
-        let unusable = |reason: String| Refusal::new("profile.unusable").with("id", &id).with("reason", reason);
+        let unusable =
+            |reason: String| Refusal::new("profile.unusable").with("id", &id).with("reason", reason);
 
         check_epsg(file.epsg)?;
         if let Some([west, south, east, north]) = file.bbox
@@ -232,6 +235,10 @@ impl Profile {
         }
 
         let mut rules = vec![Rule::default(); FIELDS];
+        let districts = file.fields.get(&Field::District).map_or_else(Vec::new, |said| {
+            let named = said.values.iter();
+            named.filter_map(|(code, names)| Some((code.clone(), names.first()?.clone()))).collect()
+        });
         let mut take = |field: Field| file.fields.remove(&field).unwrap_or_default();
         let class = words(&mut take, &mut rules, Field::Class, CoverClass::ALL, &unusable)?;
         let state = words(&mut take, &mut rules, Field::State, CoverState::ALL, &unusable)?;
@@ -265,6 +272,7 @@ impl Profile {
             name_zh: file.name_zh,
             name_en: file.name_en,
             scheme: file.scheme,
+            districts,
             epsg: file.epsg,
             bbox: file.bbox,
             delimiter,
@@ -409,7 +417,11 @@ mod tests {
         let head = "id = \"x\"\nversion = 1\nname_zh = \"x\"\nname_en = \"x\"\n";
         for (text, code, says) in [
             ("id = 3", "profile.unreadable", "string"),
-            ("[fields.class]\ncolumns = [\"A\"]\n[fields.road]\ncolumns = [\"a\"]", "profile.unusable", "twice"),
+            (
+                "[fields.class]\ncolumns = [\"A\"]\n[fields.road]\ncolumns = [\"a\"]",
+                "profile.unusable",
+                "twice",
+            ),
             ("[fields.class]\nvalues = { gas = [\"G\"], power = [\"g\"] }", "profile.unusable", "two ways"),
             ("[fields.class]\nvalues = { swamp = [\"S\"] }", "class.unknown", "swamp"),
             ("[fields.class]\ndefault = \"swamp\"", "profile.unusable", "swamp"),
