@@ -159,7 +159,8 @@ fn write_settings(ground: &Ground, city: &str, host: &str) -> Outcome<()> {
             emergency_numbers: vec!["911".into()],
             scheme: "town-11".into(),
             utc_offset_minutes: -300,
-            attribution: "VERSO, University of Vermont, and the Vermont Agency of Natural Resources (MIT)".into(),
+            attribution: "VERSO, University of Vermont, and the Vermont Agency of Natural Resources (MIT)"
+                .into(),
             ..shared
         }
     } else {
@@ -169,7 +170,8 @@ fn write_settings(ground: &Ground, city: &str, host: &str) -> Outcome<()> {
             ..shared
         }
     };
-    Ok(std::fs::write(&path, config.to_toml()).map_err(|error| file_trouble("file.unwritable", &path, &error))?)
+    Ok(std::fs::write(&path, config.to_toml())
+        .map_err(|error| file_trouble("file.unwritable", &path, &error))?)
 }
 
 async fn build(
@@ -234,8 +236,7 @@ async fn build(
 /// The sixteen files of real data as one run, so that repeated points are found across files.
 async fn import_vermont(ground: &Ground, registry: &Registry, config: &Config) -> Outcome<ImportSummary> {
     let profile = find_built_in("vermont-manholes").ok_or_else(|| Refusal::new("profile.unknown"))?;
-    let reading =
-        Reading { profile: Arc::new(profile), schemes: Arc::new(ground.schemes()?), scheme: None };
+    let reading = Reading { profile: Arc::new(profile), schemes: Arc::new(ground.schemes()?), scheme: None };
     let mut run = registry.begin_import(options("vermont-manholes", config)).await?;
     for file in vermont::vermont_files() {
         let name = file.file_name.to_owned();

@@ -74,8 +74,7 @@ pub(super) async fn run(
     }
     let snapshot = Arc::new(LiveSnapshot::new(build_snapshot(&registry).await?));
     tracing::info!(covers = snapshot.load().len(), version = snapshot.version(), "the map is loaded");
-    let state =
-        AppState::new(registry.clone(), snapshot.clone(), photos, config, ground.place.data.clone());
+    let state = AppState::new(registry.clone(), snapshot.clone(), photos, config, ground.place.data.clone());
     let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
 

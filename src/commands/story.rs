@@ -138,8 +138,20 @@ const SCRIPTS: &[Script] = &[
         zh: "车辆经过时响声很大，夜里影响休息。",
         en: "It bangs under every car and keeps the street awake at night.",
         photo: Subject::Whole,
-        steps: &[FILE, DISPATCH, ACCEPT, HAND_IN, CHECK, CLOSE,
-            because(Role::Supervisor, CaseMove::Reopen, "回头看发现仍有异响", "Looked again a week later: it still bangs")],
+        steps: &[
+            FILE,
+            DISPATCH,
+            ACCEPT,
+            HAND_IN,
+            CHECK,
+            CLOSE,
+            because(
+                Role::Supervisor,
+                CaseMove::Reopen,
+                "回头看发现仍有异响",
+                "Looked again a week later: it still bangs",
+            ),
+        ],
     },
     Script {
         hazard: Hazard::Level,
@@ -160,24 +172,45 @@ const SCRIPTS: &[Script] = &[
         zh: "井口有异味。",
         en: "A bad smell comes out of it.",
         photo: Subject::Whole,
-        steps: &[FILE, DISPATCH, ACCEPT,
-            because(Role::Supervisor, CaseMove::Suspend, "须待管网改造, 先行挂账", "Must wait until the main is rebuilt")],
+        steps: &[
+            FILE,
+            DISPATCH,
+            ACCEPT,
+            because(
+                Role::Supervisor,
+                CaseMove::Suspend,
+                "须待管网改造, 先行挂账",
+                "Must wait until the main is rebuilt",
+            ),
+        ],
     },
     Script {
         hazard: Hazard::Overflow,
         zh: "下雨后污水往外冒。",
         en: "It overflows after every rain.",
         photo: Subject::Wet,
-        steps: &[FILE, DISPATCH, ACCEPT,
-            because(Role::Supervisor, CaseMove::Extend, "配件下周到货", "The part comes next week")],
+        steps: &[
+            FILE,
+            DISPATCH,
+            ACCEPT,
+            because(Role::Supervisor, CaseMove::Extend, "配件下周到货", "The part comes next week"),
+        ],
     },
     Script {
         hazard: Hazard::WrongCover,
         zh: "雨水井上盖着污水井盖。",
         en: "A sewer cover lies on a storm drain.",
         photo: Subject::Whole,
-        steps: &[FILE, DISPATCH,
-            because(Role::Handler, CaseMove::Refuse, "经核实不属我单位管养", "Not ours: the county road crew keeps it")],
+        steps: &[
+            FILE,
+            DISPATCH,
+            because(
+                Role::Handler,
+                CaseMove::Refuse,
+                "经核实不属我单位管养",
+                "Not ours: the county road crew keeps it",
+            ),
+        ],
     },
     Script {
         hazard: Hazard::NoNet,
@@ -191,7 +224,12 @@ const SCRIPTS: &[Script] = &[
         zh: "井盖上画了涂鸦。",
         en: "Somebody painted a face on it.",
         photo: Subject::Whole,
-        steps: &[because(Role::Dispatcher, CaseMove::Reject, "不影响安全, 不予立案", "Harmless; nothing to repair")],
+        steps: &[because(
+            Role::Dispatcher,
+            CaseMove::Reject,
+            "不影响安全, 不予立案",
+            "Harmless; nothing to repair",
+        )],
     },
     Script {
         hazard: Hazard::Missing,
@@ -219,7 +257,12 @@ const SCRIPTS: &[Script] = &[
         zh: "隔壁井盖也移位了，和前面那个洞是一回事。",
         en: "The next cover is pushed aside too: same hole as reported before.",
         photo: Subject::Missing,
-        steps: &[because(Role::Dispatcher, CaseMove::Join, "与前一案件为同一处", "Same place as the case before")],
+        steps: &[because(
+            Role::Dispatcher,
+            CaseMove::Join,
+            "与前一案件为同一处",
+            "Same place as the case before",
+        )],
     },
 ];
 
@@ -230,9 +273,11 @@ pub(super) async fn tell(stage: &Stage<'_>) -> Outcome<Told> {
     let party = find_handler_party(stage, &street).await?;
     let staff = add_people(stage, party).await?;
 
-    let (pdf, ledger) = (stage.place.data.join("plates/street.pdf"), stage.place.data.join("plates/street.csv"));
+    let (pdf, ledger) =
+        (stage.place.data.join("plates/street.pdf"), stage.place.data.join("plates/street.csv"));
     let covers = street.iter().take(STREET).map(|cover| cover.cover).collect();
-    let plates = make_plates(stage, ("demo: one street", Wanted::Covers(covers)), (&pdf, Some(&ledger))).await?;
+    let plates =
+        make_plates(stage, ("demo: one street", Wanted::Covers(covers)), (&pdf, Some(&ledger))).await?;
     let blank_pdf = stage.place.data.join("plates/blank.pdf");
     let blanks = make_plates(stage, ("demo: blank", Wanted::Blank(BLANK)), (&blank_pdf, None)).await?;
 
@@ -374,7 +419,8 @@ async fn fit_plates(
         }
     }
     // The last fitted plate was scratched: a blank one takes over and the old one points to it.
-    if let (Some(blank), Some(cover)) = (blanks.first(), street.get(FITTED.min(plates.len()).saturating_sub(1)))
+    if let (Some(blank), Some(cover)) =
+        (blanks.first(), street.get(FITTED.min(plates.len()).saturating_sub(1)))
         && blank.state == PlateState::Printed
     {
         stage.registry.install_plate(blank.token, &cover.code.digits, &crew).await?;
