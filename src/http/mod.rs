@@ -23,6 +23,7 @@ mod auth;
 mod desk;
 mod doors;
 mod forms;
+mod imports;
 
 mod json;
 mod limits;
@@ -144,6 +145,11 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))
+        .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_plates::create_batch))
+        .open("GET", "/api/v1/plate-batches/{id}", FIELD, get(api_plates::find_batch))
+        .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_plates::batch_pdf))
+        .open("GET", "/api/v1/plate-batches/{id}/ledger.csv", FIELD, get(api_plates::batch_ledger))
+        .open("POST", "/api/v1/imports", REGISTRY, post(imports::create_import))
         .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
         .open("GET", "/tiles/covers.json", Public, get(tiles::tile_json))
         .open("GET", "/tiles/covers/{z}/{x}/{y}", Public, get(tiles::tile))

@@ -15,6 +15,8 @@ use super::ask::Reader;
 use super::{AppState, views};
 use crate::domain::Refusal;
 use crate::photos::PhotoError;
+use crate::plates::PlateError;
+use crate::press::PressError;
 use crate::registry::RegistryError;
 
 /// A refusal on its way out.
@@ -75,6 +77,35 @@ impl From<PhotoError> for Problem {
         };
         Self { status, refusal }
     }
+}
+
+impl From<PressError> for Problem {
+    fn from(error: PressError) -> Self {
+        let refusal = error.refusal();
+        match (error, refusal) {
+            (PressError::Registry(error), _) => error.into(),
+            (PressError::Plates(PlateError::Refused(refusal)), _) => refusal.into(),
+            (_, Some(refusal)) => Self { status: StatusCode::INSUFFICIENT_STORAGE, refusal },
+            (error, None) => {
+                tracing::error!(error = ?error, "a plate batch failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "http.broken")
+            }
+        }
+    }
+}
+
+/// A file of ours that cannot be written or read.
+pub(super) fn from_io(error: &std::io::Error) -> Problem {
+    use std::io::ErrorKind;
+    let code = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => "storage.full",
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => "storage.read_only",
+        _ => {
+            tracing::error!(%error, "the data folder is broken");
+            return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "http.broken");
+        }
+    };
+    Problem::new(StatusCode::INSUFFICIENT_STORAGE, code)
 }
 
 /// Marks the response; [`dress`] writes its body, because only there language and form are known.

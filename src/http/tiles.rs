@@ -15,12 +15,24 @@ use crate::tiles::{
 const COVERS_FROM_ZOOM: u32 = 13;
 /// Cells a side in a tile of counts.
 const CELLS: u32 = 32;
-const MAX_ZOOM: u32 = 22;
+/// Deepest public zoom. A tile's grid is then 15 cm; the surveyed position itself is not public.
+const MAX_ZOOM: u32 = 16;
 
-pub(super) async fn tile_json(State(state): State<AppState>, _: Asked<Nothing>) -> Response {
+pub(super) async fn tile_json(
+    State(state): State<AppState>,
+    _: Asked<Nothing>,
+    headers: HeaderMap,
+) -> Response {
     let config = &state.config;
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text("host").unwrap_or(&config.plate_host);
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") if config.behind_proxy => "https",
+        _ => "http",
+    };
     let json = TileJson {
-        tiles: "/tiles/covers/{z}/{x}/{y}".to_owned(),
+        // TileJSON 3.0 wants the whole address.
+        tiles: format!("{scheme}://{host}/tiles/covers/{{z}}/{{x}}/{{y}}"),
         name: config.city_zh.clone(),
         attribution: Some(config.attribution.clone()).filter(|text| !text.is_empty()),
         bounds: None,
@@ -38,6 +50,9 @@ pub(super) async fn tile(
     Path((z, x, y)): Path<(String, String, String)>,
 ) -> Result<Response, Problem> {
     let id = TileId::parse(&z, &x, &y).map_err(Problem::bad_request)?;
+    if id.zoom() > MAX_ZOOM {
+        return Err(Problem::not_found("tile.too_deep"));
+    }
     let snapshot = state.snapshot.load();
     let bytes = if id.zoom() < COVERS_FROM_ZOOM {
         let cells = snapshot.grid_in_tile(id, CELLS);

@@ -39,7 +39,8 @@ pub(super) fn inspect(bytes: &[u8], limits: &PhotoLimits) -> Result<Header, Refu
         return Err(refuse("photo.empty"));
     }
     if bytes.len() > limits.bytes {
-        return Err(refuse("photo.size").with("bytes", bytes.len()).with("max", limits.bytes));
+        let most = limits.bytes / 1_000_000;
+        return Err(refuse("photo.too_large").with("most", most).with("megabytes", most));
     }
     let (header, trailer) = match sniff(bytes)? {
         MediaType::Jpeg => walk_jpeg(bytes)?,

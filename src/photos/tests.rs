@@ -312,7 +312,7 @@ fn what_is_no_photo_is_refused_with_its_own_sentence() {
         (b"\x89PNG\r\n\x1a\n".to_vec(), "photo.truncated"),
         (b"RIFF\xFF\xFF\xFF\x7FWEBP".to_vec(), "photo.truncated"),
         (riff(&[]), "photo.damaged"),
-        (vec![0xFF; (12 << 20) + 1], "photo.size"),
+        (vec![0xFF; (12 << 20) + 1], "photo.too_large"),
     ];
     for (bytes, code) in cases {
         assert_eq!(refusal(&store, &bytes), code, "{:?}", &bytes[..bytes.len().min(20)]);

@@ -441,7 +441,7 @@ mod tests {
         let bad = RECT.replace("x = 41.5\ny = 15\nw = 46", "x = 41.5\ny = 15\nw = 47.5");
         assert!(Face::from_toml(&bad).unwrap_err().to_string().contains("safe zone"));
         let round = include_str!("../../labels/faces/round-100.toml");
-        let bad = round.replace("x = 33.5\ny = 90.8\nw = 33", "x = 20\ny = 90.8\nw = 60");
+        let bad = round.replace("x = 33.5\ny = 91\nw = 33", "x = 20\ny = 91\nw = 60");
         assert!(Face::from_toml(&bad).unwrap_err().to_string().contains("safe zone"));
     }
 }

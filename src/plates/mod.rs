@@ -497,12 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_too_long_for_the_face_is_refused() {
-        let host = "a-very-long-name-of-a-host.".repeat(6) + "example.cn";
-        let token = plate(1).token;
-        let spec = PlateSpec { payload: plate_payload(&host, token, false), level: Level::H, ..plate(1) };
-        let refusal = refusal_of(&run(), std::slice::from_ref(&spec));
-        assert_eq!(refusal.code, "plates.payload_long");
+    fn a_symbol_too_fine_for_the_face_is_refused() {
         let face = include_str!("../../labels/faces/rect-90x60.toml").replace("size = 36.5", "size = 18");
         let run = PlateRun { face: Face::from_toml(&face).unwrap(), ..run() };
         assert_eq!(refusal_of(&run, &[plate(1)]).code, "plates.module_small");

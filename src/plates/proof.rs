@@ -191,7 +191,7 @@ impl Found<'_> {
                     let (x, y) = matrix.point(*x, *y);
                     for (at, one) in self.expected.iter().enumerate() {
                         let (column, row) = one.in_modules(x, y);
-                        let inside = -QUIET..one.side() + QUIET;
+                        let inside = -QUIET + SLIP..one.side() + QUIET - SLIP;
                         if inside.contains(&column) && inside.contains(&row) {
                             return Err((at, Fault::QuietZone));
                         }

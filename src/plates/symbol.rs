@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn a_payload_of_our_length_is_version_3_at_q_and_4_at_h() {
         let mut maker = SymbolMaker::default();
-        let payload = "HTTPS://LID.EXAMPLE.CN/C/000000000000";
+        let payload = "HTTPS://LID.EXAMPLE.CN/C/7K3Q9XW2M4AB";
         assert_eq!(maker.make(payload, Level::Q, None).unwrap().record.version, 3);
         assert_eq!(maker.make(payload, Level::H, None).unwrap().record.version, 4);
     }

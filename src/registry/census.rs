@@ -16,7 +16,7 @@ use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
 use crate::domain::role::Actor;
-use crate::store::feed::ChangeKind;
+use crate::store::feed::{self, ChangeKind, News};
 use crate::store::{StoreError, Tx, bulk, covers, people};
 
 pub use super::identity::RowRef;
@@ -160,6 +160,11 @@ impl Registry {
 }
 
 impl ImportRun {
+    /// Districts that count as known although a dry run must not write them.
+    pub fn expect_districts(&mut self, codes: impl IntoIterator<Item = String>) {
+        self.districts.extend(codes);
+    }
+
     /// Names the next file of the run; answers its number for `RowRef::file`.
     pub fn begin_file(&mut self) -> u16 {
         self.file += 1;
@@ -475,12 +480,16 @@ impl Plan {
             self.fresh.iter().zip(codes).map(|(fresh, code)| self.new_cover(fresh, code)).collect();
         for change in &self.changes {
             covers::update_survey(tx, &change.after, change.before.version + 1).await?;
-            let entry = NewEntry { kind: HistoryKind::Updated, case: None, body: change.body.clone() };
-            files::append(tx, change.before.manhole, self.now, &self.actor, vec![entry]).await?;
+            let actor = self.actor.clone();
+            let entry = NewEntry { actor, kind: HistoryKind::Updated, case: None, body: change.body.clone() };
+            let file = files::lock(tx, change.before.manhole).await?;
+            files::append(tx, change.before.manhole, file.head, self.now, vec![entry]).await?;
         }
         bulk::insert_covers(tx, &new, self.now).await?;
-        let changed: Vec<uuid::Uuid> = self.changes.iter().map(|change| change.after.cover.0).collect();
-        Ok(bulk::record_many(tx, ChangeKind::Cover, &changed, self.now).await?)
+        let covers =
+            new.iter().map(|new| new.cover).chain(self.changes.iter().map(|change| change.after.cover));
+        let changed = covers.map(|cover| (ChangeKind::Cover, cover.0)).collect();
+        Ok(feed::record(tx, self.now, News { event: None, changed }).await?)
     }
 
     fn new_cover(&self, fresh: &Fresh, code: ComponentCode) -> bulk::NewCover<'_> {

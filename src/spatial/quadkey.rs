@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::domain::Refusal;
-use crate::domain::position::{QUADKEY_ZOOM, spread, tile_x, tile_y};
+use crate::domain::position::{QUADKEY_ZOOM, distance_m, spread, tile_x, tile_y};
 
 /// Most ranges that [`BBox::key_ranges`] answers with.
 pub const RANGE_LIMIT: usize = 16;
@@ -172,6 +172,8 @@ pub struct TileId {
 }
 
 impl TileId {
+    pub const WORLD: Self = Self { zoom: 0, x: 0, y: 0 };
+
     pub fn new(zoom: u32, x: u32, y: u32) -> Result<Self, Refusal> {
         if zoom > QUADKEY_ZOOM {
             return Err(Refusal::new("tile.zoom").at("z").with("read", zoom).with("max", QUADKEY_ZOOM));
@@ -237,6 +239,32 @@ impl TileId {
             .then(|| [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| Self { zoom, x: x + dx, y: y + dy }))
     }
 
+    /// A distance in meters that no point of this tile comes nearer than. The outermost rows of
+    /// tiles hold what lies beyond the Mercator square, up to the poles.
+    pub fn least_distance_m(&self, lon: f64, lat: f64) -> f64 {
+        let BBox { west, mut south, east, mut north } = self.bounds();
+        if self.y == 0 {
+            north = 90.0;
+        }
+        if self.y == (1 << self.zoom) - 1 {
+            south = -90.0;
+        }
+        let lon = wrap(lon);
+        let nearest_m = if (west..=east).contains(&lon) {
+            distance_m((lon, lat), (lon, lat.clamp(south, north)))
+        } else {
+            // On the nearer of the two edge meridians: at an end, or where the way meets it squarely.
+            [west, east].into_iter().fold(f64::INFINITY, |least, edge| {
+                let (sin, cos) = lat.to_radians().sin_cos();
+                let square = sin.atan2(cos * (edge - lon).to_radians().cos()).to_degrees();
+                let ways = [south, north, square.clamp(south, north)];
+                ways.into_iter().fold(least, |least, at| least.min(distance_m((lon, lat), (edge, at))))
+            })
+        };
+        // On the far side of the globe the haversine is good to 0.13 m only.
+        (nearest_m - 0.2).max(0.0)
+    }
+
     /// The tile's box in degrees, for showing; membership is decided by [`Self::key_range`].
     pub fn bounds(&self) -> BBox {
         let size = f64::from(1u32 << self.zoom);
@@ -266,7 +294,7 @@ fn cut_into_cells(columns: &[RangeInclusive<u32>], rows: &RangeInclusive<u32>) -
     let touches = |span: &RangeInclusive<u32>, low, high| *span.start() <= high && low <= *span.end();
     let holds = |span: &RangeInclusive<u32>, low, high| *span.start() <= low && high <= *span.end();
     let mut inside: Vec<KeyRange> = Vec::new();
-    let mut straddling = vec![TileId { zoom: 0, x: 0, y: 0 }];
+    let mut straddling = vec![TileId::WORLD];
     while !straddling.is_empty() && inside.len() + straddling.len() < CELL_LIMIT {
         let mut next = Vec::with_capacity(straddling.len() * 2);
         for cell in straddling.iter().filter_map(TileId::children).flatten() {
@@ -313,7 +341,7 @@ fn join_gaps_up_to(ranges: &mut Vec<KeyRange>, gap: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::position::{MERCATOR_MAX_LAT, distance_m, quadkey};
+    use crate::domain::position::{MERCATOR_MAX_LAT, quadkey};
     use proptest::prelude::*;
 
     /// Longitudes and latitudes of every kind: anywhere, in one city, on tile edges, at the ends.
@@ -398,6 +426,16 @@ mod tests {
             prop_assert_eq!(children[0].first, tile.key_range().first);
             prop_assert_eq!(children[3].last, tile.key_range().last);
             prop_assert!(children.windows(2).all(|pair| pair[0].last + 1 == pair[1].first));
+        }
+
+        #[test]
+        fn no_point_of_a_tile_is_nearer_than_its_least_distance(
+            from in (lons(), lats()), to in (lons(), lats()), zoom in 0u32..=28,
+        ) {
+            for lon in [from.0, from.0 + 360.0, from.0 - 360.0] {
+                let least = TileId::at(to.0, to.1, zoom).least_distance_m(lon, from.1);
+                prop_assert!(least <= distance_m(from, to), "{least} {}", distance_m(from, to));
+            }
         }
 
         #[test]

@@ -5,7 +5,8 @@
 //! class, state and flags 3, order by id 4). The 32 bytes first planned would round the position,
 //! and a box could then answer otherwise than the tables do.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -216,26 +217,36 @@ impl Snapshot {
     /// The `k` rows nearest to a point and no farther than `max_m` meters, nearest first; rows at
     /// the same distance in the order of their ids.
     pub fn nearest(&self, lon: f64, lat: f64, k: usize, max_m: f64) -> Vec<Near> {
-        if k == 0 || self.is_empty() || !lon.is_finite() || !lat.is_finite() {
+        if !lon.is_finite() || !lat.is_finite() || max_m.is_nan() {
             return Vec::new();
         }
-        let mut radius_m = FIRST_RING_M;
-        loop {
-            let last_ring = radius_m >= max_m || radius_m >= HALF_GLOBE_M;
-            if last_ring {
-                radius_m = max_m;
-            }
-            let ranges = BBox::around(lon, lat, radius_m).key_ranges();
-            let enough = ranges.iter().map(|keys| self.slice(*keys).size()).sum::<usize>() >= k;
-            if enough || last_ring {
-                let mut found = self.within_ranges(&ranges, (lon, lat), radius_m);
-                if found.len() >= k || last_ring {
-                    found.truncate(k);
-                    return found;
+        // Best first: of the tiles and rows known so far always the one that may be nearest. A tile
+        // is opened into its quarters, a small one into its rows; a row on top is the next answer.
+        let mut known = BinaryHeap::from([Known { least_m: 0.0, what: Place::Tile(TileId::WORLD) }]);
+        let mut found = Vec::new();
+        while found.len() < k
+            && let Some(Known { least_m, what }) = known.pop()
+        {
+            match what {
+                Place::Row(row) => found.push(Near { row, distance_m: least_m }),
+                Place::Tile(tile) => {
+                    let slice = self.slice(tile.key_range());
+                    match tile.children() {
+                        Some(children) if slice.size() > SMALL_TILE => {
+                            known.extend(children.into_iter().filter_map(|child| {
+                                let least_m = child.least_distance_m(lon, lat);
+                                (least_m <= max_m).then_some(Known { least_m, what: Place::Tile(child) })
+                            }));
+                        }
+                        _ => known.extend(self.in_slice(slice).filter_map(|row| {
+                            let least_m = distance_m((lon, lat), (row.lon, row.lat));
+                            (least_m <= max_m).then_some(Known { least_m, what: Place::Row(row) })
+                        })),
+                    }
                 }
             }
-            radius_m *= 2.0;
         }
+        found
     }
 
     /// Rows no farther than `radius_m` meters from a point, nearest first.
@@ -295,9 +306,13 @@ impl Snapshot {
     }
 
     fn in_keys(&self, keys: KeyRange) -> impl Iterator<Item = SnapshotRow> + '_ {
-        self.slice(keys).map(|place| match place {
-            Place::Base(position) => self.base.row(position),
-            Place::Added(at) => self.added[at].row,
+        self.in_slice(self.slice(keys))
+    }
+
+    fn in_slice<'a>(&'a self, slice: Slice<'a>) -> impl Iterator<Item = SnapshotRow> + 'a {
+        slice.map(|at| match at {
+            At::Base(position) => self.base.row(position),
+            At::Added(at) => self.added[at].row,
         })
     }
 
@@ -372,8 +387,8 @@ impl LiveSnapshot {
     }
 }
 
-const FIRST_RING_M: f64 = 16.0;
-const HALF_GLOBE_M: f64 = 20_100_000.0;
+/// Rows that are sooner measured than shared out to smaller tiles.
+const SMALL_TILE: usize = 24;
 const HAS_PLATE: u8 = 1;
 const OPEN_CASE: u8 = 2;
 const GONE: u32 = u32::MAX;
@@ -454,16 +469,16 @@ impl Columns {
         let mut columns = Self::with_capacity(snapshot.len());
         let mut moved = vec![GONE; base.len()];
         let mut arrived = vec![GONE; snapshot.added.len()];
-        for place in snapshot.slice(KeyRange::WORLD) {
+        for at in snapshot.slice(KeyRange::WORLD) {
             let position = columns.len() as u32;
-            match place {
-                Place::Base(at) => {
-                    moved[at] = position;
-                    columns.push(base.keys[at], base.row(at));
+            match at {
+                At::Base(old) => {
+                    moved[old] = position;
+                    columns.push(base.keys[old], base.row(old));
                 }
-                Place::Added(at) => {
-                    arrived[at] = position;
-                    columns.push(snapshot.added[at].key, snapshot.added[at].row);
+                At::Added(new) => {
+                    arrived[new] = position;
+                    columns.push(snapshot.added[new].key, snapshot.added[new].row);
                 }
             }
         }
@@ -575,9 +590,14 @@ impl Columns {
     }
 
     fn order_by_id(&mut self) {
-        self.by_id = (0..self.ids.len() as u32).collect();
-        // Stable sort: it finds the runs of ids that came in the order of their making.
-        self.by_id.sort_by_key(|at| self.ids[*at as usize]);
+        // By the first half of the id, which is the time of its making; the rest only decides ties. A
+        // stable sort, which finds the runs of ids that came in order, and of equal ids keeps the
+        // order they came in.
+        let mut order: Vec<(u64, u32)> = self.ids.iter().map(|id| id.0.as_u64_pair().0).zip(0u32..).collect();
+        order.sort_by(|(half, at), (other_half, other_at)| {
+            half.cmp(other_half).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
+        });
+        self.by_id = order.into_iter().map(|(_, at)| at).collect();
     }
 
     fn shrink(&mut self) {
@@ -592,10 +612,47 @@ impl Columns {
 }
 
 /// Where a row lies: packed, or among the recent arrivals.
-enum Place {
+enum At {
     Base(usize),
     Added(usize),
 }
+
+/// Something that is no nearer than `least_m` meters; a row is exactly as far.
+struct Known {
+    least_m: f64,
+    what: Place,
+}
+
+enum Place {
+    Tile(TileId),
+    Row(SnapshotRow),
+}
+
+impl Ord for Known {
+    /// The greatest is the one to look at next: the nearest, tiles before rows, then the lowest id.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.least_m.total_cmp(&self.least_m).then_with(|| match (&self.what, &other.what) {
+            (Place::Row(mine), Place::Row(its)) => its.cover.cmp(&mine.cover),
+            (Place::Tile(_), Place::Tile(_)) => Ordering::Equal,
+            (Place::Tile(_), Place::Row(_)) => Ordering::Greater,
+            (Place::Row(_), Place::Tile(_)) => Ordering::Less,
+        })
+    }
+}
+
+impl PartialOrd for Known {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Known {}
 
 /// A stretch of a snapshot; as an iterator it merges the packed rows with the recent arrivals.
 struct Slice<'a> {
@@ -616,9 +673,9 @@ impl Slice<'_> {
 }
 
 impl Iterator for Slice<'_> {
-    type Item = Place;
+    type Item = At;
 
-    fn next(&mut self) -> Option<Place> {
+    fn next(&mut self) -> Option<At> {
         while let Some((first, rest)) = self.hidden.split_first()
             && *first as usize == self.base.start
         {
@@ -633,11 +690,11 @@ impl Iterator for Slice<'_> {
             }
         };
         if packed_is_next {
-            self.base.next().map(Place::Base)
+            self.base.next().map(At::Base)
         } else {
             self.added = &self.added[1..];
             self.added_from += 1;
-            Some(Place::Added(self.added_from - 1))
+            Some(At::Added(self.added_from - 1))
         }
     }
 }
@@ -785,6 +842,45 @@ mod tests {
             let built = Snapshot::build(rows.iter().rev().copied(), 0);
             prop_assert_eq!(built.rows().collect::<Vec<_>>(), rows);
         }
+    }
+
+    #[test]
+    fn the_nearest_are_found_from_near_and_far() {
+        let rows: Vec<SnapshotRow> = (0..3000)
+            .map(|n| row(n, 118.5 + f64::from(n % 61) * 1e-3, 37.4 + f64::from(n % 53) * 1e-3))
+            .collect();
+        let snapshot = Snapshot::build(rows.iter().copied(), 0);
+        for from in [
+            (118.53, 37.42),
+            (118.5, 37.4),
+            (120.0, 37.4),
+            (-61.5, -37.4),
+            (118.5, 90.0),
+            (0.0, -89.0),
+            (-180.0, 0.0),
+        ] {
+            for (k, max_m) in [
+                (1, f64::INFINITY),
+                (10, f64::INFINITY),
+                (10, 300.0),
+                (700, 1e7),
+                (5000, f64::INFINITY),
+                (3, 0.0),
+                (3, -1.0),
+            ] {
+                let mut expected = by_distance(&rows, from, max_m);
+                expected.truncate(k);
+                assert_eq!(
+                    snapshot.nearest(from.0, from.1, k, max_m),
+                    expected,
+                    "{k} within {max_m} of {from:?}"
+                );
+            }
+        }
+        assert!(
+            snapshot.nearest(f64::NAN, 0.0, 3, 1e9).is_empty()
+                && snapshot.nearest(0.0, 0.0, 3, f64::NAN).is_empty()
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod contract;
+mod plates;
 mod registry;
 mod rooms;
 mod self_test;

@@ -70,11 +70,11 @@ impl SmallDisk {
 
     /// Nothing may have a file open for writing while the disk turns.
     pub fn turn_read_only(&self) {
-        self.sh("mount -o remount,ro \"$1\"");
+        self.sh("mount -o remount,ro,bind \"$1\"");
     }
 
     pub fn turn_writable(&self) {
-        self.sh("mount -o remount,rw \"$1\"");
+        self.sh("mount -o remount,rw,bind \"$1\"");
     }
 
     fn sh(&self, script: &str) {
