@@ -65,6 +65,7 @@ async fn nobody_and_wrong_roles_stop_at_every_door_that_says_so() {
             assert_eq!(answer.status, 403, "{} {path} as {role}", door.method);
         }
     }
+    house.assert_faultless();
 }
 
 /// Ids, summaries, access and refusals are there for every operation, and no `$ref` leads nowhere.
