@@ -3,6 +3,8 @@
 
 mod architecture;
 mod contract;
+mod faults;
+mod kill;
 mod plates;
 mod registry;
 mod rooms;
