@@ -21,7 +21,8 @@ pub(super) async fn check(ground: &Ground) -> Outcome<Ending> {
     say.progress("tables");
     let mut report = registry.check_tables().await?;
     say.progress("photos");
-    check_photos(&registry, PhotoStore::new(ground.place.photos(), PhotoLimits::default()), &mut report).await?;
+    check_photos(&registry, PhotoStore::new(ground.place.photos(), PhotoLimits::default()), &mut report)
+        .await?;
     say.progress("snapshot");
     let snapshot = build_snapshot(&registry).await?;
     check_snapshot(&registry, &snapshot, &mut report).await?;
@@ -33,7 +34,10 @@ pub(super) async fn check(ground: &Ground) -> Outcome<Ending> {
         say.line(format!("{}\t{}\t{}", finding.what, finding.which, finding.detail));
     }
     say.words(
-        format!("井档案 {files} 份、{entries} 条，井盖 {covers} 个，照片 {photos} 张；发现问题 {} 处", findings.len()),
+        format!(
+            "井档案 {files} 份、{entries} 条，井盖 {covers} 个，照片 {photos} 张；发现问题 {} 处",
+            findings.len()
+        ),
         format!(
             "{files} files with {entries} entries, {covers} covers, {photos} photos; {} findings",
             findings.len()
@@ -56,7 +60,8 @@ async fn check_photos(registry: &Registry, store: PhotoStore, report: &mut Check
         after = last.id.0;
         let store = store.clone();
         let verified = tokio::task::spawn_blocking(move || {
-            let verify = |digest: [u8; 32]| store.verify(PhotoDigest(digest)).map_err(|error| error.to_string());
+            let verify =
+                |digest: [u8; 32]| store.verify(PhotoDigest(digest)).map_err(|error| error.to_string());
             page.iter().map(|photo| (photo.id, photo.digest, verify(photo.digest))).collect::<Vec<_>>()
         });
         let verified = verified.await.map_err(anyhow::Error::new)?;

@@ -66,7 +66,11 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
     let plan = Plan {
         ground,
         registry: &registry,
-        reading: Reading { profile: profile.clone(), schemes: Arc::new(schemes), scheme: args.scheme.clone() },
+        reading: Reading {
+            profile: profile.clone(),
+            schemes: Arc::new(schemes),
+            scheme: args.scheme.clone(),
+        },
         options: ImportOptions {
             source: args.source.clone().unwrap_or_else(|| profile.id.clone()),
             scheme: numbered_in,
@@ -240,8 +244,8 @@ fn open_file(path: &Path) -> Outcome<IntakeFile> {
     }
     head.truncate(filled);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let format = Format::guess(&name, &head)
-        .ok_or_else(|| Refusal::new("file.kind").with("file", path.display()))?;
+    let format =
+        Format::guess(&name, &head).ok_or_else(|| Refusal::new("file.kind").with("file", path.display()))?;
     let bytes = Box::new(std::io::Cursor::new(head).chain(std::io::BufReader::with_capacity(1 << 16, file)));
     Ok(IntakeFile { name, format, bytes })
 }
@@ -263,8 +267,8 @@ impl Lists {
     fn open(args: &ImportArgs) -> Outcome<Self> {
         let open = |path: &Option<PathBuf>, columns: &[&str]| -> Outcome<_> {
             let Some(path) = path else { return Ok(None) };
-            let file = std::fs::File::create(path)
-                .map_err(|error| file_trouble("file.unwritable", path, &error))?;
+            let file =
+                std::fs::File::create(path).map_err(|error| file_trouble("file.unwritable", path, &error))?;
             let mut list = csv::Writer::from_writer(file);
             list.write_record(columns).map_err(|error| unwritable(path, &error))?;
             Ok(Some((path.clone(), list)))

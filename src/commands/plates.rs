@@ -102,8 +102,7 @@ async fn reprint(ground: &Ground, args: ReprintArgs) -> Outcome<Ending> {
     let only = args.only.iter().map(|token| token.parse::<Token>()).collect::<Result<Vec<_>, _>>()?;
     check_target(&args.output)?;
     let registry = ground.open(&config).await?;
-    let made =
-        press::reprint(&registry, &config, &ground.place.data, (id, &only), &args.output).await?;
+    let made = press::reprint(&registry, &config, &ground.place.data, (id, &only), &args.output).await?;
     let ending = finish(ground, &made, &args.output, args.ledger.as_deref());
     registry.close().await;
     Ok(ending)
@@ -146,7 +145,10 @@ fn read_filter(text: &str) -> Result<CoverFilter, Refusal> {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         let (key, value) = (key.trim(), value.trim());
         let refusal = || {
-            Refusal::new("filter.unknown").at("for").with("read", part).with("fits", "district, class, state, road")
+            Refusal::new("filter.unknown")
+                .at("for")
+                .with("read", part)
+                .with("fits", "district, class, state, road")
         };
         if value.is_empty() {
             return Err(refusal());

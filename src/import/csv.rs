@@ -175,10 +175,8 @@ impl<R: Read> CsvReader<R> {
                     }
                 }
                 Cut::BadQuote => {
-                    let len = first_line(rest);
-                    let read = shown_bytes(&rest[..len]);
-                    self.line += count_lines(&rest[..len]);
-                    self.start += len;
+                    let read = shown_bytes(&rest[..first_line(rest)]);
+                    self.skip_line();
                     return Some(Err(BadLine { line, read, code: "csv.quote" }));
                 }
                 Cut::TooLong => {
@@ -190,18 +188,24 @@ impl<R: Read> CsvReader<R> {
         }
     }
 
+    /// Goes to the next physical line, whatever quotes say.
     fn skip_line(&mut self) {
         loop {
             let rest = &self.buffer[self.start..];
-            if let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-                self.line += count_lines(&rest[..=at]);
-                self.start += at + 1;
-                return;
-            }
-            self.line += count_lines(rest);
-            self.start = self.buffer.len();
-            if !self.fill() {
-                return;
+            match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+                // Whether a LF follows is not yet known.
+                Some(at) if rest[at] == b'\r' && at + 1 == rest.len() && self.fill() => {}
+                Some(_) => {
+                    self.start += first_line(&self.buffer[self.start..]);
+                    self.line += 1;
+                    return;
+                }
+                None => {
+                    self.start = self.buffer.len();
+                    if !self.fill() {
+                        return;
+                    }
+                }
             }
         }
     }

@@ -635,8 +635,12 @@ fn point_of(geometry: &RawValue, epsg: Option<u32>) -> Result<Point, Flaw> {
     if kind != "Point" {
         return Err(flaw(Refusal::new("geometry.type").at("position").with("read", shown(kind))));
     }
-    let ordinates: Option<Vec<f64>> =
+    // As text first: serde_json reads numbers to within a last bit, and surveyed coordinates are
+    // kept exactly as given.
+    let written: Option<Vec<&RawValue>> =
         shape.coordinates.and_then(|coordinates| serde_json::from_str(coordinates.get()).ok());
+    let ordinates: Option<Vec<f64>> =
+        written.and_then(|written| written.iter().map(|ordinate| ordinate.get().parse().ok()).collect());
     match ordinates.as_deref() {
         Some([]) => Err(flaw(Refusal::new("position.missing").at("position"))),
         Some([x, y, rest @ ..]) => Ok(Point { x: *x, y: *y, z: rest.first().copied(), epsg }),

@@ -37,7 +37,10 @@ pub struct Reading {
 pub enum Note {
     Problem(RowProblem),
     /// An earlier row of the run speaks for the same cover.
-    Duplicate { line: u64, of: RowRef },
+    Duplicate {
+        line: u64,
+        of: RowRef,
+    },
 }
 
 /// One bad row, or a file's own trouble.
@@ -96,7 +99,8 @@ pub async fn take_rows(
         produce(&mut |row| {
             chunk.push(row);
             if chunk.len() == CHUNK {
-                going = sender.blocking_send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))).is_ok();
+                going =
+                    sender.blocking_send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))).is_ok();
             }
             going
         });

@@ -83,7 +83,9 @@ impl PressError {
                 | RegistryError::Storage(refusal),
             )
             | PressError::Plates(PlateError::Refused(refusal)) => Some(refusal.clone()),
-            PressError::Plates(PlateError::Write(source)) => Some(write_trouble(Path::new("plates.pdf"), source)),
+            PressError::Plates(PlateError::Write(source)) => {
+                Some(write_trouble(Path::new("plates.pdf"), source))
+            }
             PressError::File { path, source } => Some(write_trouble(path, source)),
             _ => None,
         }
@@ -205,7 +207,8 @@ pub async fn reprint(
             let drawn = (plate.token, plate.payload.clone());
             let mut spec = spec_of(registry, config, cover, drawn);
             if let (Some(digits), Some(cover)) = (&plate.printed_code, cover) {
-                let code = crate::domain::code::ComponentCode { digits: digits.clone(), ..cover.code.clone() };
+                let code =
+                    crate::domain::code::ComponentCode { digits: digits.clone(), ..cover.code.clone() };
                 spec.code_groups = Some(registry.grouped_code(&code));
             }
             spec.symbol = Some(plate.symbol);

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
+mod browser;
 mod contract;
 mod faults;
+mod import;
 mod kill;
 mod plates;
 mod registry;
