@@ -103,15 +103,11 @@ impl Ask<'_> {
 
     /// A URL-encoded form.
     pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
-        let encode = |text: &str| -> String {
-            text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-        };
+        let encode = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
         let body: Vec<String> =
             fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-        self.request = self
-            .request
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(body.join("&"));
+        self.request =
+            self.request.header("content-type", "application/x-www-form-urlencoded").body(body.join("&"));
         self
     }
 
