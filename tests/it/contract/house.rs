@@ -103,15 +103,11 @@ impl Ask<'_> {
 
     /// A URL-encoded form.
     pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
-        let encode = |text: &str| -> String {
-            text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-        };
+        let encode = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
         let body: Vec<String> =
             fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-        self.request = self
-            .request
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(body.join("&"));
+        self.request =
+            self.request.header("content-type", "application/x-www-form-urlencoded").body(body.join("&"));
         self
     }
 
@@ -189,7 +185,17 @@ impl House {
             .timeout(Duration::from_secs(60))
             .build()
             .unwrap();
-        Self { town, state, plates, base, client, bearers, seen: Mutex::default(), faults: Mutex::default(), _ground: ground }
+        Self {
+            town,
+            state,
+            plates,
+            base,
+            client,
+            bearers,
+            seen: Mutex::default(),
+            faults: Mutex::default(),
+            _ground: ground,
+        }
     }
 
     pub fn ask(&self, who: As, method: &'static str, path: &str) -> Ask<'_> {
