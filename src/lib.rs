@@ -1,7 +1,18 @@
 //! Lidmark: the identity service for manhole covers. ARCHITECTURE.md says which room does what.
 
+pub mod commands;
+pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod http;
 pub mod import;
+pub mod intake;
+pub mod messages;
+pub mod outbox;
+pub mod photos;
+pub mod plates;
+pub mod press;
 pub mod registry;
+pub mod spatial;
 pub mod store;
+pub mod tiles;

@@ -140,6 +140,11 @@ impl Scheme {
         self.classes.keys().copied()
     }
 
+    /// Whether this scheme has digits for the class.
+    pub fn has_class(&self, class: CoverClass) -> bool {
+        self.classes.contains_key(&class)
+    }
+
     /// Puts a code together. Refuses a class the scheme has no digits for, a district code of
     /// another length, and a sequence that overflows.
     pub fn compose(

@@ -50,6 +50,8 @@ pub struct Profile {
     pub name_en: String,
     /// Scheme of the codes that the source brings, where it always is the same.
     pub scheme: Option<String>,
+    /// Districts that the profile knows by name: code and name.
+    pub districts: Vec<(String, String)>,
     pub(super) epsg: u32,
     /// West, south, east, north of where the source can lie.
     pub(super) bbox: Option<[f64; 4]>,
@@ -236,6 +238,10 @@ impl Profile {
         }
 
         let mut rules = vec![Rule::default(); FIELDS];
+        let districts = file.fields.get(&Field::District).map_or_else(Vec::new, |said| {
+            let named = said.values.iter();
+            named.filter_map(|(code, names)| Some((code.clone(), names.first()?.clone()))).collect()
+        });
         let mut take = |field: Field| file.fields.remove(&field).unwrap_or_default();
         let class = words(&mut take, &mut rules, Field::Class, CoverClass::ALL, &unusable)?;
         let state = words(&mut take, &mut rules, Field::State, CoverState::ALL, &unusable)?;
@@ -269,6 +275,7 @@ impl Profile {
             name_zh: file.name_zh,
             name_en: file.name_en,
             scheme: file.scheme,
+            districts,
             epsg: file.epsg,
             bbox: file.bbox,
             delimiter,

@@ -13,7 +13,7 @@ use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::domain::role::{Actor, Role};
 use crate::store::cases::{self as case_store, CaseFilter, CaseLine, PhotoRecord};
-use crate::store::feed::{self, ChangeKind};
+use crate::store::feed::{self, ChangeKind, News};
 use crate::store::{Tx, covers, history, people};
 
 /// Everything the case page shows.
@@ -170,7 +170,7 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
         return Err(unknown());
     }
     // Moves on one file queue here; the case is read again behind the lock.
-    history::lock_head(tx, seen.manhole).await?;
+    let file = files::lock(tx, seen.manhole).await?;
     let mut case = case_store::find_case_by_number(tx, &order.number).await?.ok_or_else(unknown)?;
     if order.expected_version.is_some_and(|version| version != case.version) {
         let refusal = Refusal::new("case.moved_meanwhile").with("state", case.state);
@@ -218,13 +218,14 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
         "until": order.request.until,
         "photos": files::digest_list(&order.photos),
     });
-    let entry = NewEntry { kind: HistoryKind::CaseMoved, case: Some(case.id), body };
-    files::append(tx, case.manhole, now, &order.actor.word(), vec![entry]).await?;
+    let actor = order.actor.word();
+    let entry = NewEntry { actor, kind: HistoryKind::CaseMoved, case: Some(case.id), body };
+    files::append(tx, case.manhole, file.head, now, vec![entry]).await?;
     let event = json!({"case": case.number, "move": order.made, "from": from, "state": case.state});
-    feed::add_event(tx, &format!("case.{}", case.state), &event.to_string(), now).await?;
     let mut changed = vec![(ChangeKind::Case, case.id.0)];
     changed.extend(case.cover.map(|cover| (ChangeKind::Cover, cover.0)));
-    feed::record_changes(tx, now, &changed).await?;
+    let news = News { event: Some((format!("case.{}", case.state), event.to_string())), changed };
+    feed::record(tx, now, news).await?;
     Ok(Moved { number: case.number })
 }
 

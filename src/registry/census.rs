@@ -16,7 +16,7 @@ use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
 use crate::domain::role::Actor;
-use crate::store::feed::ChangeKind;
+use crate::store::feed::{self, ChangeKind, News};
 use crate::store::{StoreError, Tx, bulk, covers, people};
 
 pub use super::identity::RowRef;
@@ -160,6 +160,11 @@ impl Registry {
 }
 
 impl ImportRun {
+    /// Districts that count as known although a dry run must not write them.
+    pub fn expect_districts(&mut self, codes: impl IntoIterator<Item = String>) {
+        self.districts.extend(codes);
+    }
+
     /// Names the next file of the run; answers its number for `RowRef::file`.
     pub fn begin_file(&mut self) -> u16 {
         self.file += 1;
@@ -212,61 +217,73 @@ impl ImportRun {
         rows: &[Candidate],
         outcomes: &mut [Option<Outcome>],
     ) -> Result<HashSet<usize>, RegistryError> {
-        let scheme = self.registry.scheme(&self.options.scheme)?;
-        let classes: HashSet<CoverClass> = scheme.classes().collect();
         let mut refused = HashSet::new();
-        let mut refuse = |at: usize, refusal: Refusal, outcomes: &mut [Option<Outcome>]| {
-            outcomes[at] = Some(Outcome::Problem(refusal));
-            refused.insert(at);
-        };
-        let mut brought: HashMap<&ComponentCode, usize> = HashMap::new();
+        let mut brought: BTreeMap<&ComponentCode, Vec<usize>> = BTreeMap::new();
         for (at, row) in rows.iter().enumerate() {
-            let survey = &row.survey;
-            if !self.districts.contains(&survey.district) {
-                let refusal = Refusal::new("district.unknown").at("district").with("read", &survey.district);
-                refuse(at, refusal, outcomes);
-            } else if row.code.is_none() && !classes.contains(&survey.class) {
-                let refusal = Refusal::new("code.class").at("class").with("class", survey.class);
-                refuse(at, refusal.with("scheme", &self.options.scheme), outcomes);
-            } else if let Some(code) = &row.code {
-                if let Err(refusal) =
-                    self.registry.scheme(&code.scheme).and_then(|scheme| Ok(scheme.parse(&code.digits)?))
-                {
-                    let RegistryError::Refused(refusal) = refusal else { return Err(refusal) };
-                    refuse(at, refusal, outcomes);
-                } else if let Some(first) = brought.get(code).copied() {
-                    if !self.same_cover(row, &rows[first]) {
-                        let refusal = Refusal::new("code.twice").at("code").with("read", &code.digits);
-                        refuse(at, refusal.with("line", rows[first].line), outcomes);
+            match self.refuse_row(row)? {
+                Some(refusal) => {
+                    outcomes[at] = Some(Outcome::Problem(refusal));
+                    refused.insert(at);
+                }
+                None => {
+                    if let Some(code) = &row.code {
+                        brought.entry(code).or_default().push(at);
                     }
-                } else {
-                    brought.insert(code, at);
                 }
             }
         }
+        if brought.is_empty() {
+            return Ok(refused);
+        }
         let codes: Vec<ComponentCode> = brought.keys().map(|code| (*code).clone()).collect();
-        if !codes.is_empty() {
-            let taken = covers::list_taken_codes(&mut self.registry.store.read().await?, &codes).await?;
-            for code in taken {
-                if let Some(at) = brought.get(&code).copied()
-                    && outcomes[at].is_none()
-                    && !self.is_own_code(&rows[at], &code).await?
-                {
-                    let refusal = Refusal::new("code.taken").at("code").with("read", &code.digits);
-                    refuse(at, refusal, outcomes);
-                }
+        let mut tx = self.registry.store.read().await?;
+        let owners = covers::list_covers_by_code(&mut tx, &codes).await?;
+        let owners: HashMap<&ComponentCode, &CoverFile> =
+            owners.iter().map(|file| (&file.code, file)).collect();
+        let former: HashSet<ComponentCode> =
+            covers::list_former_codes(&mut tx, &codes).await?.into_iter().collect();
+        for (code, users) in brought {
+            let first = &rows[users[0]];
+            for at in users {
+                let refusal = match owners.get(code) {
+                    Some(owner) if !self.means(&rows[at], owner) => Refusal::new("code.taken"),
+                    None if former.contains(code) => Refusal::new("code.taken"),
+                    None if rows[at].line != first.line && !self.same_cover(&rows[at], first) => {
+                        Refusal::new("code.twice").with("line", first.line)
+                    }
+                    _ => continue,
+                };
+                outcomes[at] = Some(Outcome::Problem(refusal.at("code").with("read", &code.digits)));
+                refused.insert(at);
             }
         }
         Ok(refused)
     }
 
-    /// Whether the code belongs to the cover that this row means: a second run of the same file.
-    async fn is_own_code(&self, row: &Candidate, code: &ComponentCode) -> Result<bool, RegistryError> {
-        let file = self.registry.find_cover_by_code(&code.digits).await?;
-        Ok(file.is_some_and(|file| match (&row.source_key, &file.source_key) {
+    /// What is wrong with a row by itself.
+    fn refuse_row(&self, row: &Candidate) -> Result<Option<Refusal>, RegistryError> {
+        let survey = &row.survey;
+        if !self.districts.contains(&survey.district) {
+            return Ok(Some(Refusal::new("district.unknown").at("district").with("read", &survey.district)));
+        }
+        let Some(code) = &row.code else {
+            let scheme = self.registry.scheme(&self.options.scheme)?;
+            let refusal = Refusal::new("code.class").at("class").with("class", survey.class);
+            return Ok((!scheme.has_class(survey.class)).then(|| refusal.with("scheme", &scheme.id)));
+        };
+        match self.registry.scheme(&code.scheme).and_then(|scheme| Ok(scheme.parse(&code.digits)?)) {
+            Ok(_) => Ok(None),
+            Err(RegistryError::Refused(refusal)) => Ok(Some(refusal)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a row means the cover that has its code already: a second run of the same file.
+    fn means(&self, row: &Candidate, file: &CoverFile) -> bool {
+        match (&row.source_key, &file.source_key) {
             (Some(mine), Some(theirs)) => mine == theirs && file.source == self.options.source,
             _ => self.same_place(&row.survey, &file.survey),
-        }))
+        }
     }
 
     /// Whether two rows of this run mean the same cover.
@@ -463,12 +480,16 @@ impl Plan {
             self.fresh.iter().zip(codes).map(|(fresh, code)| self.new_cover(fresh, code)).collect();
         for change in &self.changes {
             covers::update_survey(tx, &change.after, change.before.version + 1).await?;
-            let entry = NewEntry { kind: HistoryKind::Updated, case: None, body: change.body.clone() };
-            files::append(tx, change.before.manhole, self.now, &self.actor, vec![entry]).await?;
+            let actor = self.actor.clone();
+            let entry = NewEntry { actor, kind: HistoryKind::Updated, case: None, body: change.body.clone() };
+            let file = files::lock(tx, change.before.manhole).await?;
+            files::append(tx, change.before.manhole, file.head, self.now, vec![entry]).await?;
         }
         bulk::insert_covers(tx, &new, self.now).await?;
-        let changed: Vec<uuid::Uuid> = self.changes.iter().map(|change| change.after.cover.0).collect();
-        Ok(bulk::record_many(tx, ChangeKind::Cover, &changed, self.now).await?)
+        let covers =
+            new.iter().map(|new| new.cover).chain(self.changes.iter().map(|change| change.after.cover));
+        let changed = covers.map(|cover| (ChangeKind::Cover, cover.0)).collect();
+        Ok(feed::record(tx, self.now, News { event: None, changed }).await?)
     }
 
     fn new_cover(&self, fresh: &Fresh, code: ComponentCode) -> bulk::NewCover<'_> {

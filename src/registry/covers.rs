@@ -72,6 +72,10 @@ impl Registry {
     /// One page in the order of ids; at most 1000.
     pub async fn list_covers(&self, mut filter: CoverFilter) -> Result<Vec<CoverFile>, RegistryError> {
         filter.limit = filter.limit.clamp(1, PAGE_LIMIT);
+        // Nothing stored holds a NUL, and PostgreSQL refuses to look for one.
+        if [&filter.district, &filter.road].into_iter().flatten().any(|text| text.contains('\0')) {
+            return Ok(Vec::new());
+        }
         Ok(covers::list_covers(&mut self.store.read().await?, &filter).await?)
     }
 

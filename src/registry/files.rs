@@ -6,6 +6,7 @@ use super::{Registry, RegistryError};
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CaseId, ManholeId, Millis, PhotoId, ReportId};
 use crate::store::cases::{self, PhotoRecord};
+use crate::store::history::{ChainHead, LockedFile};
 use crate::store::{StoreError, Tx, history};
 
 /// Whether a file's chain is whole.
@@ -33,22 +34,27 @@ pub struct AttachedPhoto {
 
 /// A line to be added to a file.
 pub(super) struct NewEntry {
+    /// `citizen`, `system` or `user:<uuid>`.
+    pub actor: String,
     pub kind: HistoryKind,
     pub case: Option<CaseId>,
     pub body: Value,
 }
 
-/// Chains and appends entries to a manhole's file; takes the file until the commit.
+/// Takes a manhole's file for writing until the commit.
+pub(super) async fn lock(tx: &mut Tx, manhole: ManholeId) -> Result<LockedFile, RegistryError> {
+    let file = history::lock_file(tx, manhole).await?;
+    Ok(file.ok_or_else(|| StoreError::inconsistent("history", "manhole_id", manhole))?)
+}
+
+/// Chains and appends entries to a manhole's file that this transaction has not appended to yet.
 pub(super) async fn append(
     tx: &mut Tx,
     manhole: ManholeId,
+    head: ChainHead,
     at: Millis,
-    actor: &str,
     entries: Vec<NewEntry>,
 ) -> Result<(), RegistryError> {
-    let head = history::lock_head(tx, manhole)
-        .await?
-        .ok_or_else(|| StoreError::inconsistent("history", "manhole_id", manhole))?;
     let (mut sequence, mut previous) = (head.length, head.hash);
     let chained: Vec<HistoryEntry> = entries
         .into_iter()
@@ -58,7 +64,7 @@ pub(super) async fn append(
                 manhole,
                 sequence,
                 at,
-                actor: actor.to_owned(),
+                actor: new.actor,
                 kind: new.kind,
                 case: new.case,
                 body: new.body.to_string(),

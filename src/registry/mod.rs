@@ -184,6 +184,11 @@ impl Registry {
         })
     }
 
+    /// Every scheme this registry numbers in.
+    pub fn schemes(&self) -> Vec<Scheme> {
+        self.schemes.values().cloned().collect()
+    }
+
     /// A code in the groups of its scheme; as it is when the scheme is not known here.
     pub fn grouped_code(&self, code: &crate::domain::code::ComponentCode) -> String {
         self.schemes

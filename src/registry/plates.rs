@@ -13,7 +13,7 @@ use crate::domain::ids::BatchId;
 use crate::domain::plate::{Plate, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
-use crate::store::feed::{self, ChangeKind};
+use crate::store::feed::{self, ChangeKind, News};
 use crate::store::plates::{self, Batch, PlateStep};
 use crate::store::{bulk, cases, covers, people};
 
@@ -57,11 +57,14 @@ impl Registry {
                         let Some(manhole) = plate.manhole else { continue };
                         let body =
                             json!({"batch": new.batch.id, "ordinal": plate.ordinal, "face": plate.face});
-                        let entry = NewEntry { kind: HistoryKind::PlateMade, case: None, body };
-                        files::append(tx, manhole, now, &new.batch.actor, vec![entry]).await?;
+                        let actor = new.batch.actor.clone();
+                        let entry = NewEntry { actor, kind: HistoryKind::PlateMade, case: None, body };
+                        let file = files::lock(tx, manhole).await?;
+                        files::append(tx, manhole, file.head, now, vec![entry]).await?;
                     }
-                    let ids: Vec<Uuid> = new.plates.iter().map(|plate| plate_uuid(plate.token)).collect();
-                    Ok(bulk::record_many(tx, ChangeKind::Plate, &ids, now).await?)
+                    let changed =
+                        new.plates.iter().map(|plate| (ChangeKind::Plate, plate_uuid(plate.token))).collect();
+                    Ok(feed::record(tx, now, News { event: None, changed }).await?)
                 })
             })
             .await
@@ -124,7 +127,7 @@ impl Registry {
                 let actor = actor.clone();
                 Box::pin(async move {
                     let (cover, manhole) = target;
-                    crate::store::history::lock_head(tx, manhole).await?;
+                    let file = files::lock(tx, manhole).await?;
                     let plate = plates::find_plate(tx, token)
                         .await?
                         .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))?;
@@ -156,7 +159,7 @@ impl Registry {
                         step_or_conflict(tx, &step).await?;
                         changed.push((ChangeKind::Plate, plate_uuid(worn.token)));
                         let body = json!({"batch": worn.batch, "ordinal": worn.ordinal, "to": PlateState::Replaced});
-                        entries.push(NewEntry { kind: HistoryKind::PlateChanged, case: None, body });
+                        entries.push(NewEntry { actor: actor.clone(), kind: HistoryKind::PlateChanged, case: None, body });
                     }
                     let step = PlateStep {
                         token,
@@ -169,10 +172,9 @@ impl Registry {
                     };
                     step_or_conflict(tx, &step).await?;
                     let body = json!({"batch": plate.batch, "ordinal": plate.ordinal, "was_blank": plate.cover.is_none()});
-                    entries.push(NewEntry { kind: HistoryKind::PlateInstalled, case: None, body });
-                    files::append(tx, manhole, now, &actor, entries).await?;
-                    feed::record_changes(tx, now, &changed).await?;
-                    Ok(())
+                    entries.push(NewEntry { actor, kind: HistoryKind::PlateInstalled, case: None, body });
+                    files::append(tx, manhole, file.head, now, entries).await?;
+                    Ok(feed::record(tx, now, News { event: None, changed }).await?)
                 })
             })
             .await?;
@@ -207,12 +209,12 @@ impl Registry {
                     if let Some(manhole) = plate.manhole {
                         let body = json!({"batch": plate.batch, "ordinal": plate.ordinal, "to": PlateState::Revoked,
                             "why": reason});
-                        let entry = NewEntry { kind: HistoryKind::PlateChanged, case: None, body };
-                        files::append(tx, manhole, now, &actor, vec![entry]).await?;
+                        let entry = NewEntry { actor, kind: HistoryKind::PlateChanged, case: None, body };
+                        let file = files::lock(tx, manhole).await?;
+                        files::append(tx, manhole, file.head, now, vec![entry]).await?;
                     }
                     changed.extend(plate.cover.map(|cover| (ChangeKind::Cover, cover.0)));
-                    feed::record_changes(tx, now, &changed).await?;
-                    Ok(())
+                    Ok(feed::record(tx, now, News { event: None, changed }).await?)
                 })
             })
             .await

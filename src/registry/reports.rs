@@ -10,11 +10,12 @@ use crate::domain::case::{Case, CaseState, PHOTO_LIMIT, PhonePosition, Report, T
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::{HistoryEntry, HistoryKind};
-use crate::domain::ids::{CaseId, IdempotencyKey, ManholeId, Millis, ReportId};
+use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, ManholeId, Millis, ReportId};
 use crate::domain::position;
+use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::store::cases::{self as case_store, PhotoRecord};
-use crate::store::feed::{self, ChangeKind};
+use crate::store::feed::{self, ChangeKind, News};
 use crate::store::{Tx, covers, people, plates};
 
 /// What a citizen sends.
@@ -203,10 +204,15 @@ async fn file_report(
         return Err(RegistryError::Refused(Refusal::new("plate.blank").at("token")));
     };
     // Takes the file first: reports on one cover queue here, so two cannot both open a case.
-    crate::store::history::lock_head(tx, manhole).await?;
+    let file = files::lock(tx, manhole).await?;
     let open = case_store::list_open_cases(tx, manhole).await?;
     let joins = open.into_iter().find(|case| case.cover == Some(cover) && case.hazard == new.hazard);
-    let report_number = people::advance_counter(tx, &format!("report:{year}"), 1).await?;
+    let joined = joins.is_some();
+    let [case_number, report_number] = people::advance_counters(
+        tx,
+        [(&format!("case:{year}"), i64::from(!joined)), (&format!("report:{year}"), 1)],
+    )
+    .await?;
     let report = Report {
         id: ReportId::fresh(),
         tracking: format!("R{year}-{report_number:06}"),
@@ -217,10 +223,14 @@ async fn file_report(
         phone_position: new.phone_position,
         created_at: now,
     };
-    let joined = joins.is_some();
-    let (case, mut entries) = match joins {
-        Some(case) => (join_open_case(tx, case, now).await?, Vec::new()),
-        None => open_case(tx, &report, (manhole, cover), now, year).await?,
+    let (case, filed) = match joins {
+        Some(case) => (join_open_case(tx, case, now).await?, None),
+        None => {
+            let number = format!("{year}-{case_number:06}");
+            let (case, filed) = new_case(&report, number, (manhole, cover));
+            case_store::add_case(tx, &case, &file.district).await?;
+            (case, filed)
+        }
     };
     case_store::add_report(tx, &report, new.language).await?;
     let home = PhotoHome { manhole, case: case.id, report: Some(report.id) };
@@ -234,22 +244,19 @@ async fn file_report(
         "photos": files::digest_list(&new.photos),
     });
     let kind = if joined { HistoryKind::ReportJoined } else { HistoryKind::Reported };
-    entries.insert(0, NewEntry { kind, case: Some(case.id), body });
-    files::append(tx, manhole, now, "citizen", entries.drain(..1).collect()).await?;
-    if !entries.is_empty() {
-        files::append(tx, manhole, now, "system", entries).await?;
-    }
-    let event = if joined {
-        "report.joined"
-    } else if case.state == CaseState::Filed {
-        "case.filed"
-    } else {
-        "case.reported"
+    let mut entries = vec![NewEntry { actor: Actor::Citizen.word(), kind, case: Some(case.id), body }];
+    entries.extend(filed);
+    files::append(tx, manhole, file.head, now, entries).await?;
+    let event = match (joined, case.state) {
+        (true, _) => "report.joined",
+        (false, CaseState::Filed) => "case.filed",
+        (false, _) => "case.reported",
     };
     let body =
         json!({"case": case.number, "hazard": case.hazard, "emergency": case.emergency, "state": case.state});
-    feed::add_event(tx, event, &body.to_string(), now).await?;
-    feed::record_changes(tx, now, &[(ChangeKind::Case, case.id.0), (ChangeKind::Cover, cover.0)]).await?;
+    let changed = vec![(ChangeKind::Case, case.id.0), (ChangeKind::Cover, cover.0)];
+    let news = News { event: Some((event.to_owned(), body.to_string())), changed };
+    feed::record(tx, now, news).await?;
     Ok(Reported {
         report: report.id,
         tracking: report.tracking,
@@ -272,21 +279,15 @@ async fn join_open_case(tx: &mut Tx, mut case: Case, now: Millis) -> Result<Case
 }
 
 /// A new case; filed at once when it is an emergency, because nobody may be at the desk.
-async fn open_case(
-    tx: &mut Tx,
+fn new_case(
     report: &Report,
-    (manhole, cover): (ManholeId, crate::domain::ids::CoverId),
-    now: Millis,
-    year: i32,
-) -> Result<(Case, Vec<NewEntry>), RegistryError> {
-    let file = covers::find_cover(tx, cover)
-        .await?
-        .ok_or_else(|| crate::store::StoreError::inconsistent("plates", "cover_id", cover))?;
-    let number = people::advance_counter(tx, &format!("case:{year}"), 1).await?;
+    number: String,
+    (manhole, cover): (ManholeId, CoverId),
+) -> (Case, Option<NewEntry>) {
     let emergency = report.hazard.is_emergency();
     let case = Case {
         id: report.case,
-        number: format!("{year}-{number:06}"),
+        number,
         manhole,
         cover: Some(cover),
         hazard: report.hazard,
@@ -297,16 +298,16 @@ async fn open_case(
         handed_in_by: None,
         joined_to: None,
         until: None,
-        created_at: now,
-        updated_at: now,
+        created_at: report.created_at,
+        updated_at: report.created_at,
         closed_at: None,
         version: 1,
     };
-    case_store::add_case(tx, &case, &file.survey.district).await?;
     let filed = emergency.then(|| NewEntry {
+        actor: Actor::System.word(),
         kind: HistoryKind::CaseMoved,
         case: Some(case.id),
         body: json!({"case": case.number, "move": "file", "from": "reported", "to": "filed", "why": "emergency"}),
     });
-    Ok((case, filed.into_iter().collect()))
+    (case, filed)
 }

@@ -179,7 +179,9 @@ impl Registry {
     /// five minutes, longer with each further one.
     pub async fn log_in(&self, login: &str, password: &str) -> Result<LogIn, RegistryError> {
         let now = self.now();
-        let record = people::find_user(&mut self.store.read().await?, &login.trim().to_lowercase()).await?;
+        // No login holds a NUL, and PostgreSQL refuses to look for one.
+        let login = login.trim().to_lowercase().replace('\0', " ");
+        let record = people::find_user(&mut self.store.read().await?, &login).await?;
         if let Some(until) = record.as_ref().and_then(|user| user.locked_until).filter(|until| *until > now) {
             return Ok(LogIn::LockedUntil(until));
         }

@@ -1,9 +1,5 @@
 //! New manholes, covers and plates by the thousand: many rows a statement instead of one.
 
-use uuid::Uuid;
-
-use super::feed::ChangeKind;
-use super::people::advance_counter;
 use super::{StoreError, Tx, on_db};
 use crate::domain::code::ComponentCode;
 use crate::domain::cover::Candidate;
@@ -28,15 +24,14 @@ pub struct NewCover<'a> {
 /// Rows a statement: below SQLite's 32 766 variables and PostgreSQL's 65 535 at 18 columns.
 const ROWS: usize = 500;
 
-/// Writes new covers with their manholes, files and change-feed lines.
+/// Writes new covers with their manholes and files; the change feed is the caller's.
 pub async fn insert_covers(tx: &mut Tx, rows: &[NewCover<'_>], at: Millis) -> Result<(), StoreError> {
     for chunk in rows.chunks(ROWS) {
         insert_manholes(tx, chunk, at).await?;
         insert_cover_rows(tx, chunk).await?;
         insert_first_entries(tx, chunk).await?;
     }
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.cover.0).collect();
-    record_many(tx, ChangeKind::Cover, &ids, at).await
+    Ok(())
 }
 
 async fn insert_manholes(tx: &mut Tx, chunk: &[NewCover<'_>], at: Millis) -> Result<(), StoreError> {
@@ -125,26 +120,6 @@ async fn insert_first_entries(tx: &mut Tx, chunk: &[NewCover<'_>]) -> Result<(),
         query.build().execute(&mut *c).await?;
         Ok(())
     })
-}
-
-/// Change-feed lines of one kind. Holds the feed's counter until the commit, so call it last.
-pub async fn record_many(tx: &mut Tx, kind: ChangeKind, ids: &[Uuid], at: Millis) -> Result<(), StoreError> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let last = advance_counter(tx, "changes", ids.len() as i64).await?;
-    let mut sequence = last - ids.len() as i64;
-    for chunk in ids.chunks(2000) {
-        on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new("INSERT INTO changes (sequence, at, kind, id) ");
-            query.push_values(chunk, |mut row, id| {
-                sequence += 1;
-                row.push_bind(sequence).push_bind(at.0).push_bind(kind.as_str()).push_bind(*id);
-            });
-            query.build().execute(&mut *c).await?;
-        });
-    }
-    Ok(())
 }
 
 /// Writes the plates of a batch.

@@ -253,6 +253,10 @@ pub async fn list_covers_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<Cover
     Ok(files)
 }
 
+/// A box as ranges of quadkeys, both ends included, and exactly: west, south, east, north.
+pub type Within = (Vec<QuadkeyRange>, [f64; 4]);
+type QuadkeyRange = (i64, i64);
+
 /// Which covers to list. Every `Some` narrows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CoverFilter {
@@ -260,8 +264,7 @@ pub struct CoverFilter {
     pub class: Option<CoverClass>,
     pub state: Option<CoverState>,
     pub road: Option<String>,
-    /// Quadkey ranges, both ends included, and the exact box: west, south, east, north.
-    pub within: Option<(Vec<(i64, i64)>, [f64; 4])>,
+    pub within: Option<Within>,
     /// Only covers without a live plate.
     pub without_plate: bool,
     /// The last id of the page before.
@@ -482,26 +485,44 @@ pub async fn count_covers(tx: &mut Tx) -> Result<i64, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_scalar("SELECT COUNT(*) FROM covers").fetch_one(&mut *c).await?))
 }
 
-/// Which of these codes are taken, as a present code or an alias.
-pub async fn list_taken_codes(
+/// The covers that have one of these codes now, in no particular order.
+pub async fn list_covers_by_code(tx: &mut Tx, codes: &[ComponentCode]) -> Result<Vec<CoverFile>, StoreError> {
+    let mut files = Vec::new();
+    for chunk in codes.chunks(500) {
+        let rows: Vec<CoverRow> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(FILE);
+            query.push(" WHERE c.code IN (");
+            let mut list = query.separated(", ");
+            for code in chunk {
+                list.push_bind(code.digits.clone());
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(&mut *c).await?
+        });
+        for row in rows {
+            files.push(CoverFile::try_from(row)?);
+        }
+    }
+    Ok(files)
+}
+
+/// Which of these codes a cover had before; they are never given again.
+pub async fn list_former_codes(
     tx: &mut Tx,
     codes: &[ComponentCode],
 ) -> Result<Vec<ComponentCode>, StoreError> {
-    let mut taken = Vec::new();
+    let mut former = Vec::new();
     for chunk in codes.chunks(500) {
-        for table in ["covers", "code_aliases"] {
-            let rows: Vec<(String, String)> = on_db!(tx, |c| {
-                let mut query = sqlx::QueryBuilder::new("SELECT scheme, code FROM ");
-                query.push(table).push(" WHERE code IN (");
-                let mut list = query.separated(", ");
-                for code in chunk {
-                    list.push_bind(code.digits.clone());
-                }
-                query.push(")");
-                query.build_query_as().fetch_all(&mut *c).await?
-            });
-            taken.extend(rows.into_iter().map(|(scheme, digits)| ComponentCode { scheme, digits }));
-        }
+        let rows: Vec<(String, String)> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new("SELECT scheme, code FROM code_aliases WHERE code IN (");
+            let mut list = query.separated(", ");
+            for code in chunk {
+                list.push_bind(code.digits.clone());
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(&mut *c).await?
+        });
+        former.extend(rows.into_iter().map(|(scheme, digits)| ComponentCode { scheme, digits }));
     }
-    Ok(taken)
+    Ok(former)
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::people::advance_counter;
+use super::people::advance_counters;
 use super::{StoreError, Tx, on_db};
 use crate::domain::ids::Millis;
 use crate::domain::names::named_enum;
@@ -21,28 +21,42 @@ pub struct Change {
     pub id: Uuid,
 }
 
-/// Records changes. Call it last in a transaction: the counter row is held until the commit, which
-/// is what makes the sequence free of gaps and in commit order on PostgreSQL too.
-pub async fn record_changes(
-    tx: &mut Tx,
-    at: Millis,
-    changed: &[(ChangeKind, Uuid)],
-) -> Result<i64, StoreError> {
-    let last = advance_counter(tx, "changes", changed.len() as i64).await?;
-    let mut sequence = last - changed.len() as i64;
-    for (kind, id) in changed {
-        sequence += 1;
+/// What a transaction tells the outside.
+#[derive(Debug, Clone, Default)]
+pub struct News {
+    /// Name and JSON body of an event that must leave.
+    pub event: Option<(String, String)>,
+    pub changed: Vec<(ChangeKind, Uuid)>,
+}
+
+/// Records changes and the event. Call it last in a transaction: the counters are held until the
+/// commit, which is what makes the sequences free of gaps and in commit order on PostgreSQL too.
+pub async fn record(tx: &mut Tx, at: Millis, news: News) -> Result<(), StoreError> {
+    let count = news.changed.len() as i64;
+    let [last, event_sequence] =
+        advance_counters(tx, [("changes", count), ("outbox", i64::from(news.event.is_some()))]).await?;
+    let mut sequence = last - count;
+    for chunk in news.changed.chunks(2000) {
         on_db!(tx, |c| {
-            sqlx::query("INSERT INTO changes (sequence, at, kind, id) VALUES ($1, $2, $3, $4)")
-                .bind(sequence)
-                .bind(at.0)
-                .bind(kind.as_str())
-                .bind(id)
-                .execute(&mut *c)
-                .await?;
+            let mut query = sqlx::QueryBuilder::new("INSERT INTO changes (sequence, at, kind, id) ");
+            query.push_values(chunk, |mut row, (kind, id)| {
+                sequence += 1;
+                row.push_bind(sequence).push_bind(at.0).push_bind(kind.as_str()).push_bind(*id);
+            });
+            query.build().execute(&mut *c).await?;
         });
     }
-    Ok(last)
+    let Some((event, body)) = news.event else { return Ok(()) };
+    on_db!(tx, |c| {
+        sqlx::query("INSERT INTO outbox (sequence, event, body, created_at) VALUES ($1, $2, $3, $4)")
+            .bind(event_sequence)
+            .bind(event)
+            .bind(body)
+            .bind(at.0)
+            .execute(&mut *c)
+            .await?;
+        Ok(())
+    })
 }
 
 /// Changes after `since`, oldest first.
@@ -77,20 +91,6 @@ pub struct OutboxEvent {
     /// JSON object.
     pub body: String,
     pub created_at: i64,
-}
-
-pub async fn add_event(tx: &mut Tx, event: &str, body: &str, at: Millis) -> Result<(), StoreError> {
-    let sequence = advance_counter(tx, "outbox", 1).await?;
-    on_db!(tx, |c| {
-        sqlx::query("INSERT INTO outbox (sequence, event, body, created_at) VALUES ($1, $2, $3, $4)")
-            .bind(sequence)
-            .bind(event)
-            .bind(body)
-            .bind(at.0)
-            .execute(&mut *c)
-            .await?;
-        Ok(())
-    })
 }
 
 /// Events not delivered yet, oldest first.

@@ -17,19 +17,29 @@ fn to_hash(bytes: Vec<u8>, manhole: Uuid, table: &'static str) -> Result<EntryHa
     EntryHash::try_from(bytes).map_err(|_| StoreError::inconsistent(table, "hash", manhole))
 }
 
-/// Takes the file for writing until the commit and answers its head; `None` when there is none.
-pub async fn lock_head(tx: &mut Tx, manhole: ManholeId) -> Result<Option<ChainHead>, StoreError> {
+/// A file taken for writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedFile {
+    pub head: ChainHead,
+    /// Where the manhole lies.
+    pub district: String,
+}
+
+/// Takes the file for writing until the commit; `None` when there is none.
+pub async fn lock_file(tx: &mut Tx, manhole: ManholeId) -> Result<Option<LockedFile>, StoreError> {
     // An update of nothing takes the row lock on PostgreSQL; on SQLite the writer is alone anyway.
-    let row: Option<(i64, Vec<u8>)> = on_db!(tx, |c| {
-        sqlx::query_as(
-        "UPDATE manholes SET history_length = history_length WHERE id = $1 RETURNING history_length, history_hash"
+    let row: Option<(i64, Vec<u8>, String)> = on_db!(tx, |c| sqlx::query_as(
+        "UPDATE manholes SET history_length = history_length WHERE id = $1
+         RETURNING history_length, history_hash, district"
     )
     .bind(manhole.0)
     .fetch_optional(&mut *c)
-    .await?
-    });
-    row.map(|(length, hash)| Ok(ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? }))
-        .transpose()
+    .await?);
+    row.map(|(length, hash, district)| {
+        let head = ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? };
+        Ok(LockedFile { head, district })
+    })
+    .transpose()
 }
 
 /// Appends entries whose sequence and hash the registry has chained, and moves the head.

@@ -69,16 +69,32 @@ pub async fn settle_setting(tx: &mut Tx, key: &str, value: &str) -> Result<Strin
     })
 }
 
-/// Advances a counter by `by` and answers its new value. Holds the counter until the commit.
-pub async fn advance_counter(tx: &mut Tx, name: &str, by: i64) -> Result<i64, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query_scalar(
-        "INSERT INTO counters (name, last) VALUES ($1, $2)
-         ON CONFLICT (name) DO UPDATE SET last = counters.last + excluded.last RETURNING last"
-    )
-    .bind(name)
-    .bind(by)
-    .fetch_one(&mut *c)
-    .await?))
+/// Advances counters by the given amounts and answers their new values in the same order. Holds
+/// them until the commit: name them in alphabetical order, so that no two transactions wait for
+/// each other.
+pub async fn advance_counters<const N: usize>(
+    tx: &mut Tx,
+    wanted: [(&str, i64); N],
+) -> Result<[i64; N], StoreError> {
+    let rows: Vec<(String, i64)> = on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new("INSERT INTO counters (name, last) ");
+        query.push_values(wanted, |mut row, (name, by)| {
+            row.push_bind(name).push_bind(by);
+        });
+        query.push(
+            " ON CONFLICT (name) DO UPDATE SET last = counters.last + excluded.last RETURNING name, last",
+        );
+        query.build_query_as().fetch_all(&mut *c).await?
+    });
+    let mut values = [0; N];
+    for (value, (name, _)) in values.iter_mut().zip(wanted) {
+        *value = rows
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, last)| *last)
+            .ok_or_else(|| StoreError::inconsistent("counters", "last", name))?;
+    }
+    Ok(values)
 }
 
 /// Adds a party or renames its hotline. Names are unique.

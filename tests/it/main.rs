@@ -2,8 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
+mod browser;
+mod contract;
+mod faults;
 mod import;
+mod kill;
+mod plates;
+mod registry;
 mod rooms;
 mod self_test;
+mod spatial;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]
 mod support;

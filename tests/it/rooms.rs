@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::checkout;
 
 /// Who may import whom. A new arrow is a design change: draw it in ARCHITECTURE.md first.
-const ARROWS: &[(&str, &[&str])] = &[
+pub const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("config", &["domain"]),
     ("messages", &["domain"]),
@@ -15,16 +15,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("import", &["domain"]),
     ("plates", &["domain"]),
     ("tiles", &["domain"]),
+    ("demo", &["domain"]),
     ("store", &["domain"]),
     ("registry", &["store", "spatial", "domain"]),
-    ("outbox", &["registry", "domain", "messages", "config"]),
-    ("http", &["registry", "spatial", "import", "plates", "tiles", "photos", "domain", "messages", "config"]),
-    ("demo", &["registry", "spatial", "import", "plates", "photos", "domain", "messages", "config"]),
+    ("outbox", &["registry", "domain"]),
+    ("intake", &["registry", "import", "domain"]),
+    ("press", &["registry", "plates", "config", "domain"]),
+    (
+        "http",
+        &[
+            "registry", "intake", "press", "import", "plates", "spatial", "tiles", "photos", "messages",
+            "config", "domain",
+        ],
+    ),
     (
         "commands",
         &[
-            "registry", "spatial", "import", "plates", "tiles", "photos", "outbox", "http", "demo", "domain",
-            "messages", "config",
+            "http", "outbox", "demo", "registry", "intake", "press", "import", "plates", "spatial", "tiles",
+            "photos", "messages", "config", "domain",
         ],
     ),
 ];

@@ -4,6 +4,7 @@
 use crate::both_engines;
 use crate::support::browser::{Browser, Visitor};
 use crate::support::contract::{Contract, Recorded};
+use crate::support::disk::SmallDisk;
 use crate::support::postgres::Scratch;
 
 #[test]
@@ -20,6 +21,31 @@ both_engines! {
         assert!(ground.home().options().len() >= 2);
         assert!(!ground.home().folder().exists());
     }
+}
+
+#[test]
+fn a_small_disk_fills_up_and_turns_read_only() {
+    let Some(disk) = SmallDisk::mount(2) else { return };
+    let try_to_write = || {
+        let words = disk.inside();
+        std::process::Command::new(&words[0])
+            .args(&words[1..])
+            .args(["sh", "-c", "head -c 8192 /dev/zero > \"$1/thing\"", "sh"])
+            .arg(disk.folder())
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
+    assert!(try_to_write());
+    disk.fill();
+    assert_eq!(std::fs::read_dir(disk.folder()).unwrap().count(), 0, "it is seen from outside");
+    disk.relieve();
+    assert!(try_to_write());
+    disk.turn_read_only();
+    assert!(!try_to_write());
+    disk.turn_writable();
+    assert!(try_to_write());
 }
 
 /// A page on loopback that answers every request with this body.

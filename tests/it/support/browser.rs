@@ -194,6 +194,21 @@ impl Browser {
         }
     }
 
+    /// Waits until the address contains this.
+    pub async fn wait_until_at(&self, part: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.url().await.contains(part) {
+            if Instant::now() > deadline {
+                panic!(
+                    "at {} instead of {part}; the page says:\n{}",
+                    self.url().await,
+                    self.page_text().await
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Runs a function body in the page and gives what it returns. Works with scripts off too: the
     /// setting is about the page's own.
     pub async fn script(&self, body: &str) -> Value {

@@ -112,6 +112,11 @@ impl Contract {
         if errors.is_empty() { Ok(()) } else { Err(format!("{story}: {} in {body}", errors.join("; "))) }
     }
 
+    /// The path template that fits a path and query.
+    pub fn template(&self, path: &str) -> Option<&str> {
+        self.template_of(path.split(['?', '#']).next().unwrap_or_default()).map(|(template, _)| template)
+    }
+
     /// The template that fits a path; literal segments win over parameters, as in the router.
     fn template_of(&self, path: &str) -> Option<(&str, &Value)> {
         let asked: Vec<&str> = path.split('/').collect();

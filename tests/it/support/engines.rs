@@ -30,6 +30,14 @@ impl Ground {
         }
     }
 
+    /// The same place for a registry in this process.
+    pub fn database(&self) -> lidmark::registry::Database {
+        match self.home() {
+            Home::Folder(folder) => lidmark::registry::Database::Sqlite(folder),
+            Home::Database { url, .. } => lidmark::registry::Database::Postgres(url),
+        }
+    }
+
     /// Runs SQL behind the registry's back, as a hand at the database would.
     pub fn sql(&self, statement: &str) -> String {
         match &self.scratch {

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod contract;
 pub mod decode;
+pub mod disk;
 pub mod engines;
 pub mod postgres;
 pub mod server;

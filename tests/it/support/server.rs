@@ -52,9 +52,26 @@ impl Said {
     }
 }
 
+/// The program, behind the words that take it somewhere, e.g. onto a [`super::disk::SmallDisk`].
+fn program(inside: &[String]) -> Command {
+    match inside.split_first() {
+        None => Command::new(PROGRAM),
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(PROGRAM);
+            command
+        }
+    }
+}
+
 /// Runs a command of the program to its end, e.g. `&["check", "--json"]`.
 pub fn run_command(home: &Home, arguments: &[&str]) -> Said {
-    let output = Command::new(PROGRAM)
+    run_command_inside(&[], home, arguments)
+}
+
+/// The same on a disk of its own.
+pub fn run_command_inside(inside: &[String], home: &Home, arguments: &[&str]) -> Said {
+    let output = program(inside)
         .args(arguments)
         .args(home.options())
         .env_remove("LIDMARK_DATABASE")
@@ -70,6 +87,7 @@ pub fn run_command(home: &Home, arguments: &[&str]) -> Said {
 
 /// A running server on a free loopback port. Dropping it kills it.
 pub struct Server {
+    inside: Vec<String>,
     home: Home,
     extra: Vec<String>,
     port: u16,
@@ -84,10 +102,15 @@ impl Server {
 
     /// The same with further options.
     pub async fn start_with(home: Home, extra: &[&str]) -> Self {
+        Self::start_inside(Vec::new(), home, extra).await
+    }
+
+    /// The same on a disk of its own.
+    pub async fn start_inside(inside: Vec<String>, home: Home, extra: &[&str]) -> Self {
         let extra: Vec<String> = extra.iter().map(|option| (*option).to_owned()).collect();
         let port = free_port();
-        let child = spawn(&home, &extra, port);
-        let mut server = Self { home, extra, port, child };
+        let child = spawn(&inside, &home, &extra, port);
+        let mut server = Self { inside, home, extra, port, child };
         server.wait_until_ready().await;
         server
     }
@@ -120,7 +143,7 @@ impl Server {
     /// Starts it again on the same rows and the same port.
     pub async fn restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.home, &self.extra, self.port);
+        self.child = spawn(&self.inside, &self.home, &self.extra, self.port);
         self.wait_until_ready().await;
     }
 
@@ -161,13 +184,13 @@ fn log_of(home: &Home) -> PathBuf {
     folder.with_file_name(format!("{}.log", folder.file_name().unwrap_or_default().to_string_lossy()))
 }
 
-fn spawn(home: &Home, extra: &[String], port: u16) -> Child {
+fn spawn(inside: &[String], home: &Home, extra: &[String], port: u16) -> Child {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
         .open(log_of(home))
         .expect("the folder beside the data folder can be written");
-    Command::new(PROGRAM)
+    program(inside)
         .arg("serve")
         .args(home.options())
         .args(["--listen", &format!("127.0.0.1:{port}")])

@@ -1,0 +1,329 @@
+//! `lidmark demo`: a city to try, built by the same verbs that a real one uses, and then served.
+//! Running it again on its own folder changes nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::story::{self, Stage};
+use super::{Ending, Ground, Language, Outcome, Say, file_trouble, serve};
+use crate::config::Config;
+use crate::demo::{dongying, vermont};
+use crate::domain::Refusal;
+use crate::domain::cover::{District, Party};
+use crate::domain::role::Actor;
+use crate::import::{Format, find_built_in};
+use crate::intake::{self, IntakeFile, Note, Reading};
+use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
+
+const DAY_MS: i64 = 86_400_000;
+/// Says that a folder holds a demo, and how to come back to it.
+const MARK: &str = "demo.json";
+
+#[derive(Args)]
+pub(super) struct DemoArgs {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    listen: String,
+    /// A made-up city instead of real open data
+    #[arg(long, value_enum, value_name = "CITY")]
+    synthetic: Option<Synthetic>,
+    /// Covers of the made-up city
+    #[arg(long, default_value_t = 20_000, value_name = "N", requires = "synthetic")]
+    covers: u64,
+    /// Build it and end
+    #[arg(long)]
+    no_serve: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Synthetic {
+    Dongying,
+}
+
+/// What the mark keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Mark {
+    city: String,
+    /// `None` = the building was interrupted; it is taken up again.
+    built: Option<Built>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Built {
+    covers: i64,
+    plates: i64,
+    cases: i64,
+    /// A token to scan and the code of its cover.
+    token: String,
+    code: String,
+    /// PDF and ledger of the street's plates.
+    pdf: PathBuf,
+    ledger: PathBuf,
+    /// Tracking address of a report that is closed, relative to the host.
+    tracking: String,
+}
+
+pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
+    let started = Instant::now();
+    let city = if args.synthetic.is_some() { "dongying" } else { "vermont" };
+    let listener = if args.no_serve { None } else { Some(serve::listen(&args.listen).await?) };
+    let address = match &listener {
+        Some(listener) => listener.local_addr().map_err(anyhow::Error::new)?.to_string(),
+        None => args.listen.clone(),
+    };
+    let host = address.replace("0.0.0.0", "127.0.0.1");
+
+    let mark_path = ground.place.data.join(MARK);
+    let mark = read_mark(&mark_path)?;
+    check_folder(ground, mark.as_ref(), city)?;
+    std::fs::create_dir_all(ground.place.data.join("plates"))
+        .map_err(|error| file_trouble("file.unwritable", &ground.place.data, &error))?;
+    write_settings(ground, city, &host)?;
+    let config = ground.config()?;
+
+    let mut imported = None;
+    let built = match mark.and_then(|mark| mark.built) {
+        Some(built) => built,
+        None => {
+            write_mark(&mark_path, &Mark { city: city.into(), built: None })?;
+            let built = build(ground, &config, &args, &mut imported).await?;
+            write_mark(&mark_path, &Mark { city: city.into(), built: Some(built.clone()) })?;
+            built
+        }
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    let tell = || say_built(ground, &built, &host, imported.as_ref(), seconds);
+    match listener {
+        None => {
+            tell();
+            Ok(Ending::Done)
+        }
+        Some(listener) => {
+            let registry = ground.open_or_create(&config, Clock::System).await?;
+            serve::run(ground, registry, config, listener, tell).await
+        }
+    }
+}
+
+fn read_mark(path: &std::path::Path) -> Outcome<Option<Mark>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
+            Refusal::new("file.unreadable").with("file", path.display()).with("reason", error).into()
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(file_trouble("file.unreadable", path, &error).into()),
+    }
+}
+
+fn write_mark(path: &std::path::Path, mark: &Mark) -> Outcome<()> {
+    let text = serde_json::to_string_pretty(mark).map_err(anyhow::Error::new)?;
+    Ok(std::fs::write(path, text).map_err(|error| file_trouble("file.unwritable", path, &error))?)
+}
+
+/// A demo never goes into a folder where somebody works.
+fn check_folder(ground: &Ground, mark: Option<&Mark>, city: &str) -> Result<(), Refusal> {
+    let folder = ground.place.data.display();
+    match mark {
+        Some(mark) if mark.city != city => {
+            Err(Refusal::new("demo.other_city").with("folder", folder).with("read", &mark.city))
+        }
+        None if ground.place.data.join("lidmark.db").exists() => {
+            Err(Refusal::new("demo.other_data").with("folder", folder))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_settings(ground: &Ground, city: &str, host: &str) -> Outcome<()> {
+    let path = ground.place.data.join("lidmark.toml");
+    if ground.config_file.is_some() || path.exists() {
+        return Ok(());
+    }
+    let shared = Config {
+        plate_host: host.to_owned(),
+        // The demo is reached without TLS.
+        secure_cookies: false,
+        ..Config::default()
+    };
+    let config = if city == "vermont" {
+        Config {
+            city_zh: "佛蒙特井盖服务（演示）".into(),
+            city_en: "Vermont manhole covers (demo)".into(),
+            hotline: "802-555-0100".into(),
+            emergency_numbers: vec!["911".into()],
+            scheme: "town-11".into(),
+            utc_offset_minutes: -300,
+            attribution: "VERSO, University of Vermont, and the Vermont Agency of Natural Resources (MIT)"
+                .into(),
+            ..shared
+        }
+    } else {
+        Config {
+            city_zh: "东营市井盖服务（演示）".into(),
+            city_en: "Dongying manhole covers (made-up demo)".into(),
+            ..shared
+        }
+    };
+    Ok(std::fs::write(&path, config.to_toml())
+        .map_err(|error| file_trouble("file.unwritable", &path, &error))?)
+}
+
+async fn build(
+    ground: &Ground,
+    config: &Config,
+    args: &DemoArgs,
+    imported: &mut Option<ImportSummary>,
+) -> Outcome<Built> {
+    let say = ground.say;
+    let now = Clock::System.now().0;
+    // A clock that the story sets, so that the desk shows some weeks of work.
+    let clock = Arc::new(AtomicI64::new(now - 30 * DAY_MS));
+    let registry = ground.open_or_create(config, Clock::Fixed(clock.clone())).await?;
+    let is_vermont = args.synthetic.is_none();
+    let (districts, parties): (Vec<District>, Vec<Party>) = if is_vermont {
+        (vermont::vermont_districts(), vermont::parties())
+    } else {
+        (dongying::districts(), dongying::parties())
+    };
+    registry.put_districts(&districts).await?;
+    for party in &parties {
+        registry.put_party(party.clone()).await?;
+    }
+    let summary = if is_vermont {
+        import_vermont(ground, &registry, config).await?
+    } else {
+        import_dongying(&say, &registry, config, args.covers).await?
+    };
+    *imported = Some(summary);
+    let main_district = if is_vermont {
+        vermont::vermont_files().find(|file| file.town == "Montpelier").map(|file| file.district.to_owned())
+    } else {
+        None
+    };
+    let main_district = main_district.or_else(|| districts.first().map(|district| district.code.clone()));
+    say.progress("plates and cases");
+    let stage = Stage {
+        registry: &registry,
+        config,
+        place: &ground.place,
+        clock,
+        now,
+        district: main_district.unwrap_or_default(),
+        language: if is_vermont { Language::En } else { Language::Zh },
+    };
+    let told = story::tell(&stage).await?;
+    say.end_progress();
+    let counts = registry.counts().await?;
+    registry.close().await;
+    Ok(Built {
+        covers: counts.covers,
+        plates: counts.plates.iter().map(|(_, count)| count).sum(),
+        cases: counts.cases.iter().map(|(_, count)| count).sum(),
+        token: told.token,
+        code: told.code,
+        pdf: told.pdf,
+        ledger: told.ledger,
+        tracking: told.tracking,
+    })
+}
+
+/// The sixteen files of real data as one run, so that repeated points are found across files.
+async fn import_vermont(ground: &Ground, registry: &Registry, config: &Config) -> Outcome<ImportSummary> {
+    let profile = find_built_in("vermont-manholes").ok_or_else(|| Refusal::new("profile.unknown"))?;
+    let reading = Reading { profile: Arc::new(profile), schemes: Arc::new(ground.schemes()?), scheme: None };
+    let mut run = registry.begin_import(options("vermont-manholes", config)).await?;
+    for file in vermont::vermont_files() {
+        let name = file.file_name.to_owned();
+        let progress = |read: u64| ground.say.progress(format!("{}: {read} rows", file.town));
+        let bytes = Box::new(file.reader());
+        let file = IntakeFile { name, format: Format::GeoJson, bytes };
+        intake::take_file(&mut run, &reading, file, |_: Note| {}, progress).await?;
+    }
+    ground.say.end_progress();
+    Ok(run.summary)
+}
+
+async fn import_dongying(
+    say: &Say,
+    registry: &Registry,
+    config: &Config,
+    covers: u64,
+) -> Outcome<ImportSummary> {
+    let mut run = registry.begin_import(options("dongying", config)).await?;
+    let started = Instant::now();
+    let produce = move |rows: &mut dyn FnMut(intake::Row) -> bool| {
+        for candidate in dongying::covers(covers, dongying::SEED) {
+            if !rows(Ok(candidate)) {
+                return;
+            }
+        }
+    };
+    let progress = |read: u64| {
+        let rate = read as f64 / started.elapsed().as_secs_f64().max(0.001);
+        say.progress(format!("{read} of {covers} covers, {rate:.0}/s"));
+    };
+    intake::take_rows(&mut run, produce, |_: Note| {}, progress).await?;
+    say.end_progress();
+    Ok(run.summary)
+}
+
+fn options(source: &str, config: &Config) -> ImportOptions {
+    ImportOptions {
+        source: source.into(),
+        scheme: config.scheme.clone(),
+        mode: ImportMode::Write,
+        match_radius_m: 0.5,
+        actor: Actor::System,
+    }
+}
+
+fn say_built(ground: &Ground, built: &Built, host: &str, imported: Option<&ImportSummary>, seconds: f64) {
+    let say = ground.say;
+    let base = format!("http://{host}");
+    let (scan, desk) = (format!("{base}/c/{}", built.token), format!("{base}/desk"));
+    let (file, tracking) = (format!("{base}/covers/{}", built.code), format!("{base}{}", built.tracking));
+    if let Some(ImportSummary { read, created, updated, unchanged, duplicates, problems }) = imported {
+        say.words(
+            format!(
+                "读取 {read} = 新建 {created} + 更新 {updated} + 未变 {unchanged} + 重复 {duplicates} + 问题 {problems}"
+            ),
+            format!(
+                "{read} rows read = {created} created + {updated} updated + {unchanged} unchanged + {duplicates} duplicates + {problems} problems"
+            ),
+        );
+    }
+    say.words(
+        format!("井盖 {}，铭牌 {}，案件 {}；用时 {seconds:.1} 秒", built.covers, built.plates, built.cases),
+        format!(
+            "{} covers, {} plates, {} cases; ready after {seconds:.1} s",
+            built.covers, built.plates, built.cases
+        ),
+    );
+    let (pdf, ledger) = (built.pdf.display(), built.ledger.display());
+    say.words(
+        format!("首页   {base}/\n扫码   {scan}\n追踪   {tracking}\n工作台 {desk}\n档案   {file}\n铭牌   {pdf}\n台账   {ledger}"),
+        format!(
+            "home    {base}/\nscan    {scan}\ntrack   {tracking}\ndesk    {desk}\nfile    {file}\nplates  {pdf}\nledger  {ledger}"
+        ),
+    );
+    say.words("登录名与密码（仅供演示）：", "Log-ins (for the demo only):");
+    for person in story::PEOPLE {
+        say.line(format!("  {:<12} {}", person.login(), person.password()));
+    }
+    let logins: Vec<_> = story::PEOPLE
+        .iter()
+        .map(|person| json!({"login": person.login(), "password": person.password(), "role": person.role}))
+        .collect();
+    say.summary(&json!({
+        "covers": built.covers, "plates": built.plates, "cases": built.cases, "seconds": seconds,
+        "import": imported, "changed": imported.is_some(),
+        "home": format!("{base}/"), "scan": scan, "track": tracking, "desk": desk, "file": file,
+        "token": built.token, "code": built.code, "pdf": built.pdf, "ledger": built.ledger, "logins": logins,
+    }));
+}

@@ -1,0 +1,236 @@
+//! The command line: reads arguments, calls verbs, says what became of it. Exit codes: 0 = done,
+//! 1 = part of it was done or something was found, 2 = nothing was done.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, Place};
+use crate::domain::Refusal;
+use crate::domain::code::{Scheme, built_in_schemes};
+use crate::registry::{Clock, Database, Registry, RegistryError, RegistryOptions};
+
+mod check;
+mod demo;
+mod import;
+mod plates;
+mod say;
+mod serve;
+mod staff;
+mod story;
+
+use say::Say;
+
+/// One cover, one code; one manhole, one file; one plate, one scan.
+#[derive(Parser)]
+#[command(name = "lidmark", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Common {
+    /// Data folder: photos, plate files, and the database unless --database is given
+    #[arg(long, global = true, value_name = "DIR", default_value = "lidmark-data")]
+    data: PathBuf,
+    /// PostgreSQL address, e.g. postgres://lidmark@localhost/lidmark
+    #[arg(long, global = true, value_name = "URL", env = "LIDMARK_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+    /// The city's settings instead of lidmark.toml in the data folder
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One line of JSON on stdout instead of words
+    #[arg(long, global = true)]
+    json: bool,
+    /// Language of what is said here
+    #[arg(long, global = true, value_enum, default_value = "en")]
+    lang: Language,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    Zh,
+    En,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build a demo city with plates, cases and log-ins, then serve it
+    Demo(demo::DemoArgs),
+    /// Serve pages, API and tiles
+    Serve(serve::ServeArgs),
+    /// Create the database or bring it to this version
+    Migrate,
+    /// Prove every file, photo and position; name what is wrong
+    Check,
+    /// Take in a census (CSV or GeoJSON)
+    Import(import::ImportArgs),
+    /// Make plates, or print a batch once more
+    #[command(subcommand)]
+    Plates(plates::PlatesCommand),
+    /// Members of staff
+    #[command(subcommand)]
+    User(staff::UserCommand),
+    /// Tokens for programs that call the API
+    #[command(subcommand)]
+    Token(staff::TokenCommand),
+}
+
+/// How a command that did something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Done,
+    /// Part of it, or with findings; they were listed.
+    Part,
+}
+
+/// Why a command did nothing.
+#[derive(Debug)]
+enum Failure {
+    Refused(Refusal),
+    Broken(anyhow::Error),
+}
+
+type Outcome<T> = Result<T, Failure>;
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Failure::Refused(refusal)
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Refused(refusal)
+            | RegistryError::NotFound(refusal)
+            | RegistryError::Conflict(refusal)
+            | RegistryError::Forbidden(refusal)
+            | RegistryError::Storage(refusal) => Failure::Refused(refusal),
+            RegistryError::Broken(_) => Failure::Broken(anyhow::Error::new(error)),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Broken(error)
+    }
+}
+
+/// A file that could not be read or written.
+fn file_trouble(code: &'static str, path: &std::path::Path, error: &std::io::Error) -> Refusal {
+    Refusal::new(code).with("file", path.display()).with("reason", error)
+}
+
+/// What every command gets.
+struct Ground {
+    place: Place,
+    config_file: Option<PathBuf>,
+    say: Say,
+}
+
+impl Ground {
+    fn config(&self) -> Outcome<Config> {
+        Ok(Config::load(self.config_file.as_deref(), &self.place.data)?)
+    }
+
+    /// Built-in schemes and those in the data folder's `schemes`.
+    fn schemes(&self) -> Outcome<Vec<Scheme>> {
+        let mut schemes = built_in_schemes();
+        let folder = self.place.data.join("schemes");
+        let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(schemes) };
+        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+        files.sort();
+        for file in files {
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| file_trouble("file.unreadable", &file, &error))?;
+            schemes.push(Scheme::from_toml(&text).map_err(|refusal| refusal.with("file", file.display()))?);
+        }
+        Ok(schemes)
+    }
+
+    /// Opens the registry that exists already; a mistyped folder must not become a new city.
+    async fn open(&self, config: &Config) -> Outcome<Registry> {
+        if self.place.database.is_none() && !self.place.data.join("lidmark.db").exists() {
+            return Err(Refusal::new("data.none").with("folder", self.place.data.display()).into());
+        }
+        self.open_or_create(config, Clock::System).await
+    }
+
+    async fn open_or_create(&self, config: &Config, clock: Clock) -> Outcome<Registry> {
+        let schemes = self.schemes()?;
+        if !schemes.iter().any(|scheme| scheme.id == config.scheme) {
+            let known: Vec<&str> = schemes.iter().map(|scheme| scheme.id.as_str()).collect();
+            return Err(Refusal::new("scheme.unknown")
+                .with("read", &config.scheme)
+                .with("fits", known.join(", "))
+                .into());
+        }
+        let options = RegistryOptions { clock, schemes, utc_offset_minutes: config.utc_offset_minutes };
+        Ok(Registry::open(&self.database(), options).await?)
+    }
+
+    fn database(&self) -> Database {
+        match &self.place.database {
+            Some(url) => Database::Postgres(url.clone()),
+            None => Database::Sqlite(self.place.data.clone()),
+        }
+    }
+}
+
+/// Runs the command line and answers with its exit code.
+pub fn run() -> ExitCode {
+    let Cli { common, command } = Cli::parse();
+    let say = Say { json: common.json, language: common.lang };
+    let ground = Ground {
+        place: Place { data: common.data, database: common.database },
+        config_file: common.config,
+        say,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say.failure(&Failure::Broken(anyhow::Error::new(error).context("no worker threads to be had")));
+            return ExitCode::from(2);
+        }
+    };
+    match runtime.block_on(obey(&ground, command)) {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Part) => ExitCode::from(1),
+        Err(failure) => {
+            say.failure(&failure);
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn obey(ground: &Ground, command: Command) -> Outcome<Ending> {
+    match command {
+        Command::Demo(args) => demo::demo(ground, args).await,
+        Command::Serve(args) => serve::serve(ground, args).await,
+        Command::Migrate => migrate(ground).await,
+        Command::Check => check::check(ground).await,
+        Command::Import(args) => import::import(ground, args).await,
+        Command::Plates(command) => plates::plates(ground, command).await,
+        Command::User(command) => staff::user(ground, command).await,
+        Command::Token(command) => staff::token(ground, command).await,
+    }
+}
+
+async fn migrate(ground: &Ground) -> Outcome<Ending> {
+    let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
+    let counts = registry.counts().await?;
+    registry.close().await;
+    ground.say.words(
+        format!("数据库已就绪，现有井盖 {} 个", counts.covers),
+        format!("The database is ready; it holds {} covers", counts.covers),
+    );
+    ground.say.summary(&serde_json::json!({"ready": true, "covers": counts.covers}));
+    Ok(Ending::Done)
+}

@@ -1,0 +1,182 @@
+//! `lidmark serve`: the server with the snapshot that follows the change feed and the outbox.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Ending, Ground, Outcome};
+use crate::config::Config;
+use crate::domain::Refusal;
+use crate::domain::ids::CoverId;
+use crate::http::{self, AppState};
+use crate::outbox;
+use crate::photos::{PhotoLimits, PhotoStore};
+use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError};
+use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
+
+const POINT_PAGE: i64 = 10_000;
+const CHANGE_PAGE: i64 = 5000;
+/// How often the change feed is asked.
+const FEED_PAUSE: Duration = Duration::from_millis(250);
+/// How long running requests may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    listen: String,
+}
+
+pub(super) async fn serve(ground: &Ground, args: ServeArgs) -> Outcome<Ending> {
+    let config = ground.config()?;
+    let listener = listen(&args.listen).await?;
+    let registry = ground.open_or_create(&config, Clock::System).await?;
+    let address = listener.local_addr().map_err(anyhow::Error::new)?;
+    run(ground, registry, config, listener, || {
+        ground.say.words(format!("服务地址 http://{address}"), format!("Serving http://{address}"));
+        ground.say.summary(&json!({"listening": format!("http://{address}")}));
+    })
+    .await
+}
+
+/// Takes the address before anything else is done.
+pub(super) async fn listen(address: &str) -> Outcome<TcpListener> {
+    let parsed: SocketAddr =
+        address.parse().map_err(|_| Refusal::new("listen.address").at("listen").with("read", address))?;
+    let listener = TcpListener::bind(parsed).await.map_err(|error| {
+        Refusal::new("listen.taken").at("listen").with("read", address).with("reason", error)
+    })?;
+    Ok(listener)
+}
+
+/// Serves until SIGINT or SIGTERM; `ready` is called when requests are answered.
+pub(super) async fn run(
+    ground: &Ground,
+    registry: Registry,
+    config: Config,
+    listener: TcpListener,
+    ready: impl FnOnce(),
+) -> Outcome<Ending> {
+    let photos = PhotoStore::new(ground.place.photos(), PhotoLimits::default());
+    let cleaning = photos.clone();
+    // Nobody takes photos in yet.
+    match tokio::task::spawn_blocking(move || cleaning.remove_leftovers()).await {
+        Ok(Err(error)) => tracing::warn!(%error, "leftovers of photos stay"),
+        Ok(Ok(removed)) if removed > 0 => tracing::info!(removed, "leftovers of photos removed"),
+        _ => {}
+    }
+    let snapshot = Arc::new(LiveSnapshot::new(build_snapshot(&registry).await?));
+    tracing::info!(covers = snapshot.load().len(), version = snapshot.version(), "the map is loaded");
+    let state = AppState::new(registry.clone(), snapshot.clone(), photos, config, ground.place.data.clone());
+    let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
+    let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
+
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::new)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::new)?;
+    let (stop, mut stopping) = tokio::sync::watch::channel(false);
+    let mut told = stop.subscribe();
+    let shutdown = async move {
+        // A sender that is gone means stop as well.
+        let _ = told.wait_for(|stop| *stop).await;
+    };
+    let mut server = tokio::spawn(http::serve(state, listener, shutdown));
+    ready();
+    let ended = tokio::select! {
+        ended = &mut server => Some(ended),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    let ended = match ended {
+        Some(ended) => Some(ended),
+        None => {
+            tracing::info!("stopping");
+            stop.send_replace(true);
+            stopping.mark_unchanged();
+            tokio::time::timeout(GRACE, &mut server).await.ok()
+        }
+    };
+    server.abort();
+    follower.abort();
+    outbox.abort();
+    registry.close().await;
+    match ended {
+        Some(Ok(Err(error))) => Err(anyhow::Error::new(error).context("the server stopped").into()),
+        Some(Err(error)) if error.is_panic() => Err(anyhow::Error::new(error).into()),
+        _ => Ok(Ending::Done),
+    }
+}
+
+/// Loads the map. The number of the last change is read first: what is committed in between comes
+/// again through the feed, and nothing is missed.
+pub(super) async fn build_snapshot(registry: &Registry) -> Outcome<Snapshot> {
+    let version = registry.last_change().await?;
+    let mut rows: Vec<SnapshotRow> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = registry.list_points(after, POINT_PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.cover);
+        rows.extend(page.iter().map(snapshot_row));
+    }
+    let built = tokio::task::spawn_blocking(move || Snapshot::build(rows, version)).await;
+    Ok(built.map_err(anyhow::Error::new)?)
+}
+
+pub(super) fn snapshot_row(point: &PointRow) -> SnapshotRow {
+    SnapshotRow {
+        cover: point.cover,
+        lon: point.lon,
+        lat: point.lat,
+        class: point.class,
+        state: point.state,
+        flags: Flags { has_plate: point.has_plate, open_case: point.has_open_case },
+    }
+}
+
+/// Patches the map from the change feed until the task is dropped. Trouble is logged and tried again.
+async fn follow(registry: Registry, snapshot: Arc<LiveSnapshot>, state: AppState) {
+    loop {
+        match bring_up(&registry, &snapshot, &state).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the map waits for the change feed"),
+        }
+        tokio::time::sleep(FEED_PAUSE).await;
+    }
+}
+
+/// Takes one page of changes; answers whether there may be more.
+async fn bring_up(
+    registry: &Registry,
+    snapshot: &Arc<LiveSnapshot>,
+    state: &AppState,
+) -> Result<bool, RegistryError> {
+    let changes = registry.changes_since(snapshot.version(), CHANGE_PAGE).await?;
+    let Some(last) = changes.last() else { return Ok(false) };
+    let version = last.sequence;
+    let more = changes.len() as i64 == CHANGE_PAGE;
+    let covers: BTreeSet<CoverId> = changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Cover)
+        .map(|change| CoverId(change.id))
+        .collect();
+    let covers: Vec<CoverId> = covers.into_iter().collect();
+    let points = registry.list_points_by_id(&covers).await?;
+    let there: BTreeSet<CoverId> = points.iter().map(|point| point.cover).collect();
+    let mut patch: Vec<Change> = points.iter().map(|point| Change::Put(snapshot_row(point))).collect();
+    patch.extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
+    let map = snapshot.clone();
+    // A patch may pack all columns anew, which takes a while at a million covers.
+    if tokio::task::spawn_blocking(move || map.apply(patch, version)).await.is_err() {
+        tracing::error!("patching the map stopped");
+    }
+    state.covers_changed(&covers);
+    Ok(more)
+}

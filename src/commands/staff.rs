@@ -1,0 +1,163 @@
+//! `lidmark user` and `lidmark token`: who may log in and which programs may call.
+
+use std::io::{BufRead, IsTerminal};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{Ending, Ground, Outcome};
+use crate::domain::Refusal;
+use crate::domain::ids::{Millis, PartyId};
+use crate::domain::role::Role;
+use crate::registry::{Clock, NewUser, Registry};
+
+#[derive(Subcommand)]
+pub(super) enum UserCommand {
+    /// Add a member of staff; the password is read from standard input
+    Add(AddUser),
+    /// Everybody who has or had a log-in
+    List,
+    /// End a log-in, its sessions and its API tokens
+    Disable { login: String },
+}
+
+#[derive(Args)]
+pub(super) struct AddUser {
+    login: String,
+    /// crew, grid_worker, handler, dispatcher, supervisor, engineer or admin
+    #[arg(long)]
+    role: String,
+    /// As colleagues see it; the login unless given
+    #[arg(long)]
+    name: Option<String>,
+    /// Name of the party that a handler works for; made if it is not known yet
+    #[arg(long)]
+    party: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token that acts for a user; it is shown once
+    Add {
+        /// What the token is for; by this name it is revoked
+        #[arg(long)]
+        name: String,
+        /// The user for whom it acts
+        #[arg(long)]
+        login: String,
+    },
+    /// Every token by name, never its secret
+    List,
+    /// Make a token useless
+    Revoke { name: String },
+}
+
+pub(super) async fn user(ground: &Ground, command: UserCommand) -> Outcome<Ending> {
+    let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
+    let say = ground.say;
+    match command {
+        UserCommand::Add(args) => add_user(ground, &registry, args).await?,
+        UserCommand::List => {
+            let users = registry.list_users().await?;
+            for user in &users {
+                let state = if user.disabled { "disabled" } else { "active" };
+                say.line(format!("{}\t{}\t{}\t{state}", user.login, user.role, user.name));
+            }
+            let users: Vec<_> = users
+                .iter()
+                .map(|user| {
+                    json!({"login": user.login, "name": user.name, "role": user.role, "party": user.party,
+                        "disabled": user.disabled})
+                })
+                .collect();
+            say.summary(&json!({"users": users}));
+        }
+        UserCommand::Disable { login } => {
+            registry.disable_user(&login).await?;
+            say.words(format!("{login} 已停用"), format!("{login} can no longer log in"));
+            say.summary(&json!({"disabled": login}));
+        }
+    }
+    registry.close().await;
+    Ok(Ending::Done)
+}
+
+async fn add_user(ground: &Ground, registry: &Registry, args: AddUser) -> Outcome<()> {
+    let role: Role = args.role.parse()?;
+    let party = match &args.party {
+        Some(name) => Some(find_or_add_party(registry, name).await?),
+        None => None,
+    };
+    let password = read_password(ground)?;
+    let new = NewUser {
+        name: args.name.unwrap_or_else(|| args.login.clone()),
+        login: args.login,
+        role,
+        party,
+        password,
+    };
+    let user = registry.add_user(new).await?;
+    ground.say.words(
+        format!("已添加 {}（{}）", user.login, user.role),
+        format!("{} was added as {}", user.login, user.role),
+    );
+    ground.say.summary(&json!({"added": {"login": user.login, "role": user.role, "id": user.id}}));
+    Ok(())
+}
+
+async fn find_or_add_party(registry: &Registry, name: &str) -> Outcome<PartyId> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err(Refusal::new("user.handler_needs_party").at("party").into());
+    }
+    Ok(registry.find_or_add_party(name).await?)
+}
+
+/// One line from standard input: not an argument, because arguments are seen by everybody on the machine.
+fn read_password(ground: &Ground) -> Outcome<String> {
+    if std::io::stdin().is_terminal() {
+        ground.say.problem("Password (one line, at least 10 characters):");
+    }
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    match read {
+        Ok(0) | Err(_) => Err(Refusal::new("user.password_missing").at("password").into()),
+        Ok(_) => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
+    }
+}
+
+pub(super) async fn token(ground: &Ground, command: TokenCommand) -> Outcome<Ending> {
+    let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
+    let say = ground.say;
+    match command {
+        TokenCommand::Add { name, login } => {
+            let secret = registry.add_api_token(&login, &name).await?;
+            say.line(&secret);
+            say.summary(&json!({"name": name, "login": login, "token": secret}));
+        }
+        TokenCommand::List => {
+            let tokens = registry.list_api_tokens().await?;
+            for token in &tokens {
+                let state = if token.revoked_at.is_some() { "revoked" } else { "valid" };
+                let made = Millis(token.created_at).to_rfc3339();
+                say.line(format!("{}\t{}\t{made}\t{state}", token.name, token.login));
+            }
+            let tokens: Vec<_> = tokens
+                .iter()
+                .map(|token| {
+                    json!({"name": token.name, "user": token.login,
+                        "created_at": Millis(token.created_at).to_rfc3339(),
+                        "revoked_at": token.revoked_at.map(|at| Millis(at).to_rfc3339())})
+                })
+                .collect();
+            say.summary(&json!({"tokens": tokens}));
+        }
+        TokenCommand::Revoke { name } => {
+            registry.revoke_api_token(&name).await?;
+            say.words(format!("令牌 {name} 已作废"), format!("The token {name} opens nothing any more"));
+            say.summary(&json!({"revoked": name}));
+        }
+    }
+    registry.close().await;
+    Ok(Ending::Done)
+}

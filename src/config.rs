@@ -1,0 +1,138 @@
+//! The city's settings: parsed once into types from `lidmark.toml` in the data folder (or
+//! `--config`). Nothing else reads files of settings or the environment.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Refusal;
+
+/// Everything a city can set. Every field has a default, so that an empty file will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of the service as citizens see it.
+    pub city_zh: String,
+    pub city_en: String,
+    /// Host engraved on the plates; choose once, it is read for ten years.
+    pub plate_host: String,
+    /// Plate addresses in lower case, for hosts that need it (a larger symbol).
+    pub plate_lower_case: bool,
+    /// Number that answers for the city where a cover's owner has none.
+    pub hotline: String,
+    /// Called first when somebody may get hurt.
+    pub emergency_numbers: Vec<String>,
+    /// Code scheme in which new covers are numbered.
+    pub scheme: String,
+    /// Minutes east of Greenwich of the city's clock.
+    pub utc_offset_minutes: i32,
+    /// Send the session cookie over HTTPS only. Leave on unless the desk is reached without TLS.
+    pub secure_cookies: bool,
+    /// Name and link of who made the data, where its licence asks for it.
+    pub attribution: String,
+    /// Trust the last address in `X-Forwarded-For`; only behind a proxy that sets it.
+    pub behind_proxy: bool,
+    /// How many reports one network may send a minute; a whole district may share one address.
+    pub reports_per_minute: u32,
+    /// How many wrong or unknown addresses and log-ins one network may try a minute.
+    pub tries_per_minute: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            city_zh: "城市井盖服务".into(),
+            city_en: "City manhole covers".into(),
+            plate_host: "lid.example.cn".into(),
+            plate_lower_case: false,
+            hotline: "12345".into(),
+            emergency_numbers: vec!["110".into(), "119".into(), "120".into()],
+            scheme: "component-16".into(),
+            utc_offset_minutes: 480,
+            secure_cookies: true,
+            attribution: String::new(),
+            behind_proxy: false,
+            reports_per_minute: 300,
+            tries_per_minute: 60,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the settings; the defaults where `file` is not given and the folder has none.
+    pub fn load(file: Option<&Path>, data: &Path) -> Result<Self, Refusal> {
+        let (path, wanted) = match file {
+            Some(file) => (file.to_owned(), true),
+            None => (data.join("lidmark.toml"), false),
+        };
+        let unreadable = |reason: String| {
+            Refusal::new("config.unreadable").with("file", path.display()).with("reason", reason)
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::from_toml(&text).map_err(|refusal| refusal.with("file", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !wanted => Ok(Self::default()),
+            Err(error) => Err(unreadable(error.to_string())),
+        }
+    }
+
+    /// Reads settings from text and refuses what would only fail later.
+    pub fn from_toml(text: &str) -> Result<Self, Refusal> {
+        let config: Config = toml::from_str(text)
+            .map_err(|error| Refusal::new("config.unusable").with("reason", error.to_string().trim()))?;
+        let host_fits = !config.plate_host.is_empty()
+            && config.plate_host.len() <= 60
+            && config.plate_host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
+        if !host_fits {
+            let reason = "plate_host must be a host name of letters, digits, dots and hyphens";
+            return Err(Refusal::new("config.unusable").with("reason", reason));
+        }
+        if !(-14 * 60..=14 * 60).contains(&config.utc_offset_minutes) {
+            return Err(Refusal::new("config.unusable")
+                .with("reason", "utc_offset_minutes lies between -840 and 840"));
+        }
+        Ok(config)
+    }
+
+    /// As a settings file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are plain values")
+    }
+}
+
+/// Where a command finds its registry and its files.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Data folder: photos and plate files always, the database unless a URL is given.
+    pub data: PathBuf,
+    /// A PostgreSQL URL.
+    pub database: Option<String>,
+}
+
+impl Place {
+    pub fn photos(&self) -> PathBuf {
+        self.data.join("photos")
+    }
+
+    pub fn outbox(&self) -> PathBuf {
+        self.data.join("outbox")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_the_way_to_a_file_and_back() {
+        let config = Config { city_zh: "东营".into(), ..Config::default() };
+        assert_eq!(Config::from_toml(&config.to_toml()), Ok(config));
+        assert_eq!(Config::from_toml(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused_by_name() {
+        let refusal = Config::from_toml("plate_hots = 'x'").unwrap_err();
+        assert!(refusal.to_string().contains("plate_hots"), "{refusal}");
+        assert!(Config::from_toml("plate_host = 'a b'").is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! Cases for programs: the same verbs and the same table of moves as the desk.
+
+use axum::Json;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api_covers::limit;
+use super::ask::{Asked, Named, Nothing, Said, has_media_type, idempotency_key};
+use super::auth::Caller;
+use super::desk::{send_move, unknown_case};
+use super::forms::{Form, shortened, store_photos};
+use super::public::REPORT_BYTES;
+use super::{AppState, Problem, json as shapes};
+use crate::domain::Refusal;
+use crate::domain::case::{CaseMove, MoveRequest, possible_moves};
+use crate::domain::ids::{Millis, PartyId};
+use crate::registry::{CaseFilter, MoveOrder};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseQuery {
+    state: Option<String>,
+    hazard: Option<String>,
+    district: Option<String>,
+    party: Option<String>,
+    emergency: Option<String>,
+    text: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+fn case_filter(query: CaseQuery) -> Result<CaseFilter, Refusal> {
+    Ok(CaseFilter {
+        states: query.state.as_deref().map(str::parse).transpose()?.into_iter().collect(),
+        hazard: query.hazard.as_deref().map(str::parse).transpose()?,
+        district: query.district,
+        party: query
+            .party
+            .as_deref()
+            .map(str::parse::<PartyId>)
+            .transpose()
+            .map_err(|refusal| refusal.at("party"))?,
+        emergency: query
+            .emergency
+            .as_deref()
+            .map(|text| {
+                text.parse::<bool>().map_err(|_| {
+                    Refusal::new("form.true_or_false").at("emergency").with("read", shortened(text))
+                })
+            })
+            .transpose()?,
+        text: query.text,
+        before: query.cursor,
+        limit: limit(query.limit.as_deref(), 50, 200)?,
+    })
+}
+
+pub(super) async fn list_cases(
+    State(state): State<AppState>,
+    caller: Caller,
+    Asked(query): Asked<CaseQuery>,
+) -> Result<Response, Problem> {
+    let filter = case_filter(query).map_err(Problem::bad_request)?;
+    let page_size = filter.limit;
+    let lines = state.registry.list_cases(filter, &caller.actor()).await?;
+    let mut answer = json!({"cases": lines.iter().map(shapes::case_line).collect::<Vec<Value>>()});
+    if let Some(last) = lines.last().filter(|_| lines.len() as i64 == page_size) {
+        answer["next"] = json!(last.case.number);
+    }
+    Ok(Json(answer).into_response())
+}
+
+pub(super) async fn find_case(
+    State(state): State<AppState>,
+    caller: Caller,
+    _: Asked<Nothing>,
+    Named(number): Named,
+) -> Result<Response, Problem> {
+    let actor = caller.actor();
+    let file = state.registry.find_case(&number, &actor).await?.ok_or_else(|| unknown_case(&number))?;
+    let moves: Vec<&str> = possible_moves(&file.case, &actor).iter().map(|rule| rule.made.as_str()).collect();
+    let mut answer = json!({
+        "case": shapes::case(&file.case),
+        "reports": file.reports.iter().map(shapes::report).collect::<Vec<_>>(),
+        "photos": file.photos.iter().map(shapes::photo).collect::<Vec<_>>(),
+        "timeline": file.timeline.iter().map(shapes::entry).collect::<Vec<_>>(),
+        "moves": moves,
+    });
+    if let Some(cover) = &file.cover {
+        answer["cover_code"] = json!(cover.code.digits);
+    }
+    if let Some(party) = &file.party {
+        answer["party"] = shapes::party(party);
+    }
+    Ok(([(header::ETAG, etag(file.case.version))], Json(answer)).into_response())
+}
+
+fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveBody {
+    #[serde(rename = "move")]
+    made: String,
+    party: Option<String>,
+    reason: Option<String>,
+    target: Option<String>,
+    until: Option<String>,
+}
+
+pub(super) async fn move_case(
+    State(state): State<AppState>,
+    caller: Caller,
+    _: Asked<Nothing>,
+    Named(number): Named,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(request.headers())?;
+    let expected_version = if_match(request.headers())?;
+    let (body, photos) = if has_media_type(request.headers(), "multipart/form-data") {
+        DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+        let mut form = Form::from_request(request, &state).await?;
+        form.only(&["move", "party", "reason", "target", "until"])?;
+        let photos = std::mem::take(&mut form.photos);
+        let owned = |name: &str| form.field(name).map(str::to_owned);
+        let body = MoveBody {
+            made: form.needed("move")?.to_owned(),
+            party: owned("party"),
+            reason: owned("reason"),
+            target: owned("target"),
+            until: owned("until"),
+        };
+        (body, store_photos(&state, photos).await?)
+    } else {
+        (Said::<MoveBody>::from_request(request, &state).await?.0, Vec::new())
+    };
+    let order = MoveOrder {
+        key,
+        number,
+        expected_version,
+        made: body.made.parse::<CaseMove>()?,
+        request: MoveRequest {
+            party: body
+                .party
+                .as_deref()
+                .map(str::parse::<PartyId>)
+                .transpose()
+                .map_err(|refusal| refusal.at("party"))?,
+            reason: body.reason,
+            photos: 0,
+            target: None,
+            until: body.until.as_deref().map(moment).transpose()?,
+        },
+        target_number: body.target,
+        photos,
+        actor: caller.actor(),
+    };
+    let case = send_move(&state, order).await.map_err(|problem| match problem.refusal.code {
+        "case.moved_meanwhile" if expected_version.is_some() => {
+            Problem { status: StatusCode::PRECONDITION_FAILED, ..problem }
+        }
+        _ => problem,
+    })?;
+    Ok(([(header::ETAG, etag(case.version))], Json(shapes::case(&case))).into_response())
+}
+
+/// The version in `If-Match`; absent or `*` means any.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    text.trim_matches('"').parse().map(Some).map_err(|_| {
+        Problem::bad_request(
+            Refusal::new("form.whole_number")
+                .at("If-Match")
+                .with("field", "If-Match")
+                .with("read", shortened(text)),
+        )
+    })
+}
+
+/// A moment in RFC 3339, between 1970 and 2200.
+fn moment(text: &str) -> Result<Millis, Refusal> {
+    let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
+    parsed
+        .ok()
+        .filter(|at| (1970..=2200).contains(&at.year()))
+        .map(|at| Millis(at.unix_timestamp() * 1000))
+        .ok_or_else(|| Refusal::new("form.moment").at("until").with("read", shortened(text)))
+}

@@ -1,0 +1,89 @@
+//! Reports for programs: the same verbs as the pages.
+
+use axum::Json;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::ask::{Asked, From, Named, Nothing, Reader, Said, has_media_type, idempotency_key};
+use super::forms::{Form, store_photos};
+use super::public::{REPORT_BYTES, send_report};
+use super::{AppState, Problem, json as shapes};
+use crate::domain::case::PhonePosition;
+use crate::domain::hazard::Hazard;
+use crate::registry::NewReport;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportBody {
+    token: String,
+    hazard: String,
+    #[serde(default)]
+    description: String,
+    contact: Option<String>,
+    phone_position: Option<PhonePosition>,
+}
+
+pub(super) async fn create_report(
+    State(state): State<AppState>,
+    From(network): From,
+    reader: Reader,
+    _: Asked<Nothing>,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    state.shared.reports.count(network, state.registry.now())?;
+    let key = idempotency_key(request.headers())?;
+    let language = reader.language.tag();
+    let new = if has_media_type(request.headers(), "multipart/form-data") {
+        DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+        let mut form = Form::from_request(request, &state).await?;
+        form.only(&["token", "hazard", "description", "contact", "lon", "lat", "accuracy_m"])?;
+        let photos = std::mem::take(&mut form.photos);
+        NewReport {
+            key,
+            token: form.needed("token")?.parse()?,
+            hazard: form.needed("hazard")?.parse::<Hazard>()?,
+            description: form.field("description").unwrap_or_default().to_owned(),
+            contact: form.field("contact").map(str::to_owned),
+            phone_position: form.phone_position()?,
+            photos: store_photos(&state, photos).await?,
+            language,
+        }
+    } else {
+        let Said(body) = Said::<ReportBody>::from_request(request, &state).await?;
+        NewReport {
+            key,
+            token: body.token.parse()?,
+            hazard: body.hazard.parse()?,
+            description: body.description,
+            contact: body.contact,
+            phone_position: body.phone_position,
+            photos: Vec::new(),
+            language,
+        }
+    };
+    let (link, reported) = send_report(&state, new).await?;
+    let answer = json!({
+        "tracking": reported.tracking,
+        "case_number": reported.case_number,
+        "joined": reported.joined,
+        "emergency": reported.emergency,
+        "link": format!("/r/{link}"),
+    });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+pub(super) async fn find_report(
+    State(state): State<AppState>,
+    From(network): From,
+    _: Asked<Nothing>,
+    Named(link): Named,
+) -> Result<Response, Problem> {
+    let Some(tracked) = state.registry.find_tracked(&link).await? else {
+        state.shared.tries.count(network, state.registry.now())?;
+        return Err(Problem::not_found("report.unknown"));
+    };
+    Ok(Json(shapes::tracked(&tracked, &link)).into_response())
+}

@@ -1,0 +1,135 @@
+//! Who is calling: session cookie or API token, role, and proof that a form is ours.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::ask::{Reader, cookie};
+use super::{AppState, Problem};
+use crate::domain::Refusal;
+use crate::domain::role::{Actor, Role};
+use crate::registry::{Session, User};
+
+/// A member of staff who passed the gate.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub user: User,
+    /// `None` for programs, which come with an API token.
+    pub session: Option<Session>,
+}
+
+impl Caller {
+    pub(super) fn actor(&self) -> Actor {
+        self.user.actor()
+    }
+
+    /// Refuses a form that another site made the browser send.
+    pub(super) fn check_csrf(&self, token: Option<&str>) -> Result<(), Problem> {
+        match &self.session {
+            None => Ok(()),
+            Some(session) if token == Some(session.csrf.as_str()) => Ok(()),
+            Some(_) => Err(Problem::new(StatusCode::FORBIDDEN, "http.csrf")),
+        }
+    }
+}
+
+/// Only behind a gate.
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "http.log_in"))
+    }
+}
+
+/// Stands before every address that is not public.
+pub(super) async fn gate(
+    State((state, roles)): State<(AppState, &'static [Role])>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match find_caller(&state, request.headers()).await {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return ask_to_log_in(&request),
+        Err(problem) => return problem.into_response(),
+    };
+    if caller.user.role != Role::Admin && !roles.is_empty() && !roles.contains(&caller.user.role) {
+        let fits = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+        let refusal = Refusal::new("http.role").with("role", caller.user.role).with("fits", fits);
+        return Problem { status: StatusCode::FORBIDDEN, refusal }.into_response();
+    }
+    // Pages carry the token in the form, which the handler reads; programs with a cookie, in a header.
+    let is_api = request.uri().path().starts_with("/api/");
+    let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_api && is_write {
+        let token = request.headers().get("x-csrf-token").and_then(|value| value.to_str().ok());
+        if let Err(problem) = caller.check_csrf(token) {
+            return problem.into_response();
+        }
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+async fn find_caller(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+    if let Some((_, secret)) = bearer {
+        let user = state.registry.find_api_token(secret.trim()).await?;
+        return Ok(user.map(|user| Caller { user, session: None }));
+    }
+    let Some(secret) = cookie(headers, session_cookie(state)) else { return Ok(None) };
+    let session = state.registry.find_session(secret).await?;
+    Ok(session.map(|session| Caller { user: session.user.clone(), session: Some(session) }))
+}
+
+fn ask_to_log_in(request: &Request) -> Response {
+    let reader = Reader::of(request);
+    if !reader.wants_json && *request.method() == Method::GET {
+        let path = request.uri().path_and_query().map_or("/desk", |path| path.as_str());
+        return Redirect::to(&format!("/login?next={}", percent_encode(path))).into_response();
+    }
+    let mut response = Problem::new(StatusCode::UNAUTHORIZED, "http.log_in").into_response();
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// Text as part of an address.
+pub(super) fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+/// `__Host-` ties the cookie to this host over TLS; without TLS browsers refuse the name.
+pub(super) fn session_cookie(state: &AppState) -> &'static str {
+    if state.config.secure_cookies { "__Host-lidmark" } else { "lidmark" }
+}
+
+/// The cookie that opens (or, empty, ends) a session.
+pub(super) fn set_session(state: &AppState, secret: &str) -> HeaderValue {
+    let secure = if state.config.secure_cookies { "; Secure" } else { "" };
+    let age = if secret.is_empty() { 0 } else { 12 * 3600 };
+    let line =
+        format!("{}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}", session_cookie(state));
+    HeaderValue::try_from(line).expect("a session secret is base32")
+}
+
+/// Where to go after logging in: an address of ours, never another site.
+pub(super) fn safe_next(next: &str) -> &str {
+    let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    if ours { next } else { "/desk" }
+}

@@ -1,0 +1,439 @@
+//! The desk and the file: pages for staff.
+
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::ask::{Asked, From, Named, Reader};
+use super::auth::{Caller, safe_next, set_session};
+use super::forms::{Form, store_photos};
+use super::problem::page_with_problem;
+use super::public::{REPORT_BYTES, public_photo, read_file};
+use super::views::{self, CaseQuery, CoverView};
+use super::{AppState, Problem};
+use crate::domain::Refusal;
+use crate::domain::case::{CaseMove, CaseState, MoveRequest, possible_moves};
+use crate::domain::ids::{IdempotencyKey, Millis, PartyId};
+use crate::domain::role::{Actor, Role};
+use crate::domain::token::Token;
+use crate::photos::PhotoDigest;
+use crate::registry::{CaseFilter, ChainState, LogIn, MoveOrder};
+
+fn page(html: String) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+pub(super) async fn login_form(
+    State(state): State<AppState>,
+    reader: Reader,
+    Asked(next): Asked<Next>,
+) -> Response {
+    page(views::login(&reader.page(&state, None), safe_next(&next.next), None))
+}
+
+pub(super) async fn login(
+    State(state): State<AppState>,
+    From(network): From,
+    reader: Reader,
+    request: Request,
+) -> Result<Response, Problem> {
+    state.shared.tries.count(network, state.registry.now())?;
+    let form = Form::from_request(request, &state).await?;
+    form.only(&["login", "password", "next"])?;
+    let next = safe_next(form.field("next").unwrap_or("/desk")).to_owned();
+    let (login, password) =
+        (form.field("login").unwrap_or_default(), form.field("password").unwrap_or_default());
+    let slot = state.shared.login_slots.acquire().await;
+    let outcome = state.registry.log_in(login, password).await?;
+    drop(slot);
+    let (status, refusal) = match outcome {
+        LogIn::Welcome(session) => {
+            let cookie = set_session(&state, &session.secret);
+            let mut response = Redirect::to(&next).into_response();
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+            return Ok(response);
+        }
+        LogIn::WrongCredentials => (StatusCode::UNAUTHORIZED, Refusal::new("login.wrong")),
+        LogIn::LockedUntil(until) => {
+            let minutes = (until.0 - state.registry.now().0).div_euclid(60_000) + 1;
+            (StatusCode::TOO_MANY_REQUESTS, Refusal::new("login.locked").with("minutes", minutes))
+        }
+    };
+    let sentence = reader.catalogue().refusal(&refusal);
+    Ok(page_with_problem(status, views::login(&reader.page(&state, None), &next, Some(&sentence))))
+}
+
+pub(super) async fn logout(
+    State(state): State<AppState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    let form = Form::from_request(request, &state).await?;
+    form.only(&["csrf"])?;
+    caller.check_csrf(form.field("csrf"))?;
+    if let Some(session) = &caller.session {
+        state.registry.log_out(&session.secret).await?;
+    }
+    let mut response = Redirect::to("/").into_response();
+    response.headers_mut().insert(header::SET_COOKIE, set_session(&state, ""));
+    Ok(response)
+}
+
+/// The filters of the case list, as they stand in the URL.
+#[derive(Deserialize, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CaseQueryText {
+    state: String,
+    hazard: String,
+    district: String,
+    party: String,
+    emergency: String,
+    text: String,
+    before: String,
+}
+
+fn filled(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
+impl CaseQueryText {
+    /// `state` may be a state or `open`, the default of the desk; `all` shows everything.
+    fn filter(&self) -> Result<CaseFilter, Refusal> {
+        let states = match filled(&self.state) {
+            None | Some("open") => CaseState::ALL.iter().copied().filter(|state| state.is_open()).collect(),
+            Some("all") => Vec::new(),
+            Some(state) => vec![state.parse()?],
+        };
+        Ok(CaseFilter {
+            states,
+            hazard: filled(&self.hazard).map(str::parse).transpose()?,
+            district: filled(&self.district).map(str::to_owned),
+            party: filled(&self.party)
+                .map(str::parse::<PartyId>)
+                .transpose()
+                .map_err(|refusal| refusal.at("party"))?,
+            emergency: match filled(&self.emergency) {
+                None => None,
+                Some("true") => Some(true),
+                Some("false") => Some(false),
+                Some(other) => {
+                    return Err(Refusal::new("form.true_or_false")
+                        .at("emergency")
+                        .with("read", super::forms::shortened(other)));
+                }
+            },
+            text: filled(&self.text).map(str::to_owned),
+            before: filled(&self.before).map(str::to_owned),
+            limit: PAGE,
+        })
+    }
+
+    /// The address of the page after the case `last`.
+    fn next_page(&self, last: &str) -> String {
+        let pairs = [
+            ("state", &self.state),
+            ("hazard", &self.hazard),
+            ("district", &self.district),
+            ("party", &self.party),
+            ("emergency", &self.emergency),
+            ("text", &self.text),
+        ];
+        let mut out = String::from("/desk?");
+        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+            out.push_str(&format!("{name}={}&", super::auth::percent_encode(value)));
+        }
+        out + "before=" + last
+    }
+}
+
+const PAGE: i64 = 50;
+
+pub(super) async fn case_list(
+    State(state): State<AppState>,
+    reader: Reader,
+    caller: Caller,
+    Asked(query): Asked<CaseQueryText>,
+) -> Result<Response, Problem> {
+    let filter = query.filter().map_err(Problem::bad_request)?;
+    let lines = state.registry.list_cases(filter, &caller.actor()).await?;
+    let next =
+        lines.last().filter(|_| lines.len() as i64 == PAGE).map(|line| query.next_page(&line.case.number));
+    let (districts, parties) = (state.registry.list_districts().await?, state.registry.list_parties().await?);
+    let shown = CaseQuery {
+        state: query.state.clone(),
+        hazard: query.hazard.clone(),
+        district: query.district.clone(),
+        party: query.party.clone(),
+        emergency: query.emergency.clone(),
+        text: query.text.clone(),
+    };
+    let around = reader.page(&state, caller.session.as_ref());
+    Ok(page(views::case_list(&around, &shown, &lines, next.as_deref(), &districts, &parties, None)))
+}
+
+/// The case page, with what went wrong where something did.
+async fn case_page(
+    state: &AppState,
+    reader: &Reader,
+    caller: &Caller,
+    number: &str,
+    problem: Option<&Refusal>,
+) -> Result<String, Problem> {
+    let actor = caller.actor();
+    let file = state.registry.find_case(number, &actor).await?.ok_or_else(|| unknown_case(number))?;
+    let parties = state.registry.list_parties().await?;
+    let moves = possible_moves(&file.case, &actor);
+    let around = reader.page(state, caller.session.as_ref());
+    Ok(views::case_file(&around, &file, &moves, &parties, IdempotencyKey::fresh(), problem))
+}
+
+pub(super) fn unknown_case(number: &str) -> Problem {
+    let refusal = Refusal::new("case.unknown").with("read", super::forms::shortened(number));
+    Problem { status: StatusCode::NOT_FOUND, refusal }
+}
+
+pub(super) async fn case_file(
+    State(state): State<AppState>,
+    reader: Reader,
+    caller: Caller,
+    Named(number): Named,
+) -> Result<Response, Problem> {
+    Ok(page(case_page(&state, &reader, &caller, &number, None).await?))
+}
+
+const MOVE_FIELDS: &[&str] = &["csrf", "key", "version", "move", "party", "reason", "target", "until"];
+
+pub(super) async fn move_case(
+    State(state): State<AppState>,
+    reader: Reader,
+    caller: Caller,
+    Named(number): Named,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+    let form = Form::from_request(request, &state).await?;
+    form.only(MOVE_FIELDS)?;
+    caller.check_csrf(form.field("csrf"))?;
+    match order_move(&state, &caller, &number, form).await {
+        Ok(()) => {
+            Ok(Redirect::to(&format!("/desk/cases/{}", super::auth::percent_encode(&number))).into_response())
+        }
+        Err(problem) if problem.status.is_client_error() && problem.status != StatusCode::NOT_FOUND => {
+            let html = case_page(&state, &reader, &caller, &number, Some(&problem.refusal)).await?;
+            Ok(page_with_problem(problem.status, html))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn order_move(state: &AppState, caller: &Caller, number: &str, mut form: Form) -> Result<(), Problem> {
+    let photos = std::mem::take(&mut form.photos);
+    let version = form
+        .field("version")
+        .map(|text| {
+            text.parse::<i64>().map_err(|_| {
+                Refusal::new("form.number")
+                    .at("version")
+                    .with("field", "version")
+                    .with("read", super::forms::shortened(text))
+            })
+        })
+        .transpose()?;
+    let order = MoveOrder {
+        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        number: number.to_owned(),
+        expected_version: version,
+        made: form.needed("move")?.parse::<CaseMove>()?,
+        request: MoveRequest {
+            party: form
+                .field("party")
+                .map(str::parse::<PartyId>)
+                .transpose()
+                .map_err(|refusal| refusal.at("party"))?,
+            reason: form.field("reason").map(str::to_owned),
+            photos: 0,
+            target: None,
+            until: form
+                .field("until")
+                .map(|day| end_of_day(day, state.config.utc_offset_minutes))
+                .transpose()?,
+        },
+        target_number: form.field("target").map(str::to_owned),
+        photos: store_photos(state, photos).await?,
+        actor: caller.actor(),
+    };
+    send_move(state, order).await.map(drop)
+}
+
+/// Makes the move and has the scan page drawn anew.
+pub(super) async fn send_move(
+    state: &AppState,
+    order: MoveOrder,
+) -> Result<crate::domain::case::Case, Problem> {
+    let case = state.registry.move_case(order).await?;
+    state.covers_changed(case.cover.as_slice());
+    Ok(case)
+}
+
+/// The last millisecond of a day such as `2026-12-31` on the city's clock.
+pub(super) fn end_of_day(day: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
+    let wrong = || Refusal::new("form.day").at("until").with("read", super::forms::shortened(day));
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    let date = time::Date::parse(day.trim(), format).map_err(|_| wrong())?;
+    if !(1970..=2200).contains(&date.year()) {
+        return Err(wrong());
+    }
+    let next = date.next_day().ok_or_else(wrong)?.midnight().assume_utc().unix_timestamp();
+    Ok(Millis((next - i64::from(utc_offset_minutes) * 60) * 1000 - 1))
+}
+
+async fn cover_page(
+    state: &AppState,
+    reader: &Reader,
+    caller: &Caller,
+    code: &str,
+    problem: Option<&Refusal>,
+) -> Result<String, Problem> {
+    let file = state.registry.find_cover_by_code(code).await?.ok_or_else(|| unknown_cover(code))?;
+    let chain =
+        state.registry.verify_history(file.manhole).await?.unwrap_or(ChainState::Broken { sequence: 0 });
+    let position = &file.survey.position;
+    let neighbors = state.snapshot.load().nearest(position.lon, position.lat, 40, 120.0);
+    let (plates, photos) = (
+        state.registry.list_cover_plates(file.cover).await?,
+        state.registry.list_photos(file.manhole).await?,
+    );
+    let (cases, history) = (
+        state.registry.list_manhole_cases(file.manhole).await?,
+        state.registry.list_history(file.manhole).await?,
+    );
+    let may_see = |case: &&crate::domain::case::Case| match caller.actor() {
+        Actor::Staff { role: Role::Handler, party, .. } => party.is_some() && party == case.party,
+        _ => true,
+    };
+    let cases: Vec<_> = cases.iter().filter(may_see).cloned().collect();
+    let view = CoverView {
+        code_grouped: &state.registry.grouped_code(&file.code),
+        file: &file,
+        plates: &plates,
+        cases: &cases,
+        photos: &photos,
+        history: &history,
+        chain,
+        neighbors: &neighbors,
+    };
+    Ok(views::cover_file(&reader.page(state, caller.session.as_ref()), &view, problem))
+}
+
+pub(super) fn unknown_cover(code: &str) -> Problem {
+    let refusal = Refusal::new("cover.unknown").at("code").with("read", super::forms::shortened(code));
+    Problem { status: StatusCode::NOT_FOUND, refusal }
+}
+
+pub(super) async fn cover_file(
+    State(state): State<AppState>,
+    reader: Reader,
+    caller: Caller,
+    Named(code): Named,
+) -> Result<Response, Problem> {
+    Ok(page(cover_page(&state, &reader, &caller, &code, None).await?))
+}
+
+pub(super) async fn install_plate(
+    State(state): State<AppState>,
+    reader: Reader,
+    caller: Caller,
+    Named(code): Named,
+    request: Request,
+) -> Result<Response, Problem> {
+    let form = Form::from_request(request, &state).await?;
+    form.only(&["csrf", "token"])?;
+    caller.check_csrf(form.field("csrf"))?;
+    let installed = match form.needed("token").and_then(str::parse::<Token>) {
+        Ok(token) => install(&state, token, &code, &caller.actor()).await.map(drop),
+        Err(refusal) => Err(refusal.into()),
+    };
+    match installed {
+        Ok(()) => {
+            Ok(Redirect::to(&format!("/covers/{}", super::auth::percent_encode(&code))).into_response())
+        }
+        Err(problem) if problem.status.is_client_error() => {
+            let html = cover_page(&state, &reader, &caller, &code, Some(&problem.refusal)).await?;
+            Ok(page_with_problem(problem.status, html))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Fits the plate and has the scan pages of its cover drawn anew.
+pub(super) async fn install(
+    state: &AppState,
+    token: Token,
+    code: &str,
+    actor: &Actor,
+) -> Result<crate::registry::ScannedPlate, Problem> {
+    let scanned = state.registry.install_plate(token, code, actor).await?;
+    state.covers_changed(scanned.plate.cover.as_slice());
+    Ok(scanned)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhichPhoto {
+    original: Option<String>,
+}
+
+/// A photo for staff: the rendition, or for those who keep the registry the original with its
+/// metadata. A handler sees photos of their party's cases only.
+pub(super) async fn photo(
+    State(state): State<AppState>,
+    caller: Caller,
+    Named(digest): Named,
+    Asked(which): Asked<WhichPhoto>,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::not_found("photo.unknown");
+    let digest: PhotoDigest = digest.parse().map_err(|_| unknown())?;
+    let uses = state.registry.list_photo_uses(&digest.0).await?;
+    let mut seen = false;
+    for record in &uses {
+        let case = match (caller.user.role, record.case) {
+            (Role::Handler, None) => continue,
+            (Role::Handler, Some(case)) => case,
+            _ => {
+                seen = true;
+                break;
+            }
+        };
+        let cases = state.registry.list_manhole_cases(record.manhole).await?;
+        seen |= cases
+            .iter()
+            .any(|known| known.id == case && known.party.is_some() && known.party == caller.user.party);
+    }
+    if !seen {
+        return Err(unknown());
+    }
+    if which.original.is_none() {
+        return public_photo(&state, digest.0).await;
+    }
+    if !matches!(caller.user.role, Role::Supervisor | Role::Engineer | Role::Admin) {
+        let refusal = Refusal::new("http.role")
+            .with("role", caller.user.role)
+            .with("fits", "supervisor, engineer, admin");
+        return Err(Problem { status: StatusCode::FORBIDDEN, refusal });
+    }
+    let photos = state.photos.clone();
+    let bytes = read_file(move || photos.open_original(digest)).await?;
+    let media_type =
+        uses.first().map_or("application/octet-stream", |record| record.media_type.as_str()).to_owned();
+    let headers =
+        [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "private, no-store".to_owned())];
+    Ok((headers, bytes).into_response())
+}

@@ -1,0 +1,166 @@
+//! Forms: fields and photos, each within its bound, as `multipart/form-data` or URL-encoded.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use futures_util::future::try_join_all;
+
+use super::ask::has_media_type;
+use super::{AppState, Problem};
+use crate::domain::Refusal;
+use crate::domain::case::{PHOTO_LIMIT, PhonePosition};
+use crate::registry::AttachedPhoto;
+
+/// Longest text field, in bytes: 4000 characters of four bytes.
+const FIELD_LIMIT: usize = 16_000;
+/// Most fields of a form.
+const FIELD_COUNT: usize = 60;
+
+/// What a form says.
+#[derive(Default)]
+pub(super) struct Form {
+    fields: BTreeMap<String, String>,
+    pub photos: Vec<Bytes>,
+}
+
+impl Form {
+    /// A field that was filled in; an empty one counts as absent.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// A field that must be there.
+    pub(super) fn needed(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.field(name).ok_or_else(|| Refusal::new("form.missing").at(name).with("field", name))
+    }
+
+    /// Refuses fields that the form does not have.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        match self.fields.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(Problem::bad_request(Refusal::new("form.unknown_field").with("field", name))),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the phone says it is; absent unless both ordinates are given.
+    pub(super) fn phone_position(&self) -> Result<Option<PhonePosition>, Refusal> {
+        let number = |name: &'static str| {
+            self.field(name)
+                .map(|text| {
+                    text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
+                        Refusal::new("form.number").at(name).with("field", name).with("read", shortened(text))
+                    })
+                })
+                .transpose()
+        };
+        match (number("lon")?, number("lat")?) {
+            (Some(lon), Some(lat)) => {
+                Ok(Some(PhonePosition { lon, lat, accuracy_m: number("accuracy_m")?.unwrap_or(1000.0) }))
+            }
+            (None, None) => Ok(None),
+            _ => Err(Refusal::new("form.half_position").at("lon")),
+        }
+    }
+}
+
+/// Text as it may be repeated in a sentence.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+impl FromRequest<AppState> for Form {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        if has_media_type(request.headers(), "application/x-www-form-urlencoded") {
+            let axum::extract::Form(pairs) =
+                axum::extract::Form::<Vec<(String, String)>>::from_request(request, state)
+                    .await
+                    .map_err(|_| Problem::bad_request(Refusal::new("form.unreadable")))?;
+            return Ok(Self { fields: pairs.into_iter().collect(), photos: Vec::new() });
+        }
+        if !has_media_type(request.headers(), "multipart/form-data") {
+            let refusal = Refusal::new("http.media_type").with("fits", "multipart/form-data");
+            return Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal });
+        }
+        let multipart = Multipart::from_request(request, state)
+            .await
+            .map_err(|_| Problem::bad_request(Refusal::new("form.unreadable")))?;
+        read(multipart, state.photos.limits().bytes).await
+    }
+}
+
+async fn read(mut multipart: Multipart, photo_limit: usize) -> Result<Form, Problem> {
+    let mut form = Form::default();
+    while let Some(mut part) = multipart.next_field().await.map_err(unreadable)? {
+        let name = part.name().unwrap_or_default().to_owned();
+        let is_photo = name == "photos";
+        let limit = if is_photo { photo_limit } else { FIELD_LIMIT };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
+            if bytes.len() + chunk.len() > limit {
+                let code = if is_photo { "photo.too_large" } else { "form.field_too_long" };
+                let most = if is_photo { photo_limit / 1_000_000 } else { limit };
+                let refusal =
+                    Refusal::new(code).at(name).with("most", most).with("megabytes", photo_limit / 1_000_000);
+                return Err(Problem { status: StatusCode::PAYLOAD_TOO_LARGE, refusal });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        if is_photo {
+            // A browser sends one empty part when no photo was chosen.
+            if !bytes.is_empty() {
+                form.photos.push(bytes.into());
+            }
+            if form.photos.len() > PHOTO_LIMIT {
+                let count = form.photos.len();
+                let refusal = Refusal::new("photo.too_many")
+                    .at("photos")
+                    .with("count", count)
+                    .with("most", PHOTO_LIMIT);
+                return Err(refusal.into());
+            }
+        } else {
+            let text = String::from_utf8(bytes).map_err(|_| {
+                Problem::bad_request(Refusal::new("form.not_utf8").at(name.clone()).with("field", &name))
+            })?;
+            form.fields.insert(name, text);
+            if form.fields.len() > FIELD_COUNT {
+                return Err(Problem::bad_request(Refusal::new("form.unreadable")));
+            }
+        }
+    }
+    Ok(form)
+}
+
+fn unreadable(error: MultipartError) -> Problem {
+    match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "http.too_large"),
+        _ => Problem::bad_request(Refusal::new("form.unreadable")),
+    }
+}
+
+/// Puts photos on the disk before any row names them.
+pub(super) async fn store_photos(
+    state: &AppState,
+    photos: Vec<Bytes>,
+) -> Result<Vec<AttachedPhoto>, Problem> {
+    let stored = photos.into_iter().map(|bytes| async {
+        let slot = state.shared.photo_slots.acquire().await;
+        let photos = state.photos.clone();
+        let stored = tokio::task::spawn_blocking(move || photos.intake(&bytes)).await;
+        drop(slot);
+        let stored =
+            stored.map_err(|_| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "photo.unreadable"))??;
+        Ok::<_, Problem>(AttachedPhoto {
+            digest: stored.digest.0,
+            media_type: stored.media_type.as_str().to_owned(),
+            bytes: stored.bytes,
+            width: stored.width,
+            height: stored.height,
+        })
+    });
+    try_join_all(stored).await
+}

@@ -1,0 +1,140 @@
+//! Census files from programs: the body goes to a file first, then through the same intake as the
+//! command line's.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ask::{Asked, Reader, has_media_type};
+use super::auth::Caller;
+use super::forms::shortened;
+use super::{AppState, Problem};
+use crate::domain::Refusal;
+use crate::import::{Format, find_built_in};
+use crate::intake::{self, IntakeFile, Note, Reading};
+use crate::registry::{ImportMode, ImportOptions};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImportQuery {
+    source: Option<String>,
+    profile: Option<String>,
+    scheme: Option<String>,
+    dry_run: Option<String>,
+}
+
+/// Largest file by this door; larger ones come by the command line.
+const LARGEST: usize = 256 << 20;
+/// Bad rows that are named in the answer.
+const NAMED: usize = 1000;
+/// How far apart two surveys of one cover may lie, in meters.
+const MATCH_RADIUS_M: f64 = 0.5;
+
+pub(super) async fn create_import(
+    State(state): State<AppState>,
+    caller: Caller,
+    reader: Reader,
+    Asked(query): Asked<ImportQuery>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (format, name) = if has_media_type(request.headers(), "text/csv") {
+        (Format::Csv, "upload.csv")
+    } else if has_media_type(request.headers(), "application/geo+json") {
+        (Format::GeoJson, "upload.geojson")
+    } else {
+        let refusal = Refusal::new("http.media_type").with("fits", "text/csv, application/geo+json");
+        return Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal });
+    };
+    let wanted = query.profile.as_deref().unwrap_or("lidmark-csv");
+    let profile = find_built_in(wanted).ok_or_else(|| {
+        Problem::bad_request(Refusal::new("profile.unknown").at("profile").with("read", shortened(wanted)))
+    })?;
+    let mode = match query.dry_run.as_deref() {
+        None | Some("false") => ImportMode::Write,
+        Some("true") => ImportMode::DryRun,
+        Some(other) => {
+            let refusal = Refusal::new("form.true_or_false").at("dry_run").with("read", shortened(other));
+            return Err(Problem::bad_request(refusal));
+        }
+    };
+    let options = ImportOptions {
+        source: query.source.unwrap_or_else(|| profile.id.clone()),
+        scheme: query.scheme.clone().unwrap_or_else(|| state.config.scheme.clone()),
+        mode,
+        match_radius_m: MATCH_RADIUS_M,
+        actor: caller.actor(),
+    };
+    let _slot = state.shared.heavy_slots.acquire().await;
+    let incoming = receive(&state, request.into_body()).await?;
+    let mut run = state.registry.begin_import(options).await?;
+    let reading = Reading {
+        profile: Arc::new(profile),
+        schemes: Arc::new(state.registry.schemes()),
+        scheme: query.scheme,
+    };
+    let file = std::fs::File::open(&incoming.path).map_err(|error| super::problem::from_io(&error))?;
+    let bytes = Box::new(std::io::BufReader::with_capacity(1 << 18, file));
+    let mut problems: Vec<Value> = Vec::new();
+    let catalogue = reader.catalogue();
+    let note = |note| {
+        if let Note::Problem(problem) = note
+            && problems.len() < NAMED
+        {
+            let mut shown = json!({
+                "line": problem.line,
+                "read": problem.read,
+                "code": problem.refusal.code,
+                "detail": catalogue.refusal(&problem.refusal),
+            });
+            if let Some(column) = problem.column {
+                shown["column"] = json!(column);
+            }
+            problems.push(shown);
+        }
+    };
+    let file = IntakeFile { name: name.to_owned(), format, bytes };
+    intake::take_file(&mut run, &reading, file, note, |_| {}).await?;
+    Ok(Json(json!({"summary": run.summary, "problems": problems})).into_response())
+}
+
+/// An uploaded file; gone with the value.
+struct Incoming {
+    path: PathBuf,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(%error, "an uploaded file stays behind");
+        }
+    }
+}
+
+/// Writes the body to a file, so that a slow sender holds neither memory nor the writer.
+async fn receive(state: &AppState, body: Body) -> Result<Incoming, Problem> {
+    let folder = state.data.join("incoming");
+    std::fs::create_dir_all(&folder).map_err(|error| super::problem::from_io(&error))?;
+    let path = folder.join(crate::domain::ids::IdempotencyKey::fresh().to_string());
+    let mut file = std::fs::File::create(&path).map_err(|error| super::problem::from_io(&error))?;
+    let incoming = Incoming { path };
+    let mut stream = body.into_data_stream();
+    let mut length = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Problem::bad_request(Refusal::new("http.body_cut_off")))?;
+        length += chunk.len();
+        if length > LARGEST {
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "http.too_large"));
+        }
+        file.write_all(&chunk).map_err(|error| super::problem::from_io(&error))?;
+    }
+    Ok(incoming)
+}

@@ -1,0 +1,205 @@
+//! JSON shapes of `openapi.yaml`: what the domain calls things, spelled for programs. Absent means
+//! unknown.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::case::{Case, Report};
+use crate::domain::cover::{CoverFile, Party};
+use crate::domain::history::{HistoryEntry, HistoryKind};
+use crate::domain::ids::Millis;
+use crate::registry::{Batch, CaseLine, ChainState, PhotoRecord, ScannedPlate, Tracked};
+
+/// An object of the pairs whose value is known.
+fn known(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    Value::Object(
+        pairs
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<Map<_, _>>(),
+    )
+}
+
+pub(super) fn time(at: Millis) -> Value {
+    json!(at.to_rfc3339())
+}
+
+fn time_if(at: Option<Millis>) -> Value {
+    at.map_or(Value::Null, time)
+}
+
+pub(super) fn party(party: &Party) -> Value {
+    known([("id", json!(party.id)), ("name", json!(party.name)), ("hotline", json!(party.hotline))])
+}
+
+/// The public face of a party: no id.
+fn public_party(party: &Party) -> Value {
+    known([("name", json!(party.name)), ("hotline", json!(party.hotline))])
+}
+
+/// A plate as anybody may see it: the publish list and nothing else.
+pub(super) fn public_plate(scanned: &ScannedPlate, code_grouped: Option<String>) -> Value {
+    let cover = scanned.cover.as_ref().map(|file| {
+        known([
+            ("code", json!(file.code.digits)),
+            ("code_grouped", json!(code_grouped)),
+            ("class", json!(file.survey.class)),
+            ("district", json!(file.district.name_zh)),
+            ("road", json!(file.survey.road)),
+            ("owner", file.owner.as_ref().map_or(Value::Null, public_party)),
+        ])
+    });
+    let open: Vec<Value> = scanned
+        .open_cases
+        .iter()
+        .map(|case| json!({"hazard": case.hazard, "since": time(case.created_at), "state": case.state}))
+        .collect();
+    known([
+        ("state", json!(scanned.plate.state)),
+        ("cover", json!(cover)),
+        ("open_hazards", json!(open)),
+        ("successor", json!(scanned.plate.successor)),
+    ])
+}
+
+/// What the citizen who reported may see.
+pub(super) fn tracked(tracked: &Tracked, link: &str) -> Value {
+    let timeline: Vec<Value> = tracked.timeline.iter().map(public_entry).collect();
+    let photos: Vec<String> = (0..tracked.photos.len()).map(|at| format!("/r/{link}/photos/{at}")).collect();
+    known([
+        ("tracking", json!(tracked.report.tracking)),
+        ("state", json!(tracked.case.state)),
+        ("hazard", json!(tracked.report.hazard)),
+        ("reported_at", time(tracked.report.created_at)),
+        ("updated_at", time(tracked.case.updated_at)),
+        ("party", tracked.party.as_ref().map_or(Value::Null, public_party)),
+        ("timeline", json!(timeline)),
+        ("photos", json!(photos)),
+    ])
+}
+
+/// A step without reasons, names or digests.
+fn public_entry(entry: &HistoryEntry) -> Value {
+    let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
+    let step = match entry.kind {
+        HistoryKind::CaseMoved => body["move"].clone(),
+        _ => json!("report"),
+    };
+    known([("at", time(entry.at)), ("move", step), ("state", body["to"].clone())])
+}
+
+pub(super) fn cover(file: &CoverFile) -> Value {
+    let (survey, position) = (&file.survey, &file.survey.position);
+    let whose = |party_of: &Option<Party>| party_of.as_ref().map_or(Value::Null, party);
+    known([
+        ("id", json!(file.cover)),
+        ("manhole", json!(file.manhole)),
+        ("code", json!(file.code.digits)),
+        ("scheme", json!(file.code.scheme)),
+        ("district", json!(file.district.code)),
+        ("class", json!(survey.class)),
+        ("state", json!(survey.state)),
+        (
+            "position",
+            known([
+                ("lon", json!(position.lon)),
+                ("lat", json!(position.lat)),
+                ("raw", json!(position.raw)),
+                ("method", json!(position.method)),
+                ("accuracy_m", json!(position.accuracy_m)),
+                ("surveyed_at", time_if(position.surveyed_at)),
+            ]),
+        ),
+        ("road", json!(survey.road)),
+        ("address", json!(survey.address)),
+        ("placement", json!(survey.placement)),
+        ("material", json!(survey.material)),
+        ("shape", json!(survey.shape)),
+        ("load_class", json!(survey.load_class)),
+        ("owner", whose(&file.owner)),
+        ("maintainer", whose(&file.maintainer)),
+        ("supervisor", whose(&file.supervisor)),
+        ("extra", json!(survey.extra)),
+        ("source", json!(file.source)),
+        ("source_key", json!(file.source_key)),
+        ("version", json!(file.version)),
+    ])
+}
+
+pub(super) fn entry(entry: &HistoryEntry) -> Value {
+    let body: Value = serde_json::from_str(&entry.body).unwrap_or_else(|_| json!({}));
+    known([
+        ("sequence", json!(entry.sequence)),
+        ("at", time(entry.at)),
+        ("actor", json!(entry.actor)),
+        ("kind", json!(entry.kind)),
+        ("case", json!(entry.case)),
+        ("body", if body.is_object() { body } else { json!({}) }),
+        ("hash", json!(hex(&entry.hash))),
+    ])
+}
+
+pub(super) fn chain(state: ChainState) -> Value {
+    match state {
+        ChainState::Whole { length } => json!({"state": "whole", "length": length}),
+        ChainState::Broken { sequence } => json!({"state": "broken", "sequence": sequence}),
+    }
+}
+
+pub(super) fn case(case: &Case) -> Value {
+    known([
+        ("number", json!(case.number)),
+        ("hazard", json!(case.hazard)),
+        ("state", json!(case.state)),
+        ("emergency", json!(case.emergency)),
+        ("report_count", json!(case.report_count)),
+        ("party", json!(case.party)),
+        ("until", time_if(case.until)),
+        ("created_at", time(case.created_at)),
+        ("updated_at", time(case.updated_at)),
+        ("closed_at", time_if(case.closed_at)),
+        ("version", json!(case.version)),
+    ])
+}
+
+pub(super) fn case_line(line: &CaseLine) -> Value {
+    known([
+        ("case", case(&line.case)),
+        ("cover_code", json!(line.code)),
+        ("road", json!(line.road)),
+        ("district", json!(line.district_zh)),
+        ("party_name", json!(line.party_name)),
+    ])
+}
+
+pub(super) fn report(report: &Report) -> Value {
+    known([
+        ("tracking", json!(report.tracking)),
+        ("hazard", json!(report.hazard)),
+        ("description", json!(report.description)),
+        ("contact", json!(report.contact)),
+        ("at", time(report.created_at)),
+        ("phone_position", json!(report.phone_position)),
+    ])
+}
+
+pub(super) fn photo(photo: &PhotoRecord) -> Value {
+    let digest = hex(&photo.digest);
+    json!({"role": photo.role, "at": time(photo.created_at), "url": format!("/photos/{digest}"), "digest": digest})
+}
+
+pub(super) fn batch(batch: &Batch) -> Value {
+    json!({
+        "id": batch.id,
+        "face": batch.face,
+        "sheet": batch.sheet,
+        "host": batch.host,
+        "note": batch.note,
+        "plate_count": batch.plate_count,
+        "created_at": time(batch.created_at),
+    })
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,183 @@
+//! Pages and API: parse, call one verb, render. Handlers never reason, never call each other and
+//! never see the database.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::photos::PhotoStore;
+use crate::registry::Registry;
+use crate::spatial::LiveSnapshot;
+
+mod api_cases;
+mod api_covers;
+mod api_plates;
+mod api_reports;
+mod ask;
+mod auth;
+mod desk;
+mod doors;
+mod forms;
+mod imports;
+
+mod json;
+mod limits;
+mod operators;
+mod page_cache;
+mod problem;
+mod public;
+mod tiles;
+pub mod views;
+
+pub use doors::{Access, Door};
+pub use problem::Problem;
+
+/// What every handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub registry: Registry,
+    pub snapshot: Arc<LiveSnapshot>,
+    pub photos: PhotoStore,
+    pub config: Arc<Config>,
+    /// Data folder, for files on their way in and plate files on their way out.
+    pub data: PathBuf,
+    shared: Arc<Shared>,
+}
+
+/// What the handlers of one server share among themselves.
+struct Shared {
+    /// Decoding a photo takes up to 300 MB; this many at once.
+    photo_slots: Semaphore,
+    /// Log-ins take 19 MB and a core each.
+    login_slots: Semaphore,
+    /// Imports and plate batches, one at a time.
+    heavy_slots: Semaphore,
+    tries: limits::Limiter,
+    reports: limits::Limiter,
+    pages: page_cache::PageCache,
+    counters: operators::Counters,
+}
+
+impl AppState {
+    pub fn new(
+        registry: Registry,
+        snapshot: Arc<LiveSnapshot>,
+        photos: PhotoStore,
+        config: Config,
+        data: PathBuf,
+    ) -> Self {
+        let shared = Shared {
+            photo_slots: Semaphore::new(2),
+            login_slots: Semaphore::new(2),
+            heavy_slots: Semaphore::new(1),
+            tries: limits::Limiter::new(config.tries_per_minute),
+            reports: limits::Limiter::new(config.reports_per_minute),
+            pages: page_cache::PageCache::default(),
+            counters: operators::Counters::default(),
+        };
+        Self { registry, snapshot, photos, config: Arc::new(config), data, shared: Arc::new(shared) }
+    }
+
+    /// Call it when covers changed outside this server's own handlers: their scan pages are drawn
+    /// anew.
+    pub fn covers_changed(&self, covers: &[crate::domain::ids::CoverId]) {
+        covers.iter().for_each(|cover| self.shared.pages.forget(*cover));
+    }
+}
+
+/// Every address of the server with who may call it; `openapi.yaml` is held to it.
+pub fn doors(state: &AppState) -> Vec<Door> {
+    build(state.clone()).list
+}
+
+/// The whole router.
+pub fn router(state: AppState) -> Router {
+    let dressed = state.clone();
+    build(state.clone())
+        .router
+        .fallback(problem::unknown_address)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(dressed, problem::dress))
+        .with_state(state)
+}
+
+fn build(state: AppState) -> doors::Doors {
+    use crate::domain::role::Role;
+    use axum::routing::{get, post};
+    const STAFF: Access = Access::Staff(&[]);
+    const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
+    const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
+    use Access::Public;
+    doors::Doors::new(state)
+        .open("GET", "/", Public, get(public::home))
+        .open("GET", "/c", Public, get(public::typed_token))
+        .open("GET", "/c/{token}", Public, get(public::scan))
+        .open("GET", "/C/{token}", Public, get(public::scan))
+        .open("GET", "/c/{token}/report", Public, get(public::report_form))
+        .open("GET", "/C/{token}/report", Public, get(public::report_form))
+        .open("POST", "/c/{token}/report", Public, post(public::report))
+        .open("POST", "/C/{token}/report", Public, post(public::report))
+        .open("GET", "/r/{tracking}", Public, get(public::tracking))
+        .open("GET", "/r/{tracking}/photos/{n}", Public, get(public::tracking_photo))
+        .open("POST", "/language", Public, post(public::language))
+        .open("GET", "/assets/{name}", Public, get(public::asset))
+        .open("GET", "/login", Public, get(desk::login_form))
+        .open("POST", "/login", Public, post(desk::login))
+        .open("POST", "/logout", STAFF, post(desk::logout))
+        .open("GET", "/desk", STAFF, get(desk::case_list))
+        .open("GET", "/desk/cases/{number}", STAFF, get(desk::case_file))
+        .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
+        .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
+        .open("POST", "/covers/{code}/plates", FIELD, post(desk::install_plate))
+        .open("GET", "/photos/{digest}", STAFF, get(desk::photo))
+        .open("POST", "/api/v1/reports", Public, post(api_reports::create_report))
+        .open("GET", "/api/v1/reports/{tracking}", Public, get(api_reports::find_report))
+        .open("GET", "/api/v1/plates/{token}", Public, get(api_plates::find_plate))
+        .open("POST", "/api/v1/plates/{token}/install", FIELD, post(api_plates::install_plate))
+        .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
+        .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))
+        .open("GET", "/api/v1/covers/{code}/history", STAFF, get(api_covers::list_history))
+        .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
+        .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
+        .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))
+        .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_plates::create_batch))
+        .open("GET", "/api/v1/plate-batches/{id}", FIELD, get(api_plates::find_batch))
+        .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_plates::batch_pdf))
+        .open("GET", "/api/v1/plate-batches/{id}/ledger.csv", FIELD, get(api_plates::batch_ledger))
+        .open("POST", "/api/v1/imports", REGISTRY, post(imports::create_import))
+        .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
+        .open("GET", "/tiles/covers.json", Public, get(tiles::tile_json))
+        .open("GET", "/tiles/covers/{z}/{x}/{y}", Public, get(tiles::tile))
+        .open("GET", "/healthz", Public, get(operators::healthz))
+        .open("GET", "/readyz", Public, get(operators::readyz))
+        .open("GET", "/metrics", Public, get(operators::metrics))
+        .open("GET", "/openapi.yaml", Public, get(operators::openapi))
+        .open("GET", "/robots.txt", Public, get(operators::robots))
+}
+
+/// Serves until `shutdown` is done, then lets running requests finish.
+pub async fn serve(
+    state: AppState,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(tokio_nodelay(listener), service).with_graceful_shutdown(shutdown).await
+}
+
+/// Small answers must not wait for more bytes.
+fn tokio_nodelay(
+    listener: TcpListener,
+) -> axum::serve::TapIo<TcpListener, impl FnMut(&mut tokio::net::TcpStream)> {
+    use axum::serve::ListenerExt;
+    listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "nodelay");
+        }
+    })
+}

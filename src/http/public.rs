@@ -1,0 +1,311 @@
+//! What citizens meet: scan, report, tracking. No login, no script, nothing outside the publish
+//! list.
+
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::ask::{Asked, From, Named, Nothing, Reader};
+use super::forms::{Form, store_photos};
+use super::page_cache::Drawn;
+use super::problem::page_with_problem;
+use super::views::{self, ReportDraft};
+use super::{AppState, Problem};
+use crate::domain::Refusal;
+use crate::domain::hazard::Hazard;
+use crate::domain::ids::IdempotencyKey;
+use crate::domain::token::Token;
+use crate::photos::{PhotoDigest, PhotoError};
+use crate::registry::{NewReport, ScannedPlate};
+
+pub(super) async fn home(State(state): State<AppState>, reader: Reader, _: Asked<Nothing>) -> Response {
+    page(views::home(&reader.page(&state, None), None))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Typed {
+    token: String,
+}
+
+/// The form of the home page: leads to the plate, or says what is wrong with what was typed.
+pub(super) async fn typed_token(
+    State(state): State<AppState>,
+    reader: Reader,
+    Asked(typed): Asked<Typed>,
+) -> Response {
+    match typed.token.parse::<Token>() {
+        Ok(token) => Redirect::to(&format!("/c/{token}")).into_response(),
+        Err(refusal) => {
+            let html = views::home(&reader.page(&state, None), Some((&typed.token, &refusal)));
+            page_with_problem(StatusCode::UNPROCESSABLE_ENTITY, html)
+        }
+    }
+}
+
+/// `no-store`: an open hazard must not hide behind a phone's cache.
+fn page(html: String) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
+}
+
+pub(super) async fn scan(
+    State(state): State<AppState>,
+    From(network): From,
+    reader: Reader,
+    headers: HeaderMap,
+    Named(text): Named,
+) -> Result<Response, Problem> {
+    let token = match text.parse::<Token>() {
+        Ok(token) => token,
+        Err(refusal) => {
+            let html = views::home(&reader.page(&state, None), Some((&text, &refusal)));
+            return Ok(page_with_problem(StatusCode::NOT_FOUND, html));
+        }
+    };
+    let gzip = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("gzip"));
+    if let Some(drawn) = state.shared.pages.find(token, reader.language, state.registry.now()) {
+        return Ok(drawn_page(drawn, gzip));
+    }
+    let moment = state.shared.pages.moment();
+    let Some(scanned) = state.registry.find_plate(token).await? else {
+        state.shared.counters.count_unknown_token();
+        state.shared.tries.count(network, state.registry.now())?;
+        return Ok(page_with_problem(
+            StatusCode::NOT_FOUND,
+            views::unknown_plate(&reader.page(&state, None)),
+        ));
+    };
+    let around = reader.page(&state, None);
+    if !scanned.plate.state.is_live() {
+        return Ok(page(views::withdrawn_plate(&around, &scanned, scanned.plate.successor)));
+    }
+    let Some(cover) = &scanned.cover else {
+        return Ok(page(views::blank_plate(&around, token)));
+    };
+    let html = views::scan(&around, &scanned, &state.registry.grouped_code(&cover.code));
+    let drawn = Drawn::new(html, state.registry.now());
+    state.shared.pages.keep(moment, (token, reader.language), cover.cover, &drawn);
+    Ok(drawn_page(drawn, gzip))
+}
+
+fn drawn_page(drawn: Drawn, gzip: bool) -> Response {
+    const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+    let mut response =
+        Response::new(if gzip { drawn.gzipped.into() } else { axum::body::Body::from(drawn.plain) });
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HTML);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, accept-language, cookie"));
+    if gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// A live plate with a cover, or the answer that says what to do instead.
+async fn reportable(
+    state: &AppState,
+    reader: &Reader,
+    text: &str,
+) -> Result<Result<ScannedPlate, Response>, Problem> {
+    let token: Token = match text.parse() {
+        Ok(token) => token,
+        Err(refusal) => {
+            let html = views::home(&reader.page(state, None), Some((text, &refusal)));
+            return Ok(Err(page_with_problem(StatusCode::NOT_FOUND, html)));
+        }
+    };
+    let around = reader.page(state, None);
+    Ok(match state.registry.find_plate(token).await? {
+        None => Err(page_with_problem(StatusCode::NOT_FOUND, views::unknown_plate(&around))),
+        Some(scanned) if scanned.cover.is_none() => {
+            Err(page_with_problem(StatusCode::CONFLICT, views::blank_plate(&around, token)))
+        }
+        Some(scanned) => Ok(scanned),
+    })
+}
+
+pub(super) async fn report_form(
+    State(state): State<AppState>,
+    reader: Reader,
+    Named(text): Named,
+) -> Result<Response, Problem> {
+    let scanned = match reportable(&state, &reader, &text).await? {
+        Ok(scanned) => scanned,
+        Err(response) => return Ok(response),
+    };
+    let draft = ReportDraft {
+        key: IdempotencyKey::fresh(),
+        hazard: None,
+        description: String::new(),
+        contact: String::new(),
+    };
+    Ok(page(views::report_form(&reader.page(&state, None), &scanned, &draft, None)))
+}
+
+const REPORT_FIELDS: &[&str] = &["key", "hazard", "description", "contact", "lon", "lat", "accuracy_m"];
+
+/// Room for four photos at their limit and the texts.
+pub(super) const REPORT_BYTES: usize = 4 * 12_000_000 + 200_000;
+
+pub(super) async fn report(
+    State(state): State<AppState>,
+    From(network): From,
+    reader: Reader,
+    Named(text): Named,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    state.shared.reports.count(network, state.registry.now())?;
+    let scanned = match reportable(&state, &reader, &text).await? {
+        Ok(scanned) => scanned,
+        Err(response) => return Ok(response),
+    };
+    axum::extract::DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+    let mut form = Form::from_request(request, &state).await?;
+    form.only(REPORT_FIELDS)?;
+    let photos = std::mem::take(&mut form.photos);
+    match file_report(&state, &reader, scanned.plate.token, &form, photos).await {
+        Ok(link) => Ok(Redirect::to(&format!("/r/{link}")).into_response()),
+        Err(problem) if problem.status.is_client_error() => {
+            // What was typed is kept; photos must be chosen again, browsers do not let them be.
+            let draft = ReportDraft {
+                key: form.field("key").and_then(|key| key.parse().ok()).unwrap_or_else(IdempotencyKey::fresh),
+                hazard: form.field("hazard").and_then(|word| word.parse().ok()),
+                description: form.field("description").unwrap_or_default().to_owned(),
+                contact: form.field("contact").unwrap_or_default().to_owned(),
+            };
+            let around = reader.page(&state, None);
+            let html = views::report_form(&around, &scanned, &draft, Some(&problem.refusal));
+            Ok(page_with_problem(problem.status, html))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn file_report(
+    state: &AppState,
+    reader: &Reader,
+    token: Token,
+    form: &Form,
+    photos: Vec<axum::body::Bytes>,
+) -> Result<String, Problem> {
+    let new = NewReport {
+        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        token,
+        hazard: form.needed("hazard")?.parse::<Hazard>()?,
+        description: form.field("description").unwrap_or_default().to_owned(),
+        contact: form.field("contact").map(str::to_owned),
+        phone_position: form.phone_position()?,
+        photos: store_photos(state, photos).await?,
+        language: reader.language.tag(),
+    };
+    send_report(state, new).await.map(|(link, _)| link)
+}
+
+/// Files a report and has the scan page drawn anew; answers the tracking link.
+pub(super) async fn send_report(
+    state: &AppState,
+    new: NewReport,
+) -> Result<(String, crate::registry::Reported), Problem> {
+    let token = new.token;
+    let reported = state.registry.report_hazard(new).await?;
+    if let Some(cover) = state.registry.find_plate(token).await?.and_then(|scanned| scanned.plate.cover) {
+        state.covers_changed(&[cover]);
+    }
+    Ok((state.registry.tracking_link(&reported), reported))
+}
+
+pub(super) async fn tracking(
+    State(state): State<AppState>,
+    From(network): From,
+    reader: Reader,
+    Named(link): Named,
+) -> Result<Response, Problem> {
+    let Some(tracked) = state.registry.find_tracked(&link).await? else {
+        state.shared.tries.count(network, state.registry.now())?;
+        return Err(Problem::not_found("report.unknown"));
+    };
+    Ok(page(views::tracking(&reader.page(&state, None), &link, &tracked)))
+}
+
+pub(super) async fn tracking_photo(
+    State(state): State<AppState>,
+    From(network): From,
+    Path((link, number)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::not_found("photo.unknown");
+    let Some(tracked) = state.registry.find_tracked(&link).await? else {
+        state.shared.tries.count(network, state.registry.now())?;
+        return Err(unknown());
+    };
+    let number: usize = number.parse().map_err(|_| unknown())?;
+    let photo = tracked.photos.get(number).ok_or_else(unknown)?;
+    public_photo(&state, photo.digest).await
+}
+
+/// The rendition without metadata; private all the same, its address is a secret.
+pub(super) async fn public_photo(state: &AppState, digest: [u8; 32]) -> Result<Response, Problem> {
+    let photos = state.photos.clone();
+    let bytes = read_file(move || photos.open_public(PhotoDigest(digest))).await?;
+    let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=3600")];
+    Ok((headers, bytes).into_response())
+}
+
+/// The bytes of a photo's file; at most as many as were taken in.
+pub(super) async fn read_file(
+    open: impl FnOnce() -> Result<Option<std::fs::File>, PhotoError> + Send + 'static,
+) -> Result<Vec<u8>, Problem> {
+    let unknown = || Problem::not_found("photo.unknown");
+    tokio::task::spawn_blocking(move || {
+        let mut file = open()?.ok_or_else(unknown)?;
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut file, &mut bytes).map_err(|_| unknown())?;
+        Ok(bytes)
+    })
+    .await
+    .map_err(|_| unknown())?
+}
+
+/// Sets the language by hand, for a year.
+pub(super) async fn language(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+    let form = Form::from_request(request, &state).await?;
+    form.only(&["lang", "next"])?;
+    let read = form.needed("lang")?;
+    let language =
+        crate::messages::Language::ALL.into_iter().find(|language| language.tag() == read).ok_or_else(
+            || Refusal::new("form.language").at("lang").with("read", super::forms::shortened(read)),
+        )?;
+    let next = match super::auth::safe_next(form.field("next").unwrap_or("/")) {
+        next if next.is_ascii() => next.to_owned(),
+        _ => "/".to_owned(),
+    };
+    let cookie = format!("lang={}; Path=/; Max-Age=31536000; SameSite=Lax", language.tag());
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&next)).into_response())
+}
+
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("lidmark.css", "text/css; charset=utf-8", include_str!("../../assets/web/lidmark.css")),
+    ("report.js", "text/javascript; charset=utf-8", include_str!("../../assets/web/report.js")),
+];
+
+/// Style and script, revalidated by their digest.
+pub(super) async fn asset(Named(name): Named, headers: HeaderMap) -> Result<Response, Problem> {
+    let (_, media_type, body) = ASSETS
+        .iter()
+        .find(|(known, _, _)| *known == name)
+        .ok_or_else(|| Problem::not_found("http.unknown_address"))?;
+    let etag = crate::tiles::etag(0, body.as_bytes());
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    let headers = [
+        (header::CONTENT_TYPE, (*media_type).to_owned()),
+        (header::CACHE_CONTROL, "public, max-age=3600".to_owned()),
+        (header::ETAG, etag),
+    ];
+    Ok((headers, *body).into_response())
+}

@@ -1,0 +1,172 @@
+//! Census files on their way in: reads on a blocking thread, hands chunks to the registry through a
+//! bounded channel, and tells what became of every row. Shared by command line and HTTP; how a file
+//! is read is `import`'s, what a row means is the registry's.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::domain::Refusal;
+use crate::domain::code::Scheme;
+use crate::domain::cover::Candidate;
+use crate::import::{Format, Problem, Profile, READ_SHOWN, Scope, Source, read_rows};
+use crate::registry::{ImportRun, Outcome, RegistryError, RowRef};
+
+/// Rows that are committed together.
+pub const CHUNK: usize = 5000;
+
+/// A file to be read. `name` is without folders.
+pub struct IntakeFile {
+    pub name: String,
+    pub format: Format,
+    pub bytes: Box<dyn Read + Send>,
+}
+
+/// How files are read.
+#[derive(Clone)]
+pub struct Reading {
+    pub profile: Arc<Profile>,
+    pub schemes: Arc<Vec<Scheme>>,
+    /// Scheme of the codes that the files bring, instead of the profile's.
+    pub scheme: Option<String>,
+}
+
+/// What there is to say of a row that became no cover.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    Problem(RowProblem),
+    /// An earlier row of the run speaks for the same cover.
+    Duplicate {
+        line: u64,
+        of: RowRef,
+    },
+}
+
+/// One bad row, or a file's own trouble.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowProblem {
+    pub line: u64,
+    pub column: Option<String>,
+    pub read: String,
+    pub refusal: Refusal,
+}
+
+/// Reads a whole file into the run. `note` hears of every problem and duplicate in the order of the
+/// file; `progress` is told how many rows there were so far.
+pub async fn take_file(
+    run: &mut ImportRun,
+    reading: &Reading,
+    file: IntakeFile,
+    note: impl FnMut(Note),
+    progress: impl FnMut(u64),
+) -> Result<(), RegistryError> {
+    let Reading { profile, schemes, scheme } = reading.clone();
+    let source = Source { format: file.format, file_name: &file.name, scheme: scheme.as_deref() };
+    // Refused here, so that the caller hears it before anything of the file is taken.
+    read_rows(&profile, &schemes, &source, std::io::empty())?;
+    let IntakeFile { name, format, bytes } = file;
+    let produce = move |rows: &mut dyn FnMut(Row) -> bool| {
+        let source = Source { format, file_name: &name, scheme: scheme.as_deref() };
+        if let Ok(read) = read_rows(&profile, &schemes, &source, bytes) {
+            for row in read {
+                if !rows(row) {
+                    return;
+                }
+            }
+        }
+    };
+    take_rows(run, produce, note, progress).await
+}
+
+/// A row as the reader gives it.
+pub type Row = Result<Candidate, Problem>;
+
+/// Takes rows from a producer that runs on a blocking thread; the producer stops when its callback
+/// answers `false`.
+pub async fn take_rows(
+    run: &mut ImportRun,
+    produce: impl FnOnce(&mut dyn FnMut(Row) -> bool) + Send + 'static,
+    mut note: impl FnMut(Note),
+    mut progress: impl FnMut(u64),
+) -> Result<(), RegistryError> {
+    run.begin_file();
+    // Two chunks wait at most: memory stays flat however fast the disk is.
+    let (sender, mut receiver) = mpsc::channel::<Vec<Row>>(2);
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let mut going = true;
+        produce(&mut |row| {
+            chunk.push(row);
+            if chunk.len() == CHUNK {
+                going =
+                    sender.blocking_send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))).is_ok();
+            }
+            going
+        });
+        if going && !chunk.is_empty() {
+            // Nobody listening means that the run was given up.
+            let _ = sender.blocking_send(chunk);
+        }
+    });
+    let mut taken = Ok(());
+    while let Some(chunk) = receiver.recv().await {
+        taken = take_chunk(run, chunk, &mut note).await;
+        if taken.is_err() {
+            break;
+        }
+        progress(run.summary.read);
+    }
+    drop(receiver);
+    match reader.await {
+        Ok(()) => taken,
+        Err(_) => taken.and(Err(Refusal::new("import.reader_stopped").into())),
+    }
+}
+
+async fn take_chunk(
+    run: &mut ImportRun,
+    chunk: Vec<Row>,
+    note: &mut impl FnMut(Note),
+) -> Result<(), RegistryError> {
+    let mut candidates = Vec::with_capacity(chunk.len());
+    let mut notes: Vec<(u64, Note)> = Vec::new();
+    // What a row said in the column that the registry refuses, for the list of problems.
+    for row in chunk {
+        match row {
+            Ok(candidate) => candidates.push(candidate),
+            Err(problem) => {
+                if problem.scope == Scope::Row {
+                    run.summary.count_problem();
+                }
+                let Problem { line, column, read, refusal, .. } = problem;
+                notes.push((line, Note::Problem(RowProblem { line, column, read, refusal })));
+            }
+        }
+    }
+    if !candidates.is_empty() {
+        for outcome in run.take(candidates).await? {
+            let line = outcome.line;
+            match outcome.outcome {
+                Outcome::Problem(refusal) => {
+                    notes.push((line, Note::Problem(registry_problem(line, refusal))));
+                }
+                Outcome::Duplicate(of) => notes.push((line, Note::Duplicate { line, of })),
+                _ => {}
+            }
+        }
+    }
+    notes.sort_by_key(|(line, _)| *line);
+    notes.into_iter().for_each(|(_, said)| note(said));
+    Ok(())
+}
+
+fn registry_problem(line: u64, refusal: Refusal) -> RowProblem {
+    let read = refusal.params.iter().find(|(name, _)| *name == "read").map(|(_, read)| read.as_str());
+    RowProblem {
+        line,
+        column: refusal.field.as_ref().map(|field| field.to_string()),
+        read: read.unwrap_or_default().chars().take(READ_SHOWN).collect(),
+        refusal,
+    }
+}

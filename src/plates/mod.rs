@@ -1,0 +1,512 @@
+//! 铭牌: tokens, a face and a sheet become a vector PDF, every symbol proved before release, and a
+//! ledger. Knows `domain` and the files in `labels/`; who may print and what is stored is not decided here.
+
+mod draw;
+mod face;
+mod fonts;
+mod label_file;
+mod ledger;
+mod palette;
+mod pdf;
+mod proof;
+mod sheet;
+mod symbol;
+mod typeset;
+mod workers;
+
+use flate2::Compression;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+pub use face::{Align, Area, Face, Field, Hole, Ink, Outline, TextBox, Weight};
+pub use fonts::FontError;
+pub use ledger::write_ledger;
+pub use palette::Palette;
+pub use sheet::{Layout, Sheet};
+pub use symbol::Level;
+
+use crate::domain::Refusal;
+use crate::domain::cover::CoverClass;
+use crate::domain::ids::Millis;
+use crate::domain::plate::SymbolRecord;
+use crate::domain::token::Token;
+use draw::{Content, Drawing, Fonts, PT_PER_MM, QUIET, font_of};
+use fonts::Font;
+use pdf::{PageBoxes, PdfWriter, deflate, trimmed};
+use symbol::{SymbolMaker, side};
+use typeset::{Line, MM_PER_PT, Unfit};
+
+/// Smallest module, in millimetres, that a phone reads off a weathered plate.
+const SMALLEST_MODULE: f64 = 0.5;
+/// Plates that one thread draws before it hands them over.
+const PLATES_PER_PART: usize = 64;
+const CAPTION_PT: f64 = 7.0;
+
+/// How a batch is printed.
+#[derive(Debug, Clone)]
+pub struct PlateRun {
+    pub face: Face,
+    pub sheet: Sheet,
+    pub palette: Palette,
+    /// Names the batch in the caption and in the title of the file.
+    pub title: String,
+    /// When the batch was made; the file's date, so that a reprint has the same bytes.
+    pub dated: Millis,
+}
+
+/// What one plate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlateSpec {
+    pub token: Token,
+    /// What the symbol says, see [`crate::domain::token::plate_payload`]; ends with the token.
+    pub payload: String,
+    /// Code as printed, in groups; `None` = a blank plate, to be bound in the field.
+    pub code_groups: Option<String>,
+    pub class: CoverClass,
+    /// The class in the city's words.
+    pub class_label: String,
+    pub owner: String,
+    pub hotline: String,
+    pub road: String,
+    pub level: Level,
+    /// The symbol of an earlier print, to be drawn again; it overrides `level`.
+    pub symbol: Option<SymbolRecord>,
+}
+
+/// Where a plate lies and how its symbol is drawn. Pages and places count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacedPlate {
+    pub symbol: SymbolRecord,
+    pub page: i64,
+    pub place_on_page: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderSummary {
+    /// In the order of the plates.
+    pub plates: Vec<PlacedPlate>,
+    pub pages: usize,
+    pub bytes: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PlateError {
+    /// The order does not fit; nothing may be released.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Font(#[from] FontError),
+    #[error("the plates could not be written")]
+    Write(#[from] io::Error),
+}
+
+/// Checks every plate of a batch as [`render_batch`] does and says where each will lie and how its
+/// symbol is drawn, in the order of the plates. Store that, hand the records back as
+/// [`PlateSpec::symbol`], and the print is what was planned.
+pub fn plan(run: &PlateRun, plates: &[PlateSpec]) -> Result<Vec<PlacedPlate>, PlateError> {
+    let batch = Batch::prepare(run, plates)?;
+    let mut placed = Vec::with_capacity(plates.len());
+    let parts = plates.len().div_ceil(PLATES_PER_PART);
+    workers::in_order(
+        parts,
+        SymbolMaker::default,
+        |maker, part| {
+            let first = part * PLATES_PER_PART;
+            let part = &plates[first..plates.len().min(first + PLATES_PER_PART)];
+            let symbols = part.iter().enumerate().map(|(at, spec)| batch.symbol(maker, first + at, spec));
+            symbols.map(|symbol| symbol.map(|symbol| symbol.record)).collect::<Result<Vec<_>, PlateError>>()
+        },
+        |records| {
+            for record in records {
+                placed.push(batch.placed(placed.len(), record));
+            }
+            Ok(())
+        },
+    )?;
+    Ok(placed)
+}
+
+/// Writes the plates as one PDF, page by page. All texts are checked before the first byte, every
+/// symbol is proved before its page is written. On an error `out` holds a torn file: write to a
+/// temporary file and release it only when this returns a summary.
+pub fn render_batch(
+    run: &PlateRun,
+    plates: &[PlateSpec],
+    out: &mut impl Write,
+) -> Result<RenderSummary, PlateError> {
+    let batch = Batch::prepare(run, plates)?;
+    let page = batch.layout.page;
+    let (width, height) = run.face.outline.size();
+    let bleed = run.sheet.bleed;
+    let boxes = PageBoxes {
+        media: [page.width * PT_PER_MM, page.height * PT_PER_MM],
+        trim: run.sheet.page.is_none().then(|| trimmed([page.width, page.height], bleed)),
+    };
+    let mut pdf = PdfWriter::begin(out, boxes)?;
+    let resources = pdf.resources(
+        batch.fonts.iter().flatten(),
+        &batch.shared_part,
+        [-bleed, -bleed, width + bleed, height + bleed],
+    )?;
+    let mut placed = Vec::with_capacity(plates.len());
+    let pages_per_part = PLATES_PER_PART.div_ceil(batch.layout.per_page());
+    workers::in_order(
+        batch.pages.div_ceil(pages_per_part),
+        SymbolMaker::default,
+        |maker, part| {
+            let first = part * pages_per_part;
+            let pages = first..batch.pages.min(first + pages_per_part);
+            pages.map(|page| batch.page(maker, page)).collect::<Result<Vec<_>, PlateError>>()
+        },
+        |pages| {
+            for page in pages {
+                pdf.page(&page.deflated)?;
+                for record in page.records {
+                    placed.push(batch.placed(placed.len(), record));
+                }
+            }
+            Ok(())
+        },
+    )?;
+    let bytes = pdf.finish(&resources, &run.title, run.dated)?;
+    Ok(RenderSummary { plates: placed, pages: batch.pages, bytes })
+}
+
+/// A batch whose texts are known to fit and whose fonts are cut down.
+struct Batch<'a> {
+    run: &'a PlateRun,
+    plates: &'a [PlateSpec],
+    layout: Layout,
+    pages: usize,
+    fonts: Fonts,
+    /// What every plate shows alike.
+    shared_part: Vec<u8>,
+}
+
+/// A page that passed its proof.
+struct Page {
+    deflated: Vec<u8>,
+    records: Vec<SymbolRecord>,
+}
+
+impl<'a> Batch<'a> {
+    fn prepare(run: &'a PlateRun, plates: &'a [PlateSpec]) -> Result<Self, PlateError> {
+        if plates.is_empty() {
+            return Err(Refusal::new("plates.empty").into());
+        }
+        for (at, spec) in plates.iter().enumerate() {
+            // The token must be the last part, in capitals, whatever the case of the host.
+            if spec.payload.rsplit('/').next() != Some(&spec.token.to_string()) {
+                return Err(Refusal::new("plates.payload_token").at("payload").with("plate", at + 1).into());
+            }
+        }
+        let layout = run.sheet.lay_out(&run.face)?;
+        let pages = plates.len().div_ceil(layout.per_page());
+        let mut batch = Self { run, plates, layout, pages, fonts: [None, None], shared_part: Vec::new() };
+
+        let mut shown = [BTreeSet::new(), BTreeSet::new()];
+        for text in &run.face.texts {
+            let characters = &mut shown[text.weight as usize];
+            if text.is_fixed() {
+                characters
+                    .extend(typeset::expand(text, &run.face, None).iter().flat_map(|text| text.chars()));
+                continue;
+            }
+            for spec in plates {
+                if let Some(text) = typeset::expand(text, &run.face, Some(spec)) {
+                    characters.extend(text.chars());
+                }
+            }
+        }
+        if let Some(caption) = batch.caption(0) {
+            shown[Weight::Regular as usize].extend(caption.chars().chain('0'..='9'));
+        }
+        for weight in [Weight::Regular, Weight::Bold] {
+            let characters = &shown[weight as usize];
+            if !characters.is_empty() {
+                batch.fonts[weight as usize] = Some(Font::cut(weight, characters)?);
+            }
+        }
+
+        for (at, spec) in plates.iter().enumerate() {
+            batch.lines(at, spec)?;
+        }
+        for page in [0, pages - 1] {
+            batch.caption_line(page)?;
+        }
+        let mut fixed = Vec::new();
+        for text in run.face.texts.iter().filter(|text| text.is_fixed()) {
+            fixed.extend(batch.set(0, text, None)?);
+        }
+        batch.shared_part = draw::shared_part(&run.face, &run.sheet, &fixed, &batch.fonts);
+        Ok(batch)
+    }
+
+    fn placed(&self, index: usize, symbol: SymbolRecord) -> PlacedPlate {
+        let per_page = self.layout.per_page();
+        PlacedPlate {
+            symbol,
+            page: (index / per_page + 1) as i64,
+            place_on_page: (index % per_page + 1) as i64,
+        }
+    }
+
+    /// The texts of one plate that are its own.
+    fn lines(&self, index: usize, spec: &PlateSpec) -> Result<Vec<Line>, Refusal> {
+        let mut lines = Vec::with_capacity(self.run.face.texts.len());
+        for text in self.run.face.texts.iter().filter(|text| !text.is_fixed()) {
+            lines.extend(self.set(index, text, Some(spec))?);
+        }
+        Ok(lines)
+    }
+
+    fn set(&self, index: usize, text: &TextBox, spec: Option<&PlateSpec>) -> Result<Vec<Line>, Refusal> {
+        let Some(words) = typeset::expand(text, &self.run.face, spec) else { return Ok(Vec::new()) };
+        let Some(font) = font_of(&self.fonts, text.weight) else { return Ok(Vec::new()) };
+        typeset::set(text, &words, font).map_err(|unfit| {
+            let code = match unfit {
+                Unfit::NoGlyph(_) => "plates.missing_glyph",
+                Unfit::TooLong => "plates.text_long",
+            };
+            let refusal = Refusal::new(code)
+                .at(text.show.clone())
+                .with("plate", index + 1)
+                .with("text", &words)
+                .with("box", &text.show)
+                .with("min", text.min_pt);
+            match unfit {
+                Unfit::NoGlyph(character) => refusal.with("character", name_character(character)),
+                Unfit::TooLong => refusal,
+            }
+        })
+    }
+
+    fn caption(&self, page: usize) -> Option<String> {
+        let caption = self.run.sheet.caption.as_ref()?;
+        // Only where the grid leaves room between its marks and the margin.
+        let free = self.layout.corner(0).1 - self.run.sheet.margin;
+        let marks = self.run.sheet.crop_marks.map_or(0.0, |marks| marks.offset + marks.length);
+        (free - marks >= CAPTION_PT * MM_PER_PT).then(|| {
+            caption
+                .replace("{face}", &self.run.face.id)
+                .replace("{page}", &(page + 1).to_string())
+                .replace("{pages}", &self.pages.to_string())
+                .replace("{batch}", &self.run.title)
+        })
+    }
+
+    fn caption_line(&self, page: usize) -> Result<Option<Line>, Refusal> {
+        let (Some(caption), Some(font)) = (self.caption(page), font_of(&self.fonts, Weight::Regular)) else {
+            return Ok(None);
+        };
+        let size = CAPTION_PT * MM_PER_PT;
+        let margin = self.run.sheet.margin.max(4.0);
+        let (width, height) = (self.layout.page.width - 2.0 * margin, size * 1.2);
+        let text_box = TextBox {
+            area: Area { x: margin, y: self.layout.page.height - margin - height, w: width, h: height },
+            size_pt: CAPTION_PT,
+            min_pt: 3.0,
+            lines: 1,
+            weight: Weight::Regular,
+            align: Align::Center,
+            ink: Ink::Gray,
+            show: caption.clone(),
+            pieces: Vec::new(),
+            blank: None,
+        };
+        let lines = typeset::set(&text_box, &caption, font).map_err(|unfit| match unfit {
+            Unfit::NoGlyph(character) => {
+                Refusal::new("plates.caption_glyph").at("title").with("character", name_character(character))
+            }
+            Unfit::TooLong => Refusal::new("plates.caption_long").at("title").with("text", &caption),
+        })?;
+        Ok(lines.into_iter().next())
+    }
+
+    fn symbol(
+        &self,
+        maker: &mut SymbolMaker,
+        index: usize,
+        spec: &PlateSpec,
+    ) -> Result<symbol::Symbol, PlateError> {
+        let symbol = maker
+            .make(&spec.payload, spec.level, spec.symbol)
+            .map_err(|refusal| refusal.with("plate", index + 1))?;
+        let modules = side(symbol.record.version) as f64 + 2.0 * QUIET;
+        let module = self.run.face.qr.w / modules;
+        if module < SMALLEST_MODULE {
+            return Err(Refusal::new("plates.module_small")
+                .at("payload")
+                .with("plate", index + 1)
+                .with("module", format!("{module:.2}"))
+                .with("fits", format!("{:.1}", modules * SMALLEST_MODULE))
+                .with("face", &self.run.face.id)
+                .into());
+        }
+        Ok(symbol)
+    }
+
+    /// Draws and proves a page.
+    fn page(&self, maker: &mut SymbolMaker, page: usize) -> Result<Page, PlateError> {
+        let drawing = Drawing {
+            face: &self.run.face,
+            sheet: &self.run.sheet,
+            palette: &self.run.palette,
+            layout: &self.layout,
+            fonts: &self.fonts,
+        };
+        let mut content = Content(Vec::with_capacity(4096 * self.layout.per_page()));
+        drawing.page_frame(&mut content, self.caption_line(page)?.as_ref());
+        let first = page * self.layout.per_page();
+        let specs = &self.plates[first..self.plates.len().min(first + self.layout.per_page())];
+        let mut expected = Vec::with_capacity(specs.len());
+        for (place, spec) in specs.iter().enumerate() {
+            let lines = self.lines(first + place, spec)?;
+            let symbol = self.symbol(maker, first + place, spec)?;
+            expected.push(drawing.plate(&mut content, place, spec, &lines, &symbol));
+        }
+        let payloads: Vec<&str> = specs.iter().map(|spec| spec.payload.as_str()).collect();
+        proof::check_page(&content.0, &self.shared_part, &expected, &payloads).map_err(|(at, fault)| {
+            Refusal::new("plates.proof").with("plate", first + at + 1).with("fault", fault.word())
+        })?;
+        Ok(Page {
+            deflated: deflate(&content.0, Compression::default())?,
+            records: expected.iter().map(|one| one.record).collect(),
+        })
+    }
+}
+
+/// A character so that people can find it, invisible ones too.
+fn name_character(character: char) -> String {
+    let number = u32::from(character);
+    if character.is_control() || character.is_whitespace() {
+        format!("U+{number:04X}")
+    } else {
+        format!("{character} (U+{number:04X})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::proof::Expected;
+    use super::*;
+    use crate::domain::token::plate_payload;
+
+    pub(super) fn plate(number: i64) -> PlateSpec {
+        let token = Token::from_i64(number * 0x0005_DEEC_E66D).unwrap();
+        PlateSpec {
+            token,
+            payload: plate_payload("lid.example.cn", token, false),
+            code_groups: Some(format!("370502 01 02 {number:06}")),
+            class: CoverClass::Sewage,
+            class_label: "污水井盖".into(),
+            owner: "东营区城市管理局".into(),
+            hotline: "12345".into(),
+            road: "济南路".into(),
+            level: Level::Q,
+            symbol: None,
+        }
+    }
+
+    pub(super) fn run() -> PlateRun {
+        PlateRun {
+            face: Face::built_in().remove(0),
+            sheet: Sheet::built_in().remove(0),
+            palette: Palette::built_in(),
+            title: "东营区 2026-001".into(),
+            dated: Millis(1_790_000_000_000),
+        }
+    }
+
+    /// Content, shared part, what is expected and the payload of a page with one plate.
+    pub(super) fn page_of_one(spec: &PlateSpec) -> (Vec<u8>, Vec<u8>, Expected, String) {
+        let run = run();
+        let specs = [spec.clone()];
+        let batch = Batch::prepare(&run, &specs).unwrap();
+        let drawing = Drawing {
+            face: &run.face,
+            sheet: &run.sheet,
+            palette: &run.palette,
+            layout: &batch.layout,
+            fonts: &batch.fonts,
+        };
+        let mut content = Content::default();
+        drawing.page_frame(&mut content, None);
+        let symbol = batch.symbol(&mut SymbolMaker::default(), 0, spec).unwrap();
+        let lines = batch.lines(0, spec).unwrap();
+        let expected = drawing.plate(&mut content, 0, spec, &lines, &symbol);
+        (content.0, batch.shared_part, expected, spec.payload.clone())
+    }
+
+    fn refusal_of(run: &PlateRun, plates: &[PlateSpec]) -> Refusal {
+        let mut out = Vec::new();
+        let Err(PlateError::Refused(refusal)) = render_batch(run, plates, &mut out) else {
+            panic!("the batch should have been refused");
+        };
+        match plan(run, plates) {
+            Err(PlateError::Refused(planned)) => assert_eq!(planned, refusal),
+            other => panic!("the plan should have been refused too: {other:?}"),
+        }
+        refusal
+    }
+
+    fn param<'r>(refusal: &'r Refusal, name: &str) -> &'r str {
+        &refusal.params.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    #[test]
+    fn the_print_is_what_was_planned_and_the_reprint_has_the_same_bytes() {
+        let mut plates: Vec<PlateSpec> = (1..=150).map(plate).collect();
+        let planned = plan(&run(), &plates).unwrap();
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        let summary = render_batch(&run(), &plates, &mut first).unwrap();
+        assert_eq!(summary.plates, planned);
+        assert_eq!((summary.pages, summary.bytes), (19, first.len() as u64));
+        assert_eq!((planned[149].page, planned[149].place_on_page), (19, 6));
+        for (spec, placed) in plates.iter_mut().zip(&planned) {
+            spec.symbol = Some(placed.symbol);
+        }
+        assert_eq!(render_batch(&run(), &plates, &mut second).unwrap(), summary);
+        assert!(first == second);
+    }
+
+    #[test]
+    fn a_recorded_mask_is_drawn_again() {
+        let mut spec = plate(1);
+        let chosen = plan(&run(), std::slice::from_ref(&spec)).unwrap()[0].symbol;
+        let other = SymbolRecord { mask: (chosen.mask + 1) % 8, ..chosen };
+        spec.symbol = Some(other);
+        let summary = render_batch(&run(), &[spec], &mut Vec::new()).unwrap();
+        assert_eq!(summary.plates[0].symbol, other);
+    }
+
+    #[test]
+    fn a_missing_glyph_refuses_the_batch_and_names_character_and_plate() {
+        let plates = [plate(1), PlateSpec { owner: "东营🚰局".into(), ..plate(2) }];
+        let refusal = refusal_of(&run(), &plates);
+        assert_eq!(refusal.code, "plates.missing_glyph");
+        assert_eq!((param(&refusal, "plate"), param(&refusal, "character")), ("2", "🚰 (U+1F6B0)"));
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_fails_by_name() {
+        let plates = [plate(1), plate(2), PlateSpec { road: "很长的路名".repeat(12), ..plate(3) }];
+        let refusal = refusal_of(&run(), &plates);
+        assert_eq!(refusal.code, "plates.text_long");
+        assert_eq!((param(&refusal, "plate"), param(&refusal, "box")), ("3", "位置  {road}"));
+    }
+
+    #[test]
+    fn a_symbol_too_fine_for_the_face_is_refused() {
+        let face = include_str!("../../labels/faces/rect-90x60.toml").replace("size = 36.5", "size = 18");
+        let run = PlateRun { face: Face::from_toml(&face).unwrap(), ..run() };
+        assert_eq!(refusal_of(&run, &[plate(1)]).code, "plates.module_small");
+    }
+
+    #[test]
+    fn a_payload_that_says_another_token_is_refused() {
+        let spec = PlateSpec { payload: plate(2).payload, ..plate(1) };
+        assert_eq!(refusal_of(&run(), &[spec]).code, "plates.payload_token");
+        assert_eq!(refusal_of(&run(), &[]).code, "plates.empty");
+    }
+}

@@ -1,0 +1,221 @@
+//! 拼版: how faces lie on a page, read from a file in `labels/sheets`. All lengths are millimetres
+//! from the upper left corner of the page, y downwards.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::face::{Face, check_id};
+use super::label_file::LabelFile;
+use crate::domain::Refusal;
+
+/// One sheet, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sheet {
+    pub id: String,
+    pub name_zh: String,
+    pub name_en: String,
+    /// `None` = the page is one face and its bleed.
+    pub page: Option<Extent>,
+    pub margin: f64,
+    pub gap: f64,
+    /// How far paint that touches the edge of a face runs over it.
+    pub bleed: f64,
+    pub cut_line: bool,
+    pub crop_marks: Option<CropMarks>,
+    pub printer: Printer,
+    /// Words at the lower edge; `{batch}`, `{face}`, `{page}` and `{pages}` are filled in.
+    pub caption: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extent {
+    pub width: f64,
+    pub height: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CropMarks {
+    pub length: f64,
+    /// From the cut edge to where the mark begins.
+    pub offset: f64,
+}
+
+/// What a printer does wrong, measured with a ruler and taken back here.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Printer {
+    pub offset_x: f64,
+    pub offset_y: f64,
+    pub scale: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SheetFile {
+    id: Spanned<String>,
+    name_zh: String,
+    name_en: String,
+    page: Option<Spanned<Extent>>,
+    margin: Spanned<f64>,
+    gap: Spanned<f64>,
+    bleed: Spanned<f64>,
+    #[serde(default)]
+    cut_line: bool,
+    crop_marks: Option<CropMarks>,
+    printer: Option<Spanned<Printer>>,
+    caption: Option<String>,
+}
+
+impl Sheet {
+    /// Reads a sheet. A refusal names the line and the reason.
+    pub fn from_toml(text: &str) -> Result<Self, Refusal> {
+        let file = LabelFile { kind: "sheet", text };
+        let read: SheetFile = file.read()?;
+        check_id(&file, &read.id)?;
+        if let Some(page) = &read.page {
+            let Extent { width, height } = *page.get_ref();
+            if !(20.0..=2000.0).contains(&width) || !(20.0..=2000.0).contains(&height) {
+                return Err(file.refuse(page.span().start, "a page measures 20 to 2000 mm"));
+            }
+        }
+        for (name, length) in [("margin", &read.margin), ("gap", &read.gap), ("bleed", &read.bleed)] {
+            if !(0.0..=100.0).contains(length.get_ref()) {
+                return Err(file.refuse(length.span().start, format!("{name} is 0 to 100 mm")));
+            }
+        }
+        let (gap, bleed) = (*read.gap.get_ref(), *read.bleed.get_ref());
+        if read.page.is_some() && bleed * 2.0 > gap {
+            return Err(file.refuse(
+                read.bleed.span().start,
+                "the bleed of two neighbors does not fit into the gap; make the gap at least twice the bleed",
+            ));
+        }
+        let printer = match &read.printer {
+            None => Printer { offset_x: 0.0, offset_y: 0.0, scale: 1.0 },
+            Some(printer) => {
+                let Printer { offset_x, offset_y, scale } = *printer.get_ref();
+                // More than five per cent is not a printer's error but a wrong page size.
+                if offset_x.abs() > 20.0 || offset_y.abs() > 20.0 || !(0.95..=1.05).contains(&scale) {
+                    return Err(file.refuse(
+                        printer.span().start,
+                        "a printer is corrected by at most 20 mm and by a scale of 0.95 to 1.05",
+                    ));
+                }
+                *printer.get_ref()
+            }
+        };
+        Ok(Self {
+            id: read.id.into_inner(),
+            name_zh: read.name_zh,
+            name_en: read.name_en,
+            page: read.page.map(Spanned::into_inner),
+            margin: read.margin.into_inner(),
+            gap,
+            bleed,
+            cut_line: read.cut_line,
+            crop_marks: read.crop_marks,
+            printer,
+            caption: read.caption,
+        })
+    }
+
+    /// The sheets that come with the program.
+    pub fn built_in() -> Vec<Sheet> {
+        [include_str!("../../labels/sheets/a4.toml"), include_str!("../../labels/sheets/single.toml")]
+            .into_iter()
+            .map(|text| Sheet::from_toml(text).expect("built-in sheets are read by a test"))
+            .collect()
+    }
+
+    /// How many of this face fit and where they lie.
+    pub fn lay_out(&self, face: &Face) -> Result<Layout, Refusal> {
+        let (width, height) = face.outline.size();
+        let Some(page) = self.page else {
+            let page = Extent { width: width + 2.0 * self.bleed, height: height + 2.0 * self.bleed };
+            return Ok(Layout {
+                page,
+                columns: 1,
+                rows: 1,
+                left: self.bleed,
+                top: self.bleed,
+                step_x: width,
+                step_y: height,
+            });
+        };
+        let fit = |page: f64, plate: f64| {
+            ((page - 2.0 * self.margin + self.gap + 1e-9) / (plate + self.gap)).floor().max(0.0) as usize
+        };
+        let (columns, rows) = (fit(page.width, width), fit(page.height, height));
+        if columns == 0 || rows == 0 {
+            return Err(Refusal::new("plates.sheet_small").with("face", &face.id).with("sheet", &self.id));
+        }
+        let (step_x, step_y) = (width + self.gap, height + self.gap);
+        Ok(Layout {
+            page,
+            columns,
+            rows,
+            left: (page.width - columns as f64 * step_x + self.gap) / 2.0,
+            top: (page.height - rows as f64 * step_y + self.gap) / 2.0,
+            step_x,
+            step_y,
+        })
+    }
+}
+
+/// Where the plates of one face lie on the pages of one sheet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Layout {
+    pub page: Extent,
+    pub columns: usize,
+    pub rows: usize,
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) step_x: f64,
+    pub(super) step_y: f64,
+}
+
+impl Layout {
+    pub fn per_page(&self) -> usize {
+        self.columns * self.rows
+    }
+
+    /// Upper left corner of the place with this index (from 0) on its page.
+    pub(super) fn corner(&self, place: usize) -> (f64, f64) {
+        let (row, column) = (place / self.columns, place % self.columns);
+        (self.left + column as f64 * self.step_x, self.top + row as f64 * self.step_y)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_plates_as_fit_lie_on_a4() {
+        let sheets = Sheet::built_in();
+        let counts: Vec<usize> =
+            Face::built_in().iter().map(|face| sheets[0].lay_out(face).unwrap().per_page()).collect();
+        assert_eq!(counts, [8, 4]);
+        let layout = sheets[1].lay_out(&Face::built_in()[0]).unwrap();
+        assert_eq!((layout.page.width, layout.page.height, layout.per_page()), (94.0, 64.0, 1));
+    }
+
+    #[test]
+    fn a_bad_sheet_is_refused_with_line_and_reason() {
+        let text = include_str!("../../labels/sheets/a4.toml");
+        let refusal = Sheet::from_toml(&text.replace("bleed = 1", "bleed = 1.5")).unwrap_err();
+        assert_eq!(refusal.code, "plates.file");
+        assert!(refusal.to_string().contains("line=9 "), "{refusal}");
+        let refusal = Sheet::from_toml(&text.replace("scale = 1", "scale = 2")).unwrap_err();
+        assert!(refusal.to_string().contains("0.95"), "{refusal}");
+    }
+
+    #[test]
+    fn a_face_larger_than_the_sheet_is_refused() {
+        let text = include_str!("../../labels/sheets/a4.toml").replace("width = 210", "width = 80");
+        let sheet = Sheet::from_toml(&text).unwrap();
+        assert_eq!(sheet.lay_out(&Face::built_in()[0]).unwrap_err().code, "plates.sheet_small");
+    }
+}

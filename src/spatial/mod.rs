@@ -1,0 +1,9 @@
+//! Where covers lie, answered from memory: tiles and boxes as quadkey ranges, and the snapshot,
+//! a read model of all covers. Knows `domain` only; the tables and the change feed are the
+//! registry's, which loads and patches the snapshot.
+
+pub mod quadkey;
+pub mod snapshot;
+
+pub use quadkey::{BBox, KeyRange, TileId};
+pub use snapshot::{Change, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally};

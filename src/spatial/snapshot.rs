@@ -1,0 +1,932 @@
+//! A read model of all covers, sorted by quadkey in packed columns, so that a map is answered
+//! without the database. A snapshot never changes; `LiveSnapshot` hands out the newest one.
+//!
+//! Memory: 47 bytes a cover (quadkey 8, id 16, longitude and latitude as the tables store them 16,
+//! class, state and flags 3, order by id 4). The 32 bytes first planned would round the position,
+//! and a box could then answer otherwise than the tables do.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::quadkey::{BBox, KeyRange, TileId};
+use crate::domain::cover::{CoverClass, CoverState};
+use crate::domain::ids::CoverId;
+use crate::domain::position::{QUADKEY_ZOOM, distance_m, quadkey};
+
+/// What the map knows of a cover.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SnapshotRow {
+    pub cover: CoverId,
+    /// CGCS2000 degrees, exactly as stored.
+    pub lon: f64,
+    pub lat: f64,
+    pub class: CoverClass,
+    pub state: CoverState,
+    pub flags: Flags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags {
+    /// A live plate is installed on it.
+    pub has_plate: bool,
+    /// A case on it is not closed yet.
+    pub open_case: bool,
+}
+
+/// What a committed change means for the map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// The cover is there and looks like this now; it leaves its old place.
+    Put(SnapshotRow),
+    Remove(CoverId),
+}
+
+/// A cover and its distance from the point that was asked about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Near {
+    pub row: SnapshotRow,
+    pub distance_m: f64,
+}
+
+/// A cell of the grid that divides a tile, and how many covers lie in it (at least one).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GridCell {
+    /// From the west edge of the tile, from 0.
+    pub column: u32,
+    /// From the north edge of the tile, from 0.
+    pub row: u32,
+    pub count: usize,
+}
+
+/// How many covers there are of each class and state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    pub total: usize,
+    pub with_plate: usize,
+    pub with_open_case: usize,
+    counts: [[usize; CoverState::ALL.len()]; CoverClass::ALL.len()],
+}
+
+impl Tally {
+    pub fn count(&self, class: CoverClass, state: CoverState) -> usize {
+        self.counts[class as usize][state as usize]
+    }
+
+    pub fn of_class(&self, class: CoverClass) -> usize {
+        self.counts[class as usize].iter().sum()
+    }
+
+    pub fn of_state(&self, state: CoverState) -> usize {
+        self.counts.iter().map(|states| states[state as usize]).sum()
+    }
+}
+
+/// All covers at one moment. Rows come in the order of (quadkey, id), whatever the way they got in,
+/// so that the same covers give the same bytes on every server.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Sequence of the last change that it contains.
+    version: i64,
+    base: Arc<Columns>,
+    /// Positions in `base` that are gone or replaced, rising.
+    hidden: Vec<u32>,
+    /// What came since `base` was packed, in the order of (quadkey, id).
+    added: Vec<Entry>,
+}
+
+impl Snapshot {
+    /// Packs all rows; `version` is the sequence of the last change they contain. Of rows with the
+    /// same id the last one counts. Cheapest when the rows come in the order of quadkeys.
+    pub fn build(rows: impl IntoIterator<Item = SnapshotRow>, version: i64) -> Self {
+        Self { version, base: Arc::new(Columns::build(rows)), hidden: Vec::new(), added: Vec::new() }
+    }
+
+    /// Sequence of the last change that it contains.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    pub fn len(&self) -> usize {
+        self.base.len() - self.hidden.len() + self.added.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held on the heap; older snapshots that readers still hold share most of them.
+    pub fn heap_bytes(&self) -> usize {
+        self.base.heap_bytes()
+            + self.hidden.capacity() * size_of::<u32>()
+            + self.added.capacity() * size_of::<Entry>()
+    }
+
+    /// The same covers after some changes, of which the last one on a cover counts. Costs time by
+    /// the number of recent changes, and once in a while a pass over all covers.
+    pub fn with_changes(&self, changes: impl IntoIterator<Item = Change>, version: i64) -> Self {
+        let mut last: HashMap<CoverId, Option<SnapshotRow>> = HashMap::new();
+        for change in changes {
+            match change {
+                Change::Put(row) => last.insert(row.cover, Some(row)),
+                Change::Remove(cover) => last.insert(cover, None),
+            };
+        }
+        let mut hidden = self.hidden.clone();
+        hidden.extend(last.keys().filter_map(|cover| self.base.find(*cover)));
+        hidden.sort_unstable();
+        hidden.dedup();
+        let mut added: Vec<Entry> = Vec::with_capacity(self.added.len() + last.len());
+        added.extend(self.added.iter().filter(|entry| !last.contains_key(&entry.row.cover)));
+        added.extend(last.into_values().flatten().map(Entry::new));
+        // Stable sort: it finds the long sorted run that is already there.
+        added.sort_by_key(Entry::order);
+
+        let patched = Self { version, base: Arc::clone(&self.base), hidden, added };
+        if patched.hidden.len() + patched.added.len() > patch_limit(patched.base.len()) {
+            patched.repacked()
+        } else {
+            patched
+        }
+    }
+
+    fn repacked(&self) -> Self {
+        Self {
+            version: self.version,
+            base: Arc::new(Columns::merge(self)),
+            hidden: Vec::new(),
+            added: Vec::new(),
+        }
+    }
+
+    /// Every row.
+    pub fn rows(&self) -> impl Iterator<Item = SnapshotRow> + '_ {
+        self.in_keys(KeyRange::WORLD)
+    }
+
+    /// The row of one cover. Fast for what was there at the last packing; recent arrivals are
+    /// looked through one by one.
+    pub fn find(&self, cover: CoverId) -> Option<SnapshotRow> {
+        match self.base.find(cover) {
+            Some(position) if self.hidden.binary_search(&position).is_err() => {
+                Some(self.base.row(position as usize))
+            }
+            _ => self.added.iter().find(|entry| entry.row.cover == cover).map(|entry| entry.row),
+        }
+    }
+
+    /// Rows in a box, edges included, on the coordinates as stored.
+    pub fn in_bbox(&self, bbox: BBox) -> impl Iterator<Item = SnapshotRow> + '_ {
+        bbox.key_ranges()
+            .into_iter()
+            .flat_map(|keys| self.in_keys(keys))
+            .filter(move |row| bbox.contains(row.lon, row.lat))
+    }
+
+    /// Rows in a tile. Two neighbors share no row, and every row is in one tile of each zoom.
+    pub fn in_tile(&self, tile: TileId) -> impl Iterator<Item = SnapshotRow> + '_ {
+        self.in_keys(tile.key_range())
+    }
+
+    pub fn count_in_tile(&self, tile: TileId) -> usize {
+        self.slice(tile.key_range()).size()
+    }
+
+    /// Divides a tile into `side` × `side` cells (a power of two) and counts each; empty cells are left
+    /// out. No row is looked at. Cells are never finer than tiles of zoom 28.
+    pub fn grid_in_tile(&self, tile: TileId, side: u32) -> Vec<GridCell> {
+        let zoom = (tile.zoom() + side.max(1).ilog2()).min(QUADKEY_ZOOM);
+        let mut cells = Vec::new();
+        let mut pending = vec![tile];
+        while let Some(cell) = pending.pop() {
+            let count = self.count_in_tile(cell);
+            match cell.children() {
+                _ if count == 0 => {}
+                Some(children) if cell.zoom() < zoom => pending.extend(children.into_iter().rev()),
+                _ => {
+                    let shift = cell.zoom() - tile.zoom();
+                    let (column, row) = (cell.x() - (tile.x() << shift), cell.y() - (tile.y() << shift));
+                    cells.push(GridCell { column, row, count });
+                }
+            }
+        }
+        cells
+    }
+
+    /// The `k` rows nearest to a point and no farther than `max_m` meters, nearest first; rows at
+    /// the same distance in the order of their ids.
+    pub fn nearest(&self, lon: f64, lat: f64, k: usize, max_m: f64) -> Vec<Near> {
+        if !lon.is_finite() || !lat.is_finite() || max_m.is_nan() {
+            return Vec::new();
+        }
+        // Best first: of the tiles and rows known so far always the one that may be nearest. A tile
+        // is opened into its quarters, a small one into its rows; a row on top is the next answer.
+        let mut known = BinaryHeap::from([Known { least_m: 0.0, what: Place::Tile(TileId::WORLD) }]);
+        let mut found = Vec::new();
+        while found.len() < k
+            && let Some(Known { least_m, what }) = known.pop()
+        {
+            match what {
+                Place::Row(row) => found.push(Near { row, distance_m: least_m }),
+                Place::Tile(tile) => {
+                    let slice = self.slice(tile.key_range());
+                    match tile.children() {
+                        Some(children) if slice.size() > SMALL_TILE => {
+                            known.extend(children.into_iter().filter_map(|child| {
+                                let least_m = child.least_distance_m(lon, lat);
+                                (least_m <= max_m).then_some(Known { least_m, what: Place::Tile(child) })
+                            }));
+                        }
+                        _ => known.extend(self.in_slice(slice).filter_map(|row| {
+                            let least_m = distance_m((lon, lat), (row.lon, row.lat));
+                            (least_m <= max_m).then_some(Known { least_m, what: Place::Row(row) })
+                        })),
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Rows no farther than `radius_m` meters from a point, nearest first.
+    pub fn within_m(&self, lon: f64, lat: f64, radius_m: f64) -> Vec<Near> {
+        self.within_ranges(&BBox::around(lon, lat, radius_m).key_ranges(), (lon, lat), radius_m)
+    }
+
+    fn within_ranges(&self, ranges: &[KeyRange], from: (f64, f64), radius_m: f64) -> Vec<Near> {
+        let mut found: Vec<Near> = ranges
+            .iter()
+            .flat_map(|keys| self.in_keys(*keys))
+            .map(|row| Near { row, distance_m: distance_m(from, (row.lon, row.lat)) })
+            .filter(|near| near.distance_m <= radius_m)
+            .collect();
+        found.sort_unstable_by(|a, b| {
+            a.distance_m.total_cmp(&b.distance_m).then(a.row.cover.cmp(&b.row.cover))
+        });
+        found
+    }
+
+    /// Counts all covers by class and state.
+    pub fn tally(&self) -> Tally {
+        self.tally_in(KeyRange::WORLD)
+    }
+
+    /// Counts the covers of a tile by class and state: one pass over three byte columns.
+    pub fn tally_in_tile(&self, tile: TileId) -> Tally {
+        self.tally_in(tile.key_range())
+    }
+
+    fn tally_in(&self, keys: KeyRange) -> Tally {
+        let mut tally = Tally {
+            total: 0,
+            with_plate: 0,
+            with_open_case: 0,
+            counts: [[0; CoverState::ALL.len()]; CoverClass::ALL.len()],
+        };
+        let mut take = |class: u8, state: u8, flags: u8| {
+            tally.total += 1;
+            tally.with_plate += usize::from(flags & HAS_PLATE != 0);
+            tally.with_open_case += usize::from(flags & OPEN_CASE != 0);
+            tally.counts[usize::from(class)][usize::from(state)] += 1;
+        };
+        let slice = self.slice(keys);
+        let mut start = slice.base.start;
+        let ends = slice.hidden.iter().map(|hidden| *hidden as usize).chain([slice.base.end]);
+        for end in ends {
+            for at in start..end {
+                take(self.base.classes[at], self.base.states[at], self.base.flags[at]);
+            }
+            start = end + 1;
+        }
+        for Entry { row, .. } in slice.added {
+            take(row.class as u8, row.state as u8, pack_flags(row.flags));
+        }
+        tally
+    }
+
+    fn in_keys(&self, keys: KeyRange) -> impl Iterator<Item = SnapshotRow> + '_ {
+        self.in_slice(self.slice(keys))
+    }
+
+    fn in_slice<'a>(&'a self, slice: Slice<'a>) -> impl Iterator<Item = SnapshotRow> + 'a {
+        slice.map(|at| match at {
+            At::Base(position) => self.base.row(position),
+            At::Added(at) => self.added[at].row,
+        })
+    }
+
+    fn slice(&self, keys: KeyRange) -> Slice<'_> {
+        let (first, last) = (keys.first as u64, keys.last as u64);
+        let base = between(&self.base.keys, |key| *key < first, |key| *key <= last);
+        let hidden = between(
+            &self.hidden,
+            |position| (*position as usize) < base.start,
+            |position| (*position as usize) < base.end,
+        );
+        let added = between(&self.added, |entry| entry.key < first, |entry| entry.key <= last);
+        Slice {
+            columns: &self.base,
+            base,
+            hidden: &self.hidden[hidden],
+            added_from: added.start,
+            added: &self.added[added],
+        }
+    }
+}
+
+/// The newest snapshot, for many readers and one follower of the change feed.
+#[derive(Debug)]
+pub struct LiveSnapshot {
+    newest: RwLock<Arc<Snapshot>>,
+    /// Held while the next snapshot is made, so that readers go on with the one before.
+    follower: Mutex<()>,
+}
+
+impl LiveSnapshot {
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { newest: RwLock::new(Arc::new(snapshot)), follower: Mutex::new(()) }
+    }
+
+    /// The newest snapshot; it stays as it is for as long as it is held.
+    pub fn load(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.newest.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sequence of the last change applied.
+    pub fn version(&self) -> i64 {
+        self.load().version()
+    }
+
+    /// Brings in the changes up to the sequence `version`. Changes that are no newer than what is
+    /// there are left alone, so that a feed may be replayed; tells whether they were taken.
+    pub fn apply(&self, changes: impl IntoIterator<Item = Change>, version: i64) -> bool {
+        let _following = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.load();
+        let newer = version > before.version();
+        if newer {
+            self.publish(before.with_changes(changes, version));
+        }
+        newer
+    }
+
+    /// Puts a snapshot built anew in place of the one there is.
+    pub fn replace(&self, snapshot: Snapshot) {
+        let _following = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
+        self.publish(snapshot);
+    }
+
+    fn publish(&self, snapshot: Snapshot) {
+        let next = Arc::new(snapshot);
+        let before = {
+            let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *newest, next)
+        };
+        // Freed here, after the lock: a million covers take a while to give back.
+        drop(before);
+    }
+}
+
+/// Rows that are sooner measured than shared out to smaller tiles.
+const SMALL_TILE: usize = 24;
+const HAS_PLATE: u8 = 1;
+const OPEN_CASE: u8 = 2;
+const GONE: u32 = u32::MAX;
+
+/// How many recent changes are kept beside the packed columns. Each patch copies them and each
+/// packing copies everything, so a share of the whole keeps both cheap on average.
+fn patch_limit(packed: usize) -> usize {
+    (packed / 64).max(1024)
+}
+
+fn pack_flags(flags: Flags) -> u8 {
+    (u8::from(flags.has_plate) * HAS_PLATE) | (u8::from(flags.open_case) * OPEN_CASE)
+}
+
+/// Positions of the items that are not `before` and still `within`, in a sorted slice.
+fn between<T>(items: &[T], before: impl Fn(&T) -> bool, within: impl Fn(&T) -> bool) -> Range<usize> {
+    let start = items.partition_point(before);
+    start..start + items[start..].partition_point(within)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: u64,
+    row: SnapshotRow,
+}
+
+impl Entry {
+    fn new(row: SnapshotRow) -> Self {
+        Self { key: quadkey(row.lon, row.lat) as u64, row }
+    }
+
+    fn order(&self) -> (u64, CoverId) {
+        (self.key, self.row.cover)
+    }
+}
+
+/// The packed part of a snapshot, in the order of (quadkey, id).
+#[derive(Debug, Default)]
+struct Columns {
+    keys: Vec<u64>,
+    ids: Vec<CoverId>,
+    lons: Vec<f64>,
+    lats: Vec<f64>,
+    classes: Vec<u8>,
+    states: Vec<u8>,
+    flags: Vec<u8>,
+    /// Positions in the order of their ids.
+    by_id: Vec<u32>,
+}
+
+impl Columns {
+    fn with_capacity(count: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(count),
+            ids: Vec::with_capacity(count),
+            lons: Vec::with_capacity(count),
+            lats: Vec::with_capacity(count),
+            classes: Vec::with_capacity(count),
+            states: Vec::with_capacity(count),
+            flags: Vec::with_capacity(count),
+            by_id: Vec::new(),
+        }
+    }
+
+    fn build(rows: impl IntoIterator<Item = SnapshotRow>) -> Self {
+        let rows = rows.into_iter();
+        let mut columns = Self::with_capacity(rows.size_hint().0);
+        rows.for_each(|row| columns.push(quadkey(row.lon, row.lat) as u64, row));
+        columns.order_by_id();
+        columns.drop_repeated_ids();
+        columns.sort();
+        columns.shrink();
+        columns
+    }
+
+    fn merge(snapshot: &Snapshot) -> Self {
+        let base = &snapshot.base;
+        let mut columns = Self::with_capacity(snapshot.len());
+        let mut moved = vec![GONE; base.len()];
+        let mut arrived = vec![GONE; snapshot.added.len()];
+        for at in snapshot.slice(KeyRange::WORLD) {
+            let position = columns.len() as u32;
+            match at {
+                At::Base(old) => {
+                    moved[old] = position;
+                    columns.push(base.keys[old], base.row(old));
+                }
+                At::Added(new) => {
+                    arrived[new] = position;
+                    columns.push(snapshot.added[new].key, snapshot.added[new].row);
+                }
+            }
+        }
+        arrived.sort_unstable_by_key(|position| columns.ids[*position as usize]);
+        let mut arrived = arrived.into_iter().peekable();
+        let mut by_id = Vec::with_capacity(columns.len());
+        for old in &base.by_id {
+            let position = moved[*old as usize];
+            if position == GONE {
+                continue;
+            }
+            let id = columns.ids[position as usize];
+            while let Some(earlier) = arrived.next_if(|arrival| columns.ids[*arrival as usize] < id) {
+                by_id.push(earlier);
+            }
+            by_id.push(position);
+        }
+        by_id.extend(arrived);
+        columns.by_id = by_id;
+        columns
+    }
+
+    fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<u64>()
+            + self.ids.capacity() * size_of::<CoverId>()
+            + (self.lons.capacity() + self.lats.capacity()) * size_of::<f64>()
+            + self.classes.capacity()
+            + self.states.capacity()
+            + self.flags.capacity()
+            + self.by_id.capacity() * size_of::<u32>()
+    }
+
+    fn push(&mut self, key: u64, row: SnapshotRow) {
+        self.keys.push(key);
+        self.ids.push(row.cover);
+        self.lons.push(row.lon);
+        self.lats.push(row.lat);
+        self.classes.push(row.class as u8);
+        self.states.push(row.state as u8);
+        self.flags.push(pack_flags(row.flags));
+    }
+
+    fn row(&self, at: usize) -> SnapshotRow {
+        SnapshotRow {
+            cover: self.ids[at],
+            lon: self.lons[at],
+            lat: self.lats[at],
+            class: CoverClass::ALL[usize::from(self.classes[at])],
+            state: CoverState::ALL[usize::from(self.states[at])],
+            flags: Flags {
+                has_plate: self.flags[at] & HAS_PLATE != 0,
+                open_case: self.flags[at] & OPEN_CASE != 0,
+            },
+        }
+    }
+
+    fn find(&self, cover: CoverId) -> Option<u32> {
+        self.by_id
+            .binary_search_by_key(&cover, |position| self.ids[*position as usize])
+            .ok()
+            .map(|at| self.by_id[at])
+    }
+
+    fn drop_repeated_ids(&mut self) {
+        let repeated = |pair: &[u32]| self.ids[pair[0] as usize] == self.ids[pair[1] as usize];
+        if self.by_id.windows(2).any(repeated) {
+            let last: HashMap<CoverId, usize> =
+                self.ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+            let mut kept: Vec<u32> = last.into_values().map(|at| at as u32).collect();
+            kept.sort_unstable();
+            self.gather(&kept);
+            self.order_by_id();
+        }
+    }
+
+    fn sort(&mut self) {
+        if self.keys.is_sorted() && !self.keys.windows(2).any(|pair| pair[0] == pair[1]) {
+            return;
+        }
+        let mut order: Vec<(u64, u32)> = self.keys.iter().copied().zip(0u32..).collect();
+        order.sort_unstable_by(|(key, at), (other_key, other_at)| {
+            key.cmp(other_key).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
+        });
+        let order: Vec<u32> = order.into_iter().map(|(_, at)| at).collect();
+        self.gather(&order);
+        let mut moved = vec![0; order.len()];
+        for (at, before) in (0u32..).zip(&order) {
+            moved[*before as usize] = at;
+        }
+        self.by_id.iter_mut().for_each(|position| *position = moved[*position as usize]);
+    }
+
+    /// Rearranges one column after the other, so that only one exists twice at a time.
+    fn gather(&mut self, order: &[u32]) {
+        fn gather<T: Copy>(column: &mut Vec<T>, order: &[u32]) {
+            *column = order.iter().map(|at| column[*at as usize]).collect();
+        }
+        gather(&mut self.keys, order);
+        gather(&mut self.ids, order);
+        gather(&mut self.lons, order);
+        gather(&mut self.lats, order);
+        gather(&mut self.classes, order);
+        gather(&mut self.states, order);
+        gather(&mut self.flags, order);
+    }
+
+    fn order_by_id(&mut self) {
+        // By the first half of the id, which is the time of its making; the rest only decides ties. A
+        // stable sort, which finds the runs of ids that came in order, and of equal ids keeps the
+        // order they came in.
+        let mut order: Vec<(u64, u32)> = self.ids.iter().map(|id| id.0.as_u64_pair().0).zip(0u32..).collect();
+        order.sort_by(|(half, at), (other_half, other_at)| {
+            half.cmp(other_half).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
+        });
+        self.by_id = order.into_iter().map(|(_, at)| at).collect();
+    }
+
+    fn shrink(&mut self) {
+        self.keys.shrink_to_fit();
+        self.ids.shrink_to_fit();
+        self.lons.shrink_to_fit();
+        self.lats.shrink_to_fit();
+        self.classes.shrink_to_fit();
+        self.states.shrink_to_fit();
+        self.flags.shrink_to_fit();
+    }
+}
+
+/// Where a row lies: packed, or among the recent arrivals.
+enum At {
+    Base(usize),
+    Added(usize),
+}
+
+/// Something that is no nearer than `least_m` meters; a row is exactly as far.
+struct Known {
+    least_m: f64,
+    what: Place,
+}
+
+enum Place {
+    Tile(TileId),
+    Row(SnapshotRow),
+}
+
+impl Ord for Known {
+    /// The greatest is the one to look at next: the nearest, tiles before rows, then the lowest id.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.least_m.total_cmp(&self.least_m).then_with(|| match (&self.what, &other.what) {
+            (Place::Row(mine), Place::Row(its)) => its.cover.cmp(&mine.cover),
+            (Place::Tile(_), Place::Tile(_)) => Ordering::Equal,
+            (Place::Tile(_), Place::Row(_)) => Ordering::Greater,
+            (Place::Row(_), Place::Tile(_)) => Ordering::Less,
+        })
+    }
+}
+
+impl PartialOrd for Known {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Known {}
+
+/// A stretch of a snapshot; as an iterator it merges the packed rows with the recent arrivals.
+struct Slice<'a> {
+    columns: &'a Columns,
+    base: Range<usize>,
+    /// Hidden positions within `base`.
+    hidden: &'a [u32],
+    /// Where `added` starts within the snapshot's arrivals.
+    added_from: usize,
+    added: &'a [Entry],
+}
+
+impl Slice<'_> {
+    /// How many rows, without looking at them.
+    fn size(&self) -> usize {
+        self.base.len() - self.hidden.len() + self.added.len()
+    }
+}
+
+impl Iterator for Slice<'_> {
+    type Item = At;
+
+    fn next(&mut self) -> Option<At> {
+        while let Some((first, rest)) = self.hidden.split_first()
+            && *first as usize == self.base.start
+        {
+            self.hidden = rest;
+            self.base.start += 1;
+        }
+        let at = self.base.start;
+        let packed_is_next = match self.added.first() {
+            None => true,
+            Some(entry) => {
+                !self.base.is_empty() && (self.columns.keys[at], self.columns.ids[at]) < entry.order()
+            }
+        };
+        if packed_is_next {
+            self.base.next().map(At::Base)
+        } else {
+            self.added = &self.added[1..];
+            self.added_from += 1;
+            Some(At::Added(self.added_from - 1))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn cover(number: u32) -> CoverId {
+        // Spread over the id space without order, so that the order by id differs from that by place.
+        CoverId(Uuid::from_u128(u128::from(number.wrapping_mul(0x9E37_79B1)) << 40))
+    }
+
+    fn row(number: u32, lon: f64, lat: f64) -> SnapshotRow {
+        SnapshotRow {
+            cover: cover(number),
+            lon,
+            lat,
+            class: CoverClass::ALL[number as usize % CoverClass::ALL.len()],
+            state: CoverState::ALL[number as usize / 7 % CoverState::ALL.len()],
+            flags: Flags { has_plate: number.is_multiple_of(3), open_case: number.is_multiple_of(5) },
+        }
+    }
+
+    /// Places that like to coincide: one street, the corners of the world, the antimeridian.
+    fn places() -> impl Strategy<Value = (f64, f64)> {
+        let street =
+            (0i32..40, 0i32..40).prop_map(|(x, y)| (118.5 + f64::from(x) * 1e-4, 37.4 + f64::from(y) * 1e-4));
+        let seam = (-20i32..20, -20i32..20).prop_map(|(x, y)| {
+            let lon = f64::from(x) * 1e-4;
+            (if lon < 0.0 { 180.0 + lon } else { lon - 180.0 }, f64::from(y) * 1e-4)
+        });
+        let corners = (
+            prop::sample::select(vec![-180.0, 180.0, 0.0]),
+            prop::sample::select(vec![-90.0, -85.06, 85.051_128, 90.0]),
+        );
+        prop_oneof![5 => street, 2 => seam, 1 => corners, 1 => (-180.0..=180.0, -90.0..=90.0)]
+    }
+
+    fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
+        let change = prop_oneof![
+            5 => (0u32..300, places()).prop_map(|(number, (lon, lat))| Change::Put(row(number, lon, lat))),
+            2 => (0u32..300).prop_map(|number| Change::Remove(cover(number))),
+        ];
+        prop::collection::vec(change, 0..most)
+    }
+
+    fn boxes() -> impl Strategy<Value = BBox> {
+        prop_oneof![
+            (places(), places()).prop_map(|((w, a), (e, b))| BBox::new(w, a.min(b), e, a.max(b)).unwrap()),
+            Just(BBox::WORLD),
+        ]
+    }
+
+    fn sorted(mut rows: Vec<SnapshotRow>) -> Vec<SnapshotRow> {
+        rows.sort_by_key(|row| (quadkey(row.lon, row.lat), row.cover));
+        rows
+    }
+
+    fn by_distance(rows: &[SnapshotRow], from: (f64, f64), max_m: f64) -> Vec<Near> {
+        let mut near: Vec<Near> = rows
+            .iter()
+            .map(|row| Near { row: *row, distance_m: distance_m(from, (row.lon, row.lat)) })
+            .filter(|near| near.distance_m <= max_m)
+            .collect();
+        near.sort_by(|a, b| a.distance_m.total_cmp(&b.distance_m).then(a.row.cover.cmp(&b.row.cover)));
+        near
+    }
+
+    /// The same rows by brute force.
+    fn replayed(sets: &[Vec<Change>]) -> Vec<SnapshotRow> {
+        let mut rows: HashMap<CoverId, SnapshotRow> = HashMap::new();
+        for change in sets.iter().flatten() {
+            match change {
+                Change::Put(row) => rows.insert(row.cover, *row),
+                Change::Remove(cover) => rows.remove(cover),
+            };
+        }
+        sorted(rows.into_values().collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn after_any_changes_the_snapshot_answers_as_a_walk_over_all_rows_would(
+            sets in prop::collection::vec(changes(60), 1..6),
+            packed_after in prop::collection::vec(any::<bool>(), 6),
+            boxes in prop::collection::vec(boxes(), 1..6),
+            centers in prop::collection::vec(places(), 1..4),
+            zoom in 0u32..=28,
+            radius in prop_oneof![Just(0.0), 0.0..300.0, 0.0..25_000_000.0f64, Just(f64::INFINITY)],
+            k in 0usize..12,
+        ) {
+            let mut snapshot = Snapshot::build([], 0);
+            for (version, set) in (1..).zip(&sets) {
+                snapshot = snapshot.with_changes(set.iter().copied(), version);
+                if packed_after[version as usize - 1] {
+                    snapshot = snapshot.repacked();
+                }
+            }
+            let rows = replayed(&sets);
+            prop_assert_eq!(snapshot.version(), sets.len() as i64);
+            prop_assert_eq!(snapshot.len(), rows.len());
+            prop_assert_eq!(snapshot.rows().collect::<Vec<_>>(), rows.clone());
+            for number in 0..300 {
+                prop_assert_eq!(snapshot.find(cover(number)), rows.iter().find(|row| row.cover == cover(number)).copied());
+            }
+            for bbox in boxes {
+                let expected: Vec<SnapshotRow> = rows.iter().filter(|row| bbox.contains(row.lon, row.lat)).copied().collect();
+                prop_assert_eq!(snapshot.in_bbox(bbox).collect::<Vec<_>>(), expected);
+            }
+            for (lon, lat) in centers {
+                let tile = TileId::at(lon, lat, zoom);
+                let expected: Vec<SnapshotRow> = rows.iter().filter(|row| TileId::at(row.lon, row.lat, zoom) == tile).copied().collect();
+                prop_assert_eq!(snapshot.count_in_tile(tile), expected.len());
+                let tally = snapshot.tally_in_tile(tile);
+                prop_assert_eq!(tally.total, expected.len());
+                prop_assert_eq!(tally.with_plate, expected.iter().filter(|row| row.flags.has_plate).count());
+                prop_assert_eq!(tally.with_open_case, expected.iter().filter(|row| row.flags.open_case).count());
+                for class in CoverClass::ALL {
+                    prop_assert_eq!(tally.of_class(*class), expected.iter().filter(|row| row.class == *class).count());
+                }
+                for state in CoverState::ALL {
+                    prop_assert_eq!(tally.of_state(*state), expected.iter().filter(|row| row.state == *state).count());
+                }
+                let cells = snapshot.grid_in_tile(tile, 64);
+                prop_assert_eq!(cells.iter().map(|cell| cell.count).sum::<usize>(), expected.len());
+                let fine = (zoom + 6).min(28);
+                for cell in cells {
+                    let counted = expected.iter().map(|row| TileId::at(row.lon, row.lat, fine)).filter(|at| {
+                        (at.x() - (tile.x() << (fine - zoom)), at.y() - (tile.y() << (fine - zoom))) == (cell.column, cell.row)
+                    }).count();
+                    prop_assert_eq!(cell.count, counted);
+                }
+                prop_assert_eq!(snapshot.in_tile(tile).collect::<Vec<_>>(), expected);
+
+                let mut near = by_distance(&rows, (lon, lat), radius);
+                prop_assert_eq!(snapshot.within_m(lon, lat, radius), near.clone());
+                near.truncate(k);
+                prop_assert_eq!(snapshot.nearest(lon, lat, k, radius), near);
+            }
+            let built = Snapshot::build(rows.iter().rev().copied(), 0);
+            prop_assert_eq!(built.rows().collect::<Vec<_>>(), rows);
+        }
+    }
+
+    #[test]
+    fn the_nearest_are_found_from_near_and_far() {
+        let rows: Vec<SnapshotRow> = (0..3000)
+            .map(|n| row(n, 118.5 + f64::from(n % 61) * 1e-3, 37.4 + f64::from(n % 53) * 1e-3))
+            .collect();
+        let snapshot = Snapshot::build(rows.iter().copied(), 0);
+        for from in [
+            (118.53, 37.42),
+            (118.5, 37.4),
+            (120.0, 37.4),
+            (-61.5, -37.4),
+            (118.5, 90.0),
+            (0.0, -89.0),
+            (-180.0, 0.0),
+        ] {
+            for (k, max_m) in [
+                (1, f64::INFINITY),
+                (10, f64::INFINITY),
+                (10, 300.0),
+                (700, 1e7),
+                (5000, f64::INFINITY),
+                (3, 0.0),
+                (3, -1.0),
+            ] {
+                let mut expected = by_distance(&rows, from, max_m);
+                expected.truncate(k);
+                assert_eq!(
+                    snapshot.nearest(from.0, from.1, k, max_m),
+                    expected,
+                    "{k} within {max_m} of {from:?}"
+                );
+            }
+        }
+        assert!(
+            snapshot.nearest(f64::NAN, 0.0, 3, 1e9).is_empty()
+                && snapshot.nearest(0.0, 0.0, 3, f64::NAN).is_empty()
+        );
+    }
+
+    #[test]
+    fn a_cover_that_moves_leaves_its_old_place() {
+        let live = LiveSnapshot::new(Snapshot::build([row(1, 118.5, 37.4), row(2, 118.6, 37.4)], 7));
+        let held = live.load();
+        assert!(live.apply([Change::Put(row(1, 118.7, 37.5))], 8));
+        let old_place = BBox::new(118.4, 37.3, 118.55, 37.45).unwrap();
+        assert_eq!(live.load().in_bbox(old_place).count(), 0);
+        assert_eq!(live.load().len(), 2);
+        assert_eq!(live.load().nearest(118.7, 37.5, 1, 1.0)[0].row.cover, cover(1));
+        assert_eq!(held.in_bbox(old_place).count(), 1, "who holds a snapshot keeps it");
+    }
+
+    #[test]
+    fn a_feed_that_is_replayed_changes_nothing() {
+        let live = LiveSnapshot::new(Snapshot::build([row(1, 118.5, 37.4)], 7));
+        assert!(!live.apply([Change::Remove(cover(1))], 7));
+        assert_eq!((live.load().len(), live.version()), (1, 7));
+        assert!(live.apply([], 9));
+        assert_eq!((live.load().len(), live.version()), (1, 9));
+    }
+
+    #[test]
+    fn of_rows_with_the_same_id_the_last_one_counts() {
+        let snapshot = Snapshot::build([row(1, 118.5, 37.4), row(2, 118.5, 37.4), row(1, 118.7, 37.4)], 0);
+        assert_eq!(snapshot.len(), 2);
+        assert_eq!(snapshot.find(cover(1)).unwrap().lon, 118.7);
+    }
+
+    #[test]
+    fn a_city_that_grows_in_small_steps_is_packed_now_and_then() {
+        let mut snapshot = Snapshot::build([], 0);
+        for step in 0..100 {
+            let rows = (0..100).map(|at| {
+                Change::Put(row(
+                    step * 100 + at,
+                    118.0 + f64::from(at) * 0.001,
+                    37.0 + f64::from(step) * 0.001,
+                ))
+            });
+            snapshot = snapshot.with_changes(rows, i64::from(step) + 1);
+        }
+        assert_eq!(snapshot.len(), 10_000);
+        assert!(snapshot.added.len() <= 1024 && snapshot.base.len() >= 8976);
+        assert!(snapshot.rows().all(|row| snapshot.find(row.cover) == Some(row)));
+        assert_eq!(snapshot.repacked().heap_bytes(), 10_000 * 47);
+    }
+}

@@ -1,0 +1,6 @@
+//! `openapi.yaml` against the router and against what the server really answers.
+
+mod doors;
+mod house;
+mod refusals;
+mod story;

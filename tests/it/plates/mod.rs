@@ -1,0 +1,203 @@
+//! Finished sheets, read back by other people's tools: text, symbols, structure.
+
+use lidmark::domain::cover::CoverClass;
+use lidmark::domain::ids::Millis;
+use lidmark::domain::token::{Token, plate_payload};
+use lidmark::plates::{
+    Face, Level, Palette, PlacedPlate, PlateRun, PlateSpec, RenderSummary, Sheet, plan, render_batch,
+};
+use rand::SeedableRng;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::decode::{symbols_of_pdf, text_of_pdf};
+use crate::support::{have, skip_or_fail};
+
+/// Names from a street, with classes, and characters outside the first plane.
+const STREET: [(CoverClass, &str, &str, &str); 4] = [
+    (CoverClass::Sewage, "污水井盖", "东营市东营区城市管理局", "济南路"),
+    (CoverClass::Storm, "雨水井盖", "东营市市政工程公司", "东三路与黄河路交叉口"),
+    (CoverClass::Gas, "燃气井盖", "胜利燃气", "西四路 (府前大街—北一路)"),
+    (CoverClass::Telecom, "通信井盖", "中国铁塔东营分公司", "鄠邑䶮路"),
+];
+
+fn plates(count: usize) -> Vec<PlateSpec> {
+    let mut random = rand::rngs::SmallRng::seed_from_u64(6);
+    (0..count)
+        .map(|at| {
+            let token = Token::draw(&mut random);
+            let (class, label, owner, road) = STREET[at % STREET.len()];
+            PlateSpec {
+                token,
+                payload: plate_payload("lid.dongying.gov.cn", token, false),
+                code_groups: (at % 5 != 4)
+                    .then(|| format!("370502 01 {:02} {:06}", at % 9 + 1, 480_100 + at)),
+                class,
+                class_label: label.into(),
+                owner: owner.into(),
+                hotline: "0546-12345".into(),
+                road: road.into(),
+                level: if at % 3 == 2 { Level::H } else { Level::Q },
+                symbol: None,
+            }
+        })
+        .collect()
+}
+
+fn runs() -> impl Iterator<Item = PlateRun> {
+    Face::built_in().into_iter().flat_map(|face| {
+        Sheet::built_in().into_iter().map(move |sheet| PlateRun {
+            face: face.clone(),
+            sheet,
+            palette: Palette::built_in(),
+            title: "2026-001 批".into(),
+            dated: Millis(1_790_000_000_000),
+        })
+    })
+}
+
+fn render(run: &PlateRun, plates: &[PlateSpec]) -> (Vec<u8>, RenderSummary) {
+    let mut out = Vec::new();
+    let summary = render_batch(run, plates, &mut out).unwrap();
+    (out, summary)
+}
+
+fn on_disk(folder: &Path, run: &PlateRun, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(format!("{}-{}.pdf", run.face.id, run.sheet.id));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Payloads by page, sorted: a decoder finds the symbols of a page in its own order.
+fn ledger(plates: &[PlateSpec], placed: &[PlacedPlate]) -> Vec<Vec<String>> {
+    let mut pages: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for (plate, placed) in plates.iter().zip(placed) {
+        pages.entry(placed.page).or_default().push(plate.payload.clone());
+    }
+    pages.into_values().map(sorted).collect()
+}
+
+fn sorted(mut payloads: Vec<String>) -> Vec<String> {
+    payloads.sort();
+    payloads
+}
+
+fn every_symbol_decodes_to_the_ledger_at(dpi: u32) {
+    let folder = tempfile::tempdir().unwrap();
+    let plates = plates(18);
+    for run in runs() {
+        let (bytes, summary) = render(&run, &plates);
+        let Some(read) = symbols_of_pdf(&on_disk(folder.path(), &run, &bytes), dpi) else { return };
+        let read: Vec<Vec<String>> = read.into_iter().map(sorted).collect();
+        assert_eq!(read, ledger(&plates, &summary.plates), "{} on {}", run.face.id, run.sheet.id);
+    }
+}
+
+#[test]
+fn a_raster_at_150_dpi_decodes_to_the_whole_ledger() {
+    every_symbol_decodes_to_the_ledger_at(150);
+}
+
+#[test]
+fn a_raster_at_300_dpi_decodes_to_the_whole_ledger() {
+    every_symbol_decodes_to_the_ledger_at(300);
+}
+
+#[test]
+fn printed_codes_and_chinese_texts_are_read_back_from_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let plates = plates(9);
+    for run in runs() {
+        let (bytes, _) = render(&run, &plates);
+        let Some(text) = text_of_pdf(&on_disk(folder.path(), &run, &bytes)) else { return };
+        // Columns of neighboring plates share lines; how far apart they are set is not the point.
+        let squeezed: String = text.split_whitespace().collect();
+        let count = |wanted: &str| squeezed.matches(&wanted.split_whitespace().collect::<String>()).count();
+        let place = format!("{} on {}", run.face.id, run.sheet.id);
+        for plate in &plates {
+            if let Some(code) = &plate.code_groups {
+                assert_eq!(count(code), 1, "{code}, {place}\n{text}");
+            }
+            assert_eq!(count(&plate.token.grouped()), 1, "{place}\n{text}");
+            for words in [&plate.class_label, &plate.owner, &plate.hotline, &plate.road] {
+                let wanted = plates.iter().filter(|other| {
+                    [&other.class_label, &other.owner, &other.hotline, &other.road].contains(&words)
+                });
+                assert_eq!(count(words), wanted.count(), "{words}, {place}\n{text}");
+            }
+        }
+        assert_eq!(count("只用于查看和上报, 不收费"), plates.len(), "{place}\n{text}");
+        assert_eq!(count("现场绑定"), 1, "{place}\n{text}");
+    }
+}
+
+#[test]
+fn the_file_is_sound_and_its_fonts_are_embedded_subsets_with_unicode() {
+    let folder = tempfile::tempdir().unwrap();
+    let plates = plates(20);
+    for run in runs() {
+        let (bytes, summary) = render(&run, &plates);
+        let document = lopdf::Document::load_mem(&bytes).unwrap();
+        assert_eq!((document.version.as_str(), document.get_pages().len()), ("1.7", summary.pages));
+        let path = on_disk(folder.path(), &run, &bytes);
+        if !have("qpdf") || !have("pdffonts") {
+            skip_or_fail("qpdf and pdffonts (packages qpdf, poppler-utils)");
+            return;
+        }
+        let check = Command::new("qpdf").arg("--check").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&check.stdout) + String::from_utf8_lossy(&check.stderr);
+        assert!(check.status.success() && !said.contains("WARNING"), "{said}");
+        let fonts = Command::new("pdffonts").arg(&path).output().unwrap();
+        let fonts = String::from_utf8_lossy(&fonts.stdout).into_owned();
+        let rows: Vec<&str> = fonts.lines().skip(2).collect();
+        assert_eq!(rows.len(), 2, "{fonts}");
+        for row in rows {
+            assert!(row.contains("+NotoSansSC-"), "{row}");
+            let marks: Vec<&str> =
+                row.split_whitespace().filter(|word| ["yes", "no"].contains(word)).collect();
+            assert_eq!(marks, ["yes", "yes", "yes"], "embedded, subset, unicode: {row}");
+        }
+    }
+}
+
+#[test]
+fn the_page_has_the_size_that_the_sheet_states() {
+    let wanted = [("a4", [210.0, 297.0]), ("single", [94.0, 64.0])];
+    for (run, (sheet, millimetres)) in runs().zip(wanted) {
+        assert_eq!(run.sheet.id, sheet);
+        let (bytes, _) = render(&run, &plates(1));
+        let document = lopdf::Document::load_mem(&bytes).unwrap();
+        let pages = document.catalog().unwrap().get(b"Pages").unwrap().as_reference().unwrap();
+        let pages = document.get_dictionary(pages).unwrap();
+        let media: Vec<f32> = pages
+            .get(b"MediaBox")
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|side| side.as_float().unwrap())
+            .collect();
+        for (points, millimetres) in media[2..].iter().zip(millimetres) {
+            // A tenth of a millimetre is what plates promise; the page keeps a hundredth.
+            assert!((points / 72.0 * 25.4 - millimetres).abs() < 0.01, "{media:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_order_gives_the_same_bytes_and_another_one_another_identifier() {
+    let plates = plates(30);
+    for run in runs() {
+        let (first, _) = render(&run, &plates);
+        let (second, summary) = render(&run, &plates);
+        assert!(first == second, "{} on {}", run.face.id, run.sheet.id);
+        assert_eq!(plan(&run, &plates).unwrap(), summary.plates);
+        let (other, _) = render(&run, &plates[1..]);
+        let id = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(&bytes[bytes.len() - 300..]).into_owned();
+            text[text.find("/ID").unwrap()..][..70].to_owned()
+        };
+        assert_ne!(id(&first), id(&other));
+    }
+}

@@ -1,0 +1,188 @@
+//! A small town with one street, a party and people of every role, on a clock that tests turn.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use lidmark::domain::cover::{Candidate, CoverClass, CoverState, District, Party, Survey};
+use lidmark::domain::ids::{IdempotencyKey, Millis, PartyId};
+use lidmark::domain::plate::{Plate, PlateState, SymbolRecord};
+use lidmark::domain::position::{Position, PositionMethod, RawPosition};
+use lidmark::domain::role::{Actor, Role};
+use lidmark::domain::token::Token;
+use lidmark::registry::{
+    AttachedPhoto, Batch, Clock, ImportMode, ImportOptions, NewBatch, NewReport, NewUser, Outcome, Registry,
+    RegistryOptions, Reported,
+};
+use rand::SeedableRng;
+
+use crate::support::engines::Ground;
+
+/// 2026-03-02 08:00 in China.
+pub const MONDAY: i64 = 1_772_409_600_000;
+
+pub struct Town {
+    pub registry: Registry,
+    pub clock: Arc<AtomicI64>,
+    pub water: PartyId,
+}
+
+impl Town {
+    pub async fn found(ground: &Ground) -> Self {
+        let clock = Arc::new(AtomicI64::new(MONDAY));
+        let options = RegistryOptions { clock: Clock::Fixed(clock.clone()), ..RegistryOptions::default() };
+        let registry = Registry::open(&ground.database(), options).await.unwrap();
+        let district =
+            District { code: "370502".into(), name_zh: "东营区".into(), name_en: "Dongying".into() };
+        registry.put_districts(&[district]).await.unwrap();
+        let water = PartyId::fresh();
+        let party = Party { id: water, name: "东营水务".into(), hotline: Some("0546-0000001".into()) };
+        registry.put_party(party).await.unwrap();
+        Self { registry, clock, water }
+    }
+
+    pub fn options(&self, mode: ImportMode) -> ImportOptions {
+        ImportOptions {
+            source: "census".into(),
+            scheme: "component-16".into(),
+            mode,
+            match_radius_m: 1.0,
+            actor: Actor::System,
+        }
+    }
+
+    /// Imports rows in one run; answers what became of each.
+    pub async fn import(&self, rows: Vec<Candidate>) -> Vec<Outcome> {
+        let mut run = self.registry.begin_import(self.options(ImportMode::Write)).await.unwrap();
+        run.begin_file();
+        run.take(rows).await.unwrap().into_iter().map(|row| row.outcome).collect()
+    }
+
+    /// Covers along the street with installed plates; answers their tokens.
+    pub async fn plated(&self, count: u64) -> Vec<Token> {
+        let rows = (0..count).map(|at| candidate(at, CoverClass::Sewage)).collect();
+        let covers: Vec<_> = self
+            .import(rows)
+            .await
+            .into_iter()
+            .map(|outcome| match outcome {
+                Outcome::Created(cover) => cover,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let files = self.registry.list_covers_by_id(&covers).await.unwrap();
+        let batch = batch(files.len() as i64);
+        let mut random = rand::rngs::SmallRng::seed_from_u64(covers[0].0.as_u128() as u64);
+        let plates: Vec<Plate> = files
+            .iter()
+            .enumerate()
+            .map(|(at, file)| Plate {
+                cover: Some(file.cover),
+                manhole: Some(file.manhole),
+                printed_code: Some(file.code.digits.clone()),
+                ..plate(&batch, at as i64 + 1, Token::draw(&mut random))
+            })
+            .collect();
+        let tokens: Vec<Token> = plates.iter().map(|plate| plate.token).collect();
+        self.registry.commit_batch(NewBatch { batch, plates: plates.clone() }).await.unwrap();
+        for plate in &plates {
+            let code = plate.printed_code.as_deref().unwrap();
+            self.registry.install_plate(plate.token, code, &Actor::System).await.unwrap();
+        }
+        tokens
+    }
+
+    pub async fn staff(&self, login: &str, role: Role) -> Actor {
+        let party = (role == Role::Handler).then_some(self.water);
+        let password = "correct horse".to_owned();
+        let new = NewUser { login: login.into(), name: login.into(), role, party, password };
+        self.registry.add_user(new).await.unwrap().actor()
+    }
+
+    pub async fn report(&self, token: Token, hazard: lidmark::domain::hazard::Hazard) -> Reported {
+        self.registry.report_hazard(report(token, hazard)).await.unwrap()
+    }
+}
+
+pub fn candidate(at: u64, class: CoverClass) -> Candidate {
+    let (lon, lat) = (118.59 + at as f64 * 0.0003, 37.46);
+    Candidate {
+        line: at + 2,
+        source_key: Some(format!("{at:06}")),
+        code: None,
+        survey: Survey {
+            district: "370502".into(),
+            class,
+            state: CoverState::Intact,
+            position: Position {
+                lon,
+                lat,
+                raw: RawPosition { x: lon, y: lat, epsg: 4490 },
+                method: PositionMethod::Rtk,
+                accuracy_m: Some(0.05),
+                surveyed_at: Some(Millis(MONDAY)),
+                device: None,
+            },
+            road: Some("黄河路".into()),
+            address: None,
+            placement: None,
+            material: None,
+            shape: None,
+            load_class: None,
+            owner: Some("东营水务".into()),
+            maintainer: None,
+            supervisor: None,
+            extra: BTreeMap::from([("编号".into(), format!("{at:03}"))]),
+        },
+    }
+}
+
+pub fn batch(count: i64) -> Batch {
+    Batch {
+        id: lidmark::domain::ids::BatchId::fresh(),
+        face: "rect-90x60".into(),
+        sheet: "a4".into(),
+        host: "lid.example.cn".into(),
+        note: String::new(),
+        actor: "system".into(),
+        plate_count: count,
+        created_at: Millis(MONDAY),
+    }
+}
+
+/// A blank plate of a batch, printed.
+pub fn plate(batch: &Batch, ordinal: i64, token: Token) -> Plate {
+    Plate {
+        token,
+        batch: batch.id,
+        ordinal,
+        state: PlateState::Printed,
+        payload: lidmark::domain::token::plate_payload(&batch.host, token, false),
+        face: batch.face.clone(),
+        symbol: SymbolRecord { version: 3, level: 'Q', mask: 2 },
+        cover: None,
+        manhole: None,
+        printed_code: None,
+        page: 1,
+        place_on_page: ordinal,
+        successor: None,
+        state_at: batch.created_at,
+    }
+}
+
+pub fn report(token: Token, hazard: lidmark::domain::hazard::Hazard) -> NewReport {
+    NewReport {
+        key: IdempotencyKey::fresh(),
+        token,
+        hazard,
+        description: "井盖裂了".into(),
+        contact: None,
+        phone_position: None,
+        photos: Vec::new(),
+        language: "zh-CN",
+    }
+}
+
+pub fn photo(byte: u8) -> AttachedPhoto {
+    AttachedPhoto { digest: [byte; 32], media_type: "image/jpeg".into(), bytes: 1000, width: 40, height: 30 }
+}

@@ -1,0 +1,104 @@
+//! 井档案: nobody rewrites a file unnoticed.
+
+use lidmark::domain::cover::CoverClass;
+use lidmark::domain::hazard::Hazard;
+use lidmark::registry::ChainState;
+
+use super::ground::{Town, candidate, report};
+use crate::both_engines;
+
+both_engines! {
+    async fn a_database_edited_by_hand_is_found_out_and_named(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let tokens = town.plated(4).await;
+        for token in &tokens {
+            town.report(*token, Hazard::Broken).await;
+        }
+        let whole = town.registry.check_tables().await.unwrap();
+        assert_eq!(whole.findings, []);
+        assert_eq!((whole.files, whole.covers, whole.entries), (4, 4, 16));
+
+        let points = town.registry.list_points(None, 10).await.unwrap();
+        let mut manholes = Vec::new();
+        for point in &points {
+            manholes.push(town.registry.find_cover(point.cover).await.unwrap().unwrap().manhole);
+        }
+        manholes.sort();
+        let named = |manhole: &lidmark::domain::ids::ManholeId| match ground.home() {
+            crate::support::server::Home::Folder(_) => format!("X'{}'", manhole.0.simple()),
+            crate::support::server::Home::Database { .. } => format!("'{manhole}'"),
+        };
+        // An entry rewritten, the last one removed, one hash forged, one position moved.
+        ground.sql(&format!("UPDATE history SET body = '{{}}' WHERE manhole_id = {} AND sequence = 2", named(&manholes[0])));
+        ground.sql(&format!("DELETE FROM history WHERE manhole_id = {} AND sequence = 4", named(&manholes[1])));
+        ground.sql(&format!("UPDATE history SET at = at + 1 WHERE manhole_id = {} AND sequence = 4", named(&manholes[2])));
+        ground.sql(&format!("UPDATE manholes SET lon = lon + 0.001 WHERE id = {}", named(&manholes[3])));
+        let report = town.registry.check_tables().await.unwrap();
+        let found: Vec<(&str, &str)> =
+            report.findings.iter().map(|finding| (finding.what.as_str(), finding.which.as_str())).collect();
+        for manhole in &manholes[..3] {
+            assert!(found.contains(&("history.broken", manhole.to_string().as_str())), "{found:?}");
+        }
+        assert!(found.iter().any(|(what, _)| *what == "quadkey.wrong"), "{found:?}");
+        assert_eq!(
+            town.registry.verify_history(manholes[0]).await.unwrap(),
+            Some(ChainState::Broken { sequence: 2 })
+        );
+        assert_eq!(
+            town.registry.verify_history(manholes[3]).await.unwrap(),
+            Some(ChainState::Whole { length: 4 })
+        );
+    }
+
+    async fn the_feed_names_every_change_once_and_in_order(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let tokens = town.plated(3).await;
+        let before = town.registry.last_change().await.unwrap();
+        let writers: Vec<_> = tokens
+            .iter()
+            .flat_map(|token| [(*token, Hazard::Broken), (*token, Hazard::Missing), (*token, Hazard::Broken)])
+            .map(|(token, hazard)| {
+                let registry = town.registry.clone();
+                tokio::spawn(async move { registry.report_hazard(report(token, hazard)).await.unwrap() })
+            })
+            .collect();
+        let mut reported = Vec::new();
+        for writer in writers {
+            reported.push(writer.await.unwrap());
+        }
+        let changes = town.registry.changes_since(before, 1000).await.unwrap();
+        let sequences: Vec<i64> = changes.iter().map(|change| change.sequence).collect();
+        let expected: Vec<i64> = (before + 1..=before + 18).collect();
+        assert_eq!(sequences, expected);
+        assert_eq!(reported.iter().filter(|answer| answer.joined).count(), 3);
+        let counts = town.registry.counts().await.unwrap();
+        assert_eq!(counts.cases, [("filed".to_owned(), 3), ("reported".to_owned(), 3)]);
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+        let events = town.registry.list_waiting_events(100).await.unwrap();
+        assert_eq!(events.len(), 9);
+        town.registry.mark_delivered(events[0].sequence).await.unwrap();
+        assert_eq!(town.registry.list_waiting_events(100).await.unwrap().len(), 8);
+    }
+
+    async fn one_failing_write_does_not_take_its_neighbors_with_it(ground: Ground) {
+        let town = Town::found(&ground).await;
+        town.import(vec![candidate(1, CoverClass::Sewage)]).await;
+        let tokens = town.plated(1).await;
+        let unknown = "000000000000".parse().unwrap();
+        let mut tasks = Vec::new();
+        for at in 0..40 {
+            let registry = town.registry.clone();
+            let token = if at % 4 == 0 { unknown } else { tokens[0] };
+            tasks.push(tokio::spawn(async move {
+                registry.report_hazard(report(token, Hazard::Level)).await.is_ok()
+            }));
+        }
+        let mut done = 0;
+        for task in tasks {
+            done += usize::from(task.await.unwrap());
+        }
+        assert_eq!(done, 30);
+        let scanned = town.registry.find_plate(tokens[0]).await.unwrap().unwrap();
+        assert_eq!(scanned.open_cases[0].report_count, 30);
+    }
+}

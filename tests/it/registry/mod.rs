@@ -1,0 +1,8 @@
+//! Contract of the verbs and, beneath them, of every store function: each story on both engines.
+
+mod cases;
+mod census;
+pub(crate) mod ground;
+mod history;
+mod plates;
+mod staff;
