@@ -549,7 +549,7 @@ fn check_length(text: &str, most: usize, column: &str) -> Result<(), Flaw> {
     if text.len() <= most || text.chars().count() <= most {
         return Ok(());
     }
-    let refusal = Refusal::new("text.too_long").with("count", text.chars().count()).with("fits", most);
+    let refusal = Refusal::new("text.too_long").with("count", text.chars().count()).with("most", most);
     Err(Flaw::new(refusal).column(column).read(text))
 }
 
