@@ -55,7 +55,8 @@ async fn nobody_and_wrong_roles_stop_at_every_door_that_says_so() {
         let nobody = house.ask(As::Nobody, door.method, &path).send().await;
         let is_page = door.method == "GET" && !path.starts_with("/api/");
         assert_eq!(nobody.status, if is_page { 303 } else { 401 }, "{} {path}", door.method);
-        let forged = house.ask(As::Nobody, door.method, &path).header("authorization", "Bearer NONSENSE").send().await;
+        let forged =
+            house.ask(As::Nobody, door.method, &path).header("authorization", "Bearer NONSENSE").send().await;
         assert_eq!(forged.status, nobody.status, "{} {path} with a forged token", door.method);
         for role in Role::ALL.iter().filter(|role| !roles.is_empty() && !roles.contains(role)) {
             if *role == Role::Admin {
@@ -65,6 +66,7 @@ async fn nobody_and_wrong_roles_stop_at_every_door_that_says_so() {
             assert_eq!(answer.status, 403, "{} {path} as {role}", door.method);
         }
     }
+    house.assert_faultless();
 }
 
 /// Ids, summaries, access and refusals are there for every operation, and no `$ref` leads nowhere.

@@ -29,6 +29,7 @@ async fn every_operation_answers_as_the_contract_says() {
     desk_pages(&house).await;
     feed(&house).await;
 
+    house.assert_faultless();
     let seen = house.seen();
     let successes = |method: &str, path: &str| {
         seen.iter().any(|(m, p, status)| m == method && p == path && *status < 400)
@@ -36,7 +37,11 @@ async fn every_operation_answers_as_the_contract_says() {
     let never: Vec<_> =
         contract().operations().into_iter().filter(|(method, path)| !successes(method, path)).collect();
     assert!(never.is_empty(), "never answered with success: {never:?}");
-    say(&format!("{} kinds of answers over {} operations fit the contract", seen.len(), contract().operations().len()));
+    say(&format!(
+        "{} kinds of answers over {} operations fit the contract",
+        seen.len(),
+        contract().operations().len()
+    ));
 }
 
 async fn operators(house: &House) {
@@ -88,15 +93,29 @@ async fn citizen_reports(house: &House) -> String {
     let position = json!({"lon": 118.5901, "lat": 37.4601, "accuracy_m": 12.5});
     let body = json!({"token": token, "hazard": "broken", "description": "井盖裂了", "contact": "13800000000",
         "phone_position": position});
-    let first = house.post(CITIZEN, "/api/v1/reports").header(KEY, &key).json(body.clone()).expect(201).await.json();
+    let first =
+        house.post(CITIZEN, "/api/v1/reports").header(KEY, &key).json(body.clone()).expect(201).await.json();
     assert_eq!((&first["joined"], &first["emergency"]), (&json!(false), &json!(false)));
     let again = house.post(CITIZEN, "/api/v1/reports").header(KEY, &key).json(body).expect(201).await.json();
     assert_eq!(again, first, "the first answer again");
     let other = json!({"token": token, "hazard": "rocking"});
     house.post(CITIZEN, "/api/v1/reports").header(KEY, &key).json(other).expect(409).await;
 
-    let fields = [("token", token.as_str()), ("hazard", "broken"), ("description", "still"), ("lon", "118.59"), ("lat", "37.46"), ("accuracy_m", "8")];
-    let second = house.post(CITIZEN, "/api/v1/reports").keyed().multipart(&fields, &[jpeg(10), jpeg(20)]).expect(201).await.json();
+    let fields = [
+        ("token", token.as_str()),
+        ("hazard", "broken"),
+        ("description", "still"),
+        ("lon", "118.59"),
+        ("lat", "37.46"),
+        ("accuracy_m", "8"),
+    ];
+    let second = house
+        .post(CITIZEN, "/api/v1/reports")
+        .keyed()
+        .multipart(&fields, &[jpeg(10), jpeg(20)])
+        .expect(201)
+        .await
+        .json();
     assert_eq!(second["joined"], true);
     assert_eq!(second["case_number"], first["case_number"]);
     let urgent = json!({"token": house.plates[1].to_string(), "hazard": "missing"});
@@ -126,9 +145,24 @@ async fn citizen_pages(house: &House, link: &str) {
         house.get(CITIZEN, &format!("{prefix}{token}")).expect(200).await;
         house.get(CITIZEN, &format!("{prefix}{token}/report")).expect(200).await;
         let key = IdempotencyKey::fresh().to_string();
-        let fields = [("key", key.as_str()), ("hazard", "odour"), ("description", "臭"), ("contact", ""), ("lon", ""), ("lat", "")];
-        let sent = house.post(CITIZEN, &format!("{prefix}{token}/report")).multipart(&fields, &[jpeg(30)]).expect(303).await;
-        let again = house.post(CITIZEN, &format!("{prefix}{token}/report")).multipart(&fields, &[jpeg(30)]).expect(303).await;
+        let fields = [
+            ("key", key.as_str()),
+            ("hazard", "odour"),
+            ("description", "臭"),
+            ("contact", ""),
+            ("lon", ""),
+            ("lat", ""),
+        ];
+        let sent = house
+            .post(CITIZEN, &format!("{prefix}{token}/report"))
+            .multipart(&fields, &[jpeg(30)])
+            .expect(303)
+            .await;
+        let again = house
+            .post(CITIZEN, &format!("{prefix}{token}/report"))
+            .multipart(&fields, &[jpeg(30)])
+            .expect(303)
+            .await;
         assert_eq!(sent.header("location"), again.header("location"), "one key, one report");
         let page = sent.header("location").unwrap().to_owned();
         house.get(CITIZEN, &page).expect(200).await;
@@ -147,7 +181,11 @@ async fn citizen_pages(house: &House, link: &str) {
     house.get(CITIZEN, "/assets/secret.txt").expect(404).await;
     let chosen = house.post(CITIZEN, "/language").form(&[("lang", "en"), ("next", "/c/x")]).expect(303).await;
     assert!(chosen.header("set-cookie").unwrap().starts_with("lang=en"));
-    let away = house.post(CITIZEN, "/language").form(&[("lang", "en"), ("next", "//evil.example")]).expect(303).await;
+    let away = house
+        .post(CITIZEN, "/language")
+        .form(&[("lang", "en"), ("next", "//evil.example")])
+        .expect(303)
+        .await;
     assert!(!away.header("location").unwrap().contains("evil"), "{away:?}");
 }
 
@@ -162,7 +200,10 @@ async fn desk_handles(house: &House, link: &str) {
     let list = list.expect(200).await.json();
     let number = list["cases"][0]["case"]["number"].as_str().unwrap().to_owned();
     assert_eq!(list["next"], number.as_str(), "a full page leads on");
-    let rest = house.get(DISPATCHER, &format!("/api/v1/cases?state=reported&hazard=broken&cursor={number}")).expect(200).await;
+    let rest = house
+        .get(DISPATCHER, &format!("/api/v1/cases?state=reported&hazard=broken&cursor={number}"))
+        .expect(200)
+        .await;
     assert_eq!(rest.json()["cases"], json!([]));
     let case = format!("/api/v1/cases/{number}");
     let file = house.get(DISPATCHER, &case).expect(200).await;
@@ -178,11 +219,24 @@ async fn desk_handles(house: &House, link: &str) {
     step(house, DISPATCHER, "2026-999999", json!({"move": "file"}), 404).await;
 
     let moves = format!("{case}/moves");
-    let filed = house.post(DISPATCHER, &moves).keyed().header("if-match", &tag).json(json!({"move": "file"})).expect(200).await;
+    let filed = house
+        .post(DISPATCHER, &moves)
+        .keyed()
+        .header("if-match", &tag)
+        .json(json!({"move": "file"}))
+        .expect(200)
+        .await;
     assert_eq!(filed.json()["state"], "filed");
-    house.post(DISPATCHER, &moves).keyed().header("if-match", &tag).json(json!({"move": "dispatch", "party": water})).expect(412).await;
+    house
+        .post(DISPATCHER, &moves)
+        .keyed()
+        .header("if-match", &tag)
+        .json(json!({"move": "dispatch", "party": water}))
+        .expect(412)
+        .await;
     step(house, DISPATCHER, &number, json!({"move": "dispatch"}), 422).await;
-    step(house, DISPATCHER, &number, json!({"move": "dispatch", "party": IdempotencyKey::fresh()}), 422).await;
+    step(house, DISPATCHER, &number, json!({"move": "dispatch", "party": IdempotencyKey::fresh()}), 422)
+        .await;
     let key = IdempotencyKey::fresh().to_string();
     for body in [json!({"move": "dispatch", "party": water}), json!({"move": "dispatch", "party": water})] {
         let sent = house.post(DISPATCHER, &moves).header(KEY, &key).json(body).expect(200).await;
@@ -191,12 +245,32 @@ async fn desk_handles(house: &House, link: &str) {
     house.post(DISPATCHER, &moves).header(KEY, &key).json(json!({"move": "file"})).expect(409).await;
     assert_eq!(house.get(HANDLER, &case).expect(200).await.json()["moves"], json!(["accept", "refuse"]));
     step(house, HANDLER, &number, json!({"move": "accept"}), 200).await;
-    step(house, SUPERVISOR, &number, json!({"move": "extend", "reason": "frost", "until": "2026-04-01T00:00:00Z"}), 200).await;
-    step(house, SUPERVISOR, &number, json!({"move": "suspend", "reason": "frost", "until": "2020-04-01T00:00:00Z"}), 422).await;
+    step(
+        house,
+        SUPERVISOR,
+        &number,
+        json!({"move": "extend", "reason": "frost", "until": "2026-04-01T00:00:00Z"}),
+        200,
+    )
+    .await;
+    step(
+        house,
+        SUPERVISOR,
+        &number,
+        json!({"move": "suspend", "reason": "frost", "until": "2020-04-01T00:00:00Z"}),
+        422,
+    )
+    .await;
     step(house, HANDLER, &number, json!({"move": "hand_in"}), 422).await;
     house.post(HANDLER, &moves).keyed().multipart(&[("move", "hand_in")], &[jpeg(40)]).expect(200).await;
     step(house, DISPATCHER, &number, json!({"move": "check"}), 200).await;
-    let closed = house.post(SUPERVISOR, &moves).keyed().multipart(&[("move", "close")], &[jpeg(50)]).expect(200).await.json();
+    let closed = house
+        .post(SUPERVISOR, &moves)
+        .keyed()
+        .multipart(&[("move", "close")], &[jpeg(50)])
+        .expect(200)
+        .await
+        .json();
     assert!(closed["closed_at"].is_string(), "{closed}");
     let tracked = house.get(CITIZEN, &format!("/api/v1/reports/{link}")).expect(200).await.json();
     assert_eq!(tracked["state"], "closed");
@@ -216,11 +290,18 @@ async fn files(house: &House) {
     assert!(!history.to_string().contains("13800000000"), "{history}");
     house.get(CREW, "/api/v1/covers/3705020102999999").expect(404).await;
     house.get(CREW, "/api/v1/covers/3705020102999999/history").expect(404).await;
-    let page = house.get(CREW, "/api/v1/covers?bbox=118.5,37.4,118.7,37.5&district=370502&class=sewage&state=intact&limit=4");
+    let page = house.get(
+        CREW,
+        "/api/v1/covers?bbox=118.5,37.4,118.7,37.5&district=370502&class=sewage&state=intact&limit=4",
+    );
     let page = page.expect(200).await.json();
     assert_eq!(page["covers"].as_array().unwrap().len(), 4);
     let next = page["next"].as_str().unwrap();
-    let rest = house.get(CREW, &format!("/api/v1/covers?limit=4&cursor={next}&road=%E9%BB%84%E6%B2%B3%E8%B7%AF")).expect(200).await.json();
+    let rest = house
+        .get(CREW, &format!("/api/v1/covers?limit=4&cursor={next}&road=%E9%BB%84%E6%B2%B3%E8%B7%AF"))
+        .expect(200)
+        .await
+        .json();
     assert_eq!(rest["covers"].as_array().unwrap().len(), 2);
     assert!(rest.get("next").is_none(), "{rest}");
     house.get(CREW, "/api/v1/covers?bbox=170,-10,-170,10").expect(200).await;
@@ -234,8 +315,16 @@ const CSV: &str = "source_key,district,class,state,lon,lat\n\
 async fn census(house: &House) {
     let address = "/api/v1/imports?source=api&profile=lidmark-csv&scheme=component-16";
     let before = house.last_change().await;
-    let dry = house.post(ENGINEER, &format!("{address}&dry_run=true")).body("text/csv", CSV).expect(200).await.json();
-    assert_eq!(dry["summary"], json!({"read": 3, "created": 2, "updated": 0, "unchanged": 0, "duplicates": 0, "problems": 1}));
+    let dry = house
+        .post(ENGINEER, &format!("{address}&dry_run=true"))
+        .body("text/csv", CSV)
+        .expect(200)
+        .await
+        .json();
+    assert_eq!(
+        dry["summary"],
+        json!({"read": 3, "created": 2, "updated": 0, "unchanged": 0, "duplicates": 0, "problems": 1})
+    );
     assert_eq!(house.last_change().await, before, "a dry run wrote");
     let first = house.post(ENGINEER, address).body("text/csv; charset=utf-8", CSV).expect(200).await.json();
     assert_eq!(first["summary"]["created"], 2);
@@ -245,12 +334,18 @@ async fn census(house: &House) {
     let point = json!({"type": "FeatureCollection", "features": [{"type": "Feature",
         "properties": {"source_key": "g1", "district": "370502", "class": "gas", "state": "intact"},
         "geometry": {"type": "Point", "coordinates": [118.61, 37.46]}}]});
-    let points = house.post(ENGINEER, "/api/v1/imports?source=points&profile=lidmark-csv").body("application/geo+json", point.to_string());
+    let points = house
+        .post(ENGINEER, "/api/v1/imports?source=points&profile=lidmark-csv")
+        .body("application/geo+json", point.to_string());
     assert_eq!(points.expect(200).await.json()["summary"]["read"], 1);
 }
 
 async fn plates(house: &House) {
-    let made = house.post(ENGINEER, "/api/v1/plate-batches").json(json!({"count": 2, "note": "spare"})).expect(201).await;
+    let made = house
+        .post(ENGINEER, "/api/v1/plate-batches")
+        .json(json!({"count": 2, "note": "spare"}))
+        .expect(201)
+        .await;
     let at = made.header("location").unwrap().to_owned();
     assert_eq!(made.json()["plate_count"], 2);
     assert_eq!(house.get(CREW, &at).expect(200).await.json(), made.json());
@@ -278,7 +373,8 @@ async fn plates(house: &House) {
     assert_eq!((&old["state"], &old["successor"]), (&json!("replaced"), &json!(blank)));
     house.get(CITIZEN, &format!("/c/{}", house.plates[3])).expect(200).await;
 
-    let codes = json!({"covers": [house.code(0).await, house.code(1).await], "face": "round-100", "sheet": "single"});
+    let codes =
+        json!({"covers": [house.code(0).await, house.code(1).await], "face": "round-100", "sheet": "single"});
     house.post(ENGINEER, "/api/v1/plate-batches").json(codes).expect(201).await;
     let filtered = json!({"filter": {"district": "370502", "class": "storm"}});
     house.post(ENGINEER, "/api/v1/plate-batches").json(filtered).expect(201).await;
@@ -313,7 +409,14 @@ async fn desk_pages(house: &House) {
     let key = IdempotencyKey::fresh().to_string();
     let forged = [("csrf", "forged"), ("key", key.as_str()), ("move", "file")];
     post("/desk/cases/2026-000003/moves").multipart(&forged, &[]).expect(403).await;
-    let filed = [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "file"), ("version", ""), ("party", ""), ("until", "")];
+    let filed = [
+        ("csrf", csrf.as_str()),
+        ("key", key.as_str()),
+        ("move", "file"),
+        ("version", ""),
+        ("party", ""),
+        ("until", ""),
+    ];
     post("/desk/cases/2026-000003/moves").multipart(&filed, &[]).expect(303).await;
     let key = IdempotencyKey::fresh().to_string();
     let close = [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "close")];
@@ -326,7 +429,11 @@ async fn desk_pages(house: &House) {
     // The API with the cookie wants the token in a header.
     let body = json!({"code": code});
     post(&format!("/api/v1/plates/{token}/install")).json(body.clone()).expect(403).await;
-    post(&format!("/api/v1/plates/{token}/install")).header("x-csrf-token", &csrf).json(body).expect(200).await;
+    post(&format!("/api/v1/plates/{token}/install"))
+        .header("x-csrf-token", &csrf)
+        .json(body)
+        .expect(200)
+        .await;
 
     let case = house.get(DISPATCHER, "/api/v1/cases/2026-000003").expect(200).await.json();
     let photo = case["photos"][0]["url"].as_str().unwrap().to_owned();
@@ -343,7 +450,8 @@ async fn feed(house: &House) {
     let mut since = 0;
     let mut all = Vec::new();
     loop {
-        let page = house.get(CREW, &format!("/api/v1/changes?since={since}&limit=7")).expect(200).await.json();
+        let page =
+            house.get(CREW, &format!("/api/v1/changes?since={since}&limit=7")).expect(200).await.json();
         let changes = page["changes"].as_array().unwrap().clone();
         since = page["last"].as_i64().unwrap();
         if changes.is_empty() {
@@ -382,4 +490,5 @@ async fn too_many_tries_are_told_when_to_come_back() {
     // Known plates are never slowed: everybody behind one mobile network shares an address.
     let known = format!("/c/{}", house.plates[0]);
     house.get(CITIZEN, &known).expect(200).await;
+    house.assert_faultless();
 }
