@@ -3,9 +3,9 @@
 //! gives the same city, and a smaller city is the beginning of a larger one. Owners and telephone
 //! numbers are made up.
 
+use std::array;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::array;
 
 use super::party;
 use crate::domain::cover::{
