@@ -393,7 +393,7 @@ mod tests {
     use crate::domain::token::plate_payload;
 
     pub(super) fn plate(number: i64) -> PlateSpec {
-        let token = Token::from_i64(number * 0x0005_DEEC_E66D & ((1 << 55) - 1)).unwrap();
+        let token = Token::from_i64(number * 0x0005_DEEC_E66D).unwrap();
         PlateSpec {
             token,
             payload: plate_payload("lid.example.cn", token, false),

@@ -1,5 +1,7 @@
 //! PDF 1.7 written object by object, so that memory does not grow with the batch. Neither printpdf
-//! nor lopdf can do that: both build the whole document before they write (ARCHITECTURE.md has the figures).
+//! 0.12.8 nor lopdf 0.44 can do that: both build the whole document before they write. Streamed in
+//! parts through both, 10,000 plates cost 2.7 CPU s against 0.95 written directly and 56 MB against
+//! 31 (trial of November 2026, without QR and proof), and 61 more packages of 382.
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;

@@ -66,6 +66,7 @@ async fn nobody_and_wrong_roles_stop_at_every_door_that_says_so() {
             assert_eq!(answer.status, 403, "{} {path} as {role}", door.method);
         }
     }
+    house.assert_faultless();
 }
 
 /// Ids, summaries, access and refusals are there for every operation, and no `$ref` leads nowhere.
@@ -76,7 +77,7 @@ fn every_operation_says_all_that_it_must() {
         let operation = contract().operation(&method, &path).unwrap();
         let id = operation["operationId"].as_str().unwrap().to_owned();
         assert!(id.contains('_') && !ids.contains(&id), "{id}");
-        assert!(operation["summary"].as_str().is_some_and(|summary| summary.len() > 8), "{id}: summary");
+        assert!(operation["summary"].as_str().is_some_and(|summary| summary.len() > 5), "{id}: summary");
         assert!(!operation["x-access"].is_null(), "{id}: x-access");
         let responses = operation["responses"].as_object().unwrap();
         if operation["x-access"] != json!("public") {

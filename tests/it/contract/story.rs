@@ -29,6 +29,7 @@ async fn every_operation_answers_as_the_contract_says() {
     desk_pages(&house).await;
     feed(&house).await;
 
+    house.assert_faultless();
     let seen = house.seen();
     let successes = |method: &str, path: &str| {
         seen.iter().any(|(m, p, status)| m == method && p == path && *status < 400)
@@ -489,4 +490,5 @@ async fn too_many_tries_are_told_when_to_come_back() {
     // Known plates are never slowed: everybody behind one mobile network shares an address.
     let known = format!("/c/{}", house.plates[0]);
     house.get(CITIZEN, &known).expect(200).await;
+    house.assert_faultless();
 }

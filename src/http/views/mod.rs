@@ -1,0 +1,123 @@
+//! Pages: each is a struct beside its template. What the public may see is decided here and in the
+//! templates alone: a field that no public page names cannot leave.
+
+use askama::Template;
+
+use crate::config::Config;
+use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::{Refusal, hazard::Hazard};
+use crate::messages::{Catalogue, Language};
+use crate::registry::Session;
+
+mod case_pages;
+mod cover_page;
+mod public_pages;
+mod words;
+
+pub use case_pages::{case_file, case_list};
+pub use cover_page::{CoverView, cover_file};
+pub use words::Names;
+
+pub use public_pages::{
+    blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
+};
+
+/// What every page needs around its content.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    pub catalogue: &'a Catalogue,
+    pub config: &'a Config,
+    /// Who is logged in, on pages for staff.
+    pub session: Option<&'a Session>,
+    /// Where the language form returns to; empty where the address opens something by itself.
+    pub path: &'a str,
+    pub now: Millis,
+}
+
+/// What a citizen typed so far.
+pub struct ReportDraft {
+    pub key: IdempotencyKey,
+    pub hazard: Option<Hazard>,
+    pub description: String,
+    pub contact: String,
+}
+
+/// The filters of the case list as they stand in the address.
+pub struct CaseQuery {
+    pub state: String,
+    pub hazard: String,
+    pub district: String,
+    pub party: String,
+    pub emergency: String,
+    pub text: String,
+}
+
+impl<'a> Page<'a> {
+    /// The text of a key; short, because templates are full of it.
+    fn t(&self, key: &'a str) -> &'a str {
+        self.catalogue.text(key)
+    }
+
+    fn word(&self, list: &str, stored: impl std::fmt::Display) -> String {
+        self.catalogue.word(list, stored)
+    }
+
+    /// A text with its one place filled.
+    fn fill(&self, key: &str, name: &str, value: impl std::fmt::Display) -> String {
+        self.catalogue.fill(key, &[(name, &value.to_string())])
+    }
+
+    fn tag(&self) -> &'static str {
+        self.catalogue.language().tag()
+    }
+
+    fn is_chinese(&self) -> bool {
+        self.catalogue.language() == Language::Zh
+    }
+
+    fn city(&self) -> &'a str {
+        if self.is_chinese() { &self.config.city_zh } else { &self.config.city_en }
+    }
+
+    fn csrf(&self) -> &'a str {
+        self.session.map_or("", |session| &session.csrf)
+    }
+
+    /// A number that a phone can call.
+    fn dialed(&self, number: &str) -> String {
+        number.chars().filter(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#')).collect()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    page: Page<'a>,
+    title: String,
+    sentence: String,
+    next: String,
+    code: &'a str,
+    log_in: bool,
+}
+
+/// The page of a refusal.
+pub fn error(page: &Page, status: u16, refusal: &Refusal) -> String {
+    let one_of = |start: &str| {
+        let key = format!("problem.{start}_{status}");
+        let key = if page.catalogue.has(&key) { key } else { format!("problem.{start}_other") };
+        page.catalogue.text(&key).to_owned()
+    };
+    write(&ProblemPage {
+        page: *page,
+        title: one_of("title"),
+        sentence: page.catalogue.refusal_in_words(refusal),
+        next: one_of("next"),
+        code: refusal.code,
+        log_in: status == 401,
+    })
+}
+
+/// Templates are checked when the program is built; writing to memory does not fail.
+fn write(template: &impl Template) -> String {
+    template.render().unwrap_or_default()
+}

@@ -1,0 +1,252 @@
+//! Pages for citizens, and the log-in.
+
+use askama::Template;
+
+use super::words::PublicCover;
+use super::{Page, ReportDraft, write};
+use crate::domain::Refusal;
+use crate::domain::case::{Case, CaseMove, CaseState, PHOTO_LIMIT, TEXT_LIMIT};
+use crate::domain::hazard::Hazard;
+use crate::domain::history::{HistoryEntry, HistoryKind};
+use crate::domain::ids::IdempotencyKey;
+use crate::domain::token::Token;
+use crate::registry::{ScannedPlate, Tracked};
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage<'a> {
+    page: Page<'a>,
+    typed: &'a str,
+    wrong: Option<String>,
+}
+
+/// The home page; `wrong` is what was typed and why it is no token.
+pub fn home(page: &Page, wrong: Option<(&str, &Refusal)>) -> String {
+    write(&HomePage {
+        page: *page,
+        typed: wrong.map_or("", |(typed, _)| typed),
+        wrong: wrong.map(|(_, refusal)| page.catalogue.refusal_in_words(refusal)),
+    })
+}
+
+/// A case in the words of the scan page.
+struct OpenHazard {
+    hazard: String,
+    since: String,
+    reports: i64,
+    state: String,
+    emergency: bool,
+}
+
+impl OpenHazard {
+    fn new(page: &Page, case: &Case) -> Self {
+        Self {
+            hazard: page.word("hazard", case.hazard),
+            since: page.date(case.created_at),
+            reports: case.report_count,
+            state: page.word("public_state", case.state),
+            emergency: case.emergency,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "scan.html")]
+struct ScanPage<'a> {
+    page: Page<'a>,
+    token: Token,
+    grouped: String,
+    cover: PublicCover,
+    open: Vec<OpenHazard>,
+    emergency: bool,
+}
+
+/// What this cover is. `code` in the groups of its scheme.
+pub fn scan(page: &Page, scanned: &ScannedPlate, code: &str) -> String {
+    let Some(file) = &scanned.cover else { return blank_plate(page, scanned.plate.token) };
+    let open: Vec<OpenHazard> = scanned.open_cases.iter().map(|case| OpenHazard::new(page, case)).collect();
+    write(&ScanPage {
+        page: *page,
+        token: scanned.plate.token,
+        grouped: scanned.plate.token.grouped(),
+        cover: PublicCover::new(page, file, code),
+        emergency: open.iter().any(|hazard| hazard.emergency),
+        open,
+    })
+}
+
+/// A plate that stands for no cover, and what to do about it.
+#[derive(Template)]
+#[template(path = "plate_note.html")]
+struct NotePage<'a> {
+    page: Page<'a>,
+    title: &'a str,
+    text: &'a str,
+    successor: Option<Token>,
+}
+
+/// A plate that was made but not fitted yet.
+pub fn blank_plate(page: &Page, _: Token) -> String {
+    note(page, "plate_note.blank", "plate_note.blank_text", None)
+}
+
+/// A plate that was withdrawn or replaced.
+pub fn withdrawn_plate(page: &Page, _: &ScannedPlate, successor: Option<Token>) -> String {
+    note(page, "plate_note.withdrawn", "plate_note.withdrawn_text", successor)
+}
+
+/// The same page for every token that was never made.
+pub fn unknown_plate(page: &Page) -> String {
+    note(page, "plate_note.unknown", "plate_note.unknown_text", None)
+}
+
+fn note(page: &Page, title: &'static str, text: &'static str, successor: Option<Token>) -> String {
+    write(&NotePage { page: *page, title: page.t(title), text: page.t(text), successor })
+}
+
+/// A tile of the report form.
+struct Tile {
+    key: &'static str,
+    word: String,
+    hint: String,
+    emergency: bool,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct ReportPage<'a> {
+    page: Page<'a>,
+    token: Token,
+    cover: Option<PublicCover>,
+    tiles: Vec<Tile>,
+    draft: &'a ReportDraft,
+    wrong: Option<String>,
+    wrong_field: &'a str,
+    photo_limit: usize,
+    text_limit: usize,
+}
+
+impl ReportPage<'_> {
+    fn key(&self) -> IdempotencyKey {
+        self.draft.key
+    }
+}
+
+/// The report form, with what was typed and what was wrong with it.
+pub fn report_form(
+    page: &Page,
+    scanned: &ScannedPlate,
+    draft: &ReportDraft,
+    wrong: Option<&Refusal>,
+) -> String {
+    let tiles = Hazard::ALL
+        .iter()
+        .map(|hazard| Tile {
+            key: hazard.as_str(),
+            word: page.word("hazard", hazard),
+            hint: page.word("hazard_hint", hazard),
+            emergency: hazard.is_emergency(),
+            chosen: draft.hazard == Some(*hazard),
+        })
+        .collect();
+    let code = scanned.plate.printed_code.as_deref();
+    let cover = scanned.cover.as_ref();
+    write(&ReportPage {
+        page: *page,
+        token: scanned.plate.token,
+        cover: cover.map(|file| PublicCover::new(page, file, code.unwrap_or(&file.code.digits))),
+        tiles,
+        draft,
+        wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
+        wrong_field: wrong.and_then(|refusal| refusal.field.as_deref()).unwrap_or_default(),
+        photo_limit: PHOTO_LIMIT,
+        text_limit: TEXT_LIMIT,
+    })
+}
+
+/// A step that the public hears of: what and when, never who.
+struct Step {
+    what: String,
+    at: String,
+    why: Option<String>,
+}
+
+struct Shot {
+    number: usize,
+    result: bool,
+}
+
+#[derive(Template)]
+#[template(path = "tracking.html")]
+struct TrackingPage<'a> {
+    page: Page<'a>,
+    link: &'a str,
+    tracked: &'a Tracked,
+    hazard: String,
+    state: String,
+    reported_at: String,
+    cover: Option<PublicCover>,
+    steps: Vec<Step>,
+    photos: Vec<Shot>,
+}
+
+impl TrackingPage<'_> {
+    fn open(&self) -> bool {
+        self.tracked.case.state.is_open()
+    }
+
+    fn has_result(&self) -> bool {
+        self.photos.iter().any(|shot| shot.result)
+    }
+
+    fn closed(&self) -> bool {
+        self.tracked.case.state == CaseState::Closed
+    }
+}
+
+/// What a citizen hears of their report, behind the secret link.
+pub fn tracking(page: &Page, link: &str, tracked: &Tracked) -> String {
+    let next = format!("/r/{link}");
+    let around = Page { path: &next, ..*page };
+    let photos = tracked.photos.iter().enumerate();
+    let photos = photos.map(|(number, photo)| Shot { number, result: photo.report.is_none() }).collect();
+    write(&TrackingPage {
+        page: around,
+        link,
+        tracked,
+        hazard: page.word("hazard", tracked.report.hazard),
+        state: page.word("public_state", tracked.case.state),
+        reported_at: page.date_time(tracked.report.created_at),
+        cover: tracked.cover.as_ref().map(|file| PublicCover::new(page, file, &file.code.digits)),
+        steps: tracked.timeline.iter().filter_map(|entry| step(page, entry)).collect(),
+        photos,
+    })
+}
+
+/// A line of the file as the public hears it; `None` for what concerns others.
+fn step(page: &Page, entry: &HistoryEntry) -> Option<Step> {
+    let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap_or_default();
+    let what = match entry.kind {
+        HistoryKind::Reported => page.catalogue.text("public_move.report").to_owned(),
+        HistoryKind::CaseMoved => page.word("public_move", body["move"].as_str()?),
+        _ => return None,
+    };
+    // Only why nothing will be done is told; other reasons are the desk's own talk.
+    let told = body["move"].as_str() == Some(CaseMove::Reject.as_str());
+    let why = body["why"].as_str().filter(|why| told && !why.is_empty()).map(str::to_owned);
+    Some(Step { what, at: page.date_time(entry.at), why })
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LogInPage<'a> {
+    page: Page<'a>,
+    next: &'a str,
+    wrong: Option<&'a str>,
+}
+
+/// The log-in; `next` is where it leads, `wrong` why it did not.
+pub fn login(page: &Page, next: &str, wrong: Option<&str>) -> String {
+    write(&LogInPage { page: *page, next, wrong })
+}

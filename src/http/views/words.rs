@@ -1,0 +1,166 @@
+//! Facts in people's words: dates on the city's clock and lines of a manhole's file.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use time::{OffsetDateTime, UtcOffset};
+
+use super::Page;
+use crate::domain::cover::{CoverFile, District, Party};
+use crate::domain::history::{HistoryEntry, HistoryKind};
+use crate::domain::ids::Millis;
+use crate::registry::User;
+
+impl Page<'_> {
+    /// `2026-11-23 16:05` on the city's clock.
+    pub(super) fn date_time(&self, at: Millis) -> String {
+        let local = UtcOffset::from_whole_seconds(self.config.utc_offset_minutes * 60)
+            .ok()
+            .zip(OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).ok())
+            .map(|(offset, at)| at.to_offset(offset));
+        match local {
+            Some(at) => {
+                let (month, day) = (u8::from(at.month()), at.day());
+                format!("{:04}-{month:02}-{day:02} {:02}:{:02}", at.year(), at.hour(), at.minute())
+            }
+            None => at.0.to_string(),
+        }
+    }
+
+    /// `2026-11-23` on the city's clock.
+    pub(super) fn date(&self, at: Millis) -> String {
+        self.date_time(at).chars().take(10).collect()
+    }
+
+    pub(super) fn district<'d>(&self, district: &'d District) -> &'d str {
+        if self.is_chinese() { &district.name_zh } else { &district.name_en }
+    }
+
+    /// District and road.
+    pub(super) fn place(&self, file: &CoverFile) -> String {
+        joined([Some(self.district(&file.district)), file.survey.road.as_deref()])
+    }
+}
+
+/// The parts that say something, with dots between.
+pub(super) fn joined<'p>(parts: impl IntoIterator<Item = Option<&'p str>>) -> String {
+    parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+/// What the public may know of a cover.
+pub(super) struct PublicCover {
+    pub class_word: String,
+    pub class_key: &'static str,
+    pub code: String,
+    pub place: String,
+    pub owner: Option<String>,
+    pub hotline: String,
+    pub hotline_dialed: String,
+}
+
+impl PublicCover {
+    pub(super) fn new(page: &Page, file: &CoverFile, code: &str) -> Self {
+        let hotline = file.owner.as_ref().and_then(|owner| owner.hotline.as_deref());
+        let hotline = hotline.unwrap_or(&page.config.hotline);
+        Self {
+            class_word: page.word("class", file.survey.class),
+            class_key: file.survey.class.as_str(),
+            code: code.to_owned(),
+            place: page.place(file),
+            owner: file.owner.as_ref().map(|owner| owner.name.clone()),
+            hotline: hotline.to_owned(),
+            hotline_dialed: page.dialed(hotline),
+        }
+    }
+}
+
+/// A choice of a list.
+pub(super) struct Choice {
+    pub value: String,
+    pub word: String,
+    pub chosen: bool,
+}
+
+/// A line of a file, ready to be shown.
+pub(super) struct Line {
+    pub sequence: i64,
+    pub at: String,
+    pub who: String,
+    pub what: String,
+    pub details: Vec<String>,
+}
+
+/// The names that lines of a file speak of.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    pub parties: &'a [Party],
+    pub staff: &'a [User],
+}
+
+/// Lines of a file as staff see them, newest first.
+pub(super) fn lines(page: &Page, names: Names, entries: &[HistoryEntry]) -> Vec<Line> {
+    let parties: HashMap<String, &str> =
+        names.parties.iter().map(|party| (party.id.to_string(), party.name.as_str())).collect();
+    let staff: HashMap<String, &str> =
+        names.staff.iter().map(|user| (user.id.to_string(), user.name.as_str())).collect();
+    entries.iter().rev().map(|entry| line(page, &parties, &staff, entry)).collect()
+}
+
+type ById<'a> = HashMap<String, &'a str>;
+
+fn line(page: &Page, parties: &ById, staff: &ById, entry: &HistoryEntry) -> Line {
+    let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
+    let what = match entry.kind {
+        HistoryKind::CaseMoved => page.word("move", body["move"].as_str().unwrap_or_default()),
+        kind => page.word("history_kind", kind),
+    };
+    let mut details = Vec::new();
+    let mut add = |key: &str, value: &str| {
+        if !value.is_empty() {
+            details.push(page.fill(key, "value", value));
+        }
+    };
+    let text = |name: &str| body[name].as_str().unwrap_or_default();
+    match (body["from"].as_str(), body["to"].as_str()) {
+        (Some(from), Some(to)) => {
+            let (from, to) = (page.word("case_state", from), page.word("case_state", to));
+            add("line.state", &format!("{from} → {to}"));
+        }
+        (None, Some(to)) => add("line.state", &page.word("plate_state", to)),
+        _ => {}
+    }
+    add("line.case", text("case"));
+    add("line.report", text("report"));
+    if let Some(hazard) = body["hazard"].as_str() {
+        add("line.hazard", &page.word("hazard", hazard));
+    }
+    let party = text("party");
+    add("line.party", parties.get(party).copied().unwrap_or(party));
+    add("line.why", &page.word("why", text("why")));
+    add("line.joined_to", text("joined_to"));
+    if let Some(until) = body["until"].as_i64() {
+        add("line.until", &page.date(Millis(until)));
+    }
+    if let Some(photos) = body["photos"].as_array().filter(|photos| !photos.is_empty()) {
+        add("line.photos", &photos.len().to_string());
+    }
+    add("line.source", text("source"));
+    if let Some(fields) = body["fields"].as_object() {
+        let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+        add("line.fields", &names.join(", "));
+    }
+    if let (Some(batch), Some(ordinal)) = (body["batch"].as_str(), body["ordinal"].as_i64()) {
+        let batch: String = batch.chars().take(8).collect();
+        add("line.plate", &format!("{batch}… · {ordinal}"));
+    }
+    Line { sequence: entry.sequence, at: page.date_time(entry.at), who: who(page, staff, &entry.actor), what, details }
+}
+
+fn who(page: &Page, staff: &ById, actor: &str) -> String {
+    let Some(id) = actor.strip_prefix("user:") else { return page.word("actor", actor) };
+    match staff.get(id) {
+        Some(name) => (*name).to_owned(),
+        // The end of the id tells two people apart without naming them.
+        None => page.fill("actor.staff", "id", &id[id.len().saturating_sub(6)..]),
+    }
+}
