@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::import::Lists;
 use super::story::{self, Stage};
 use super::{Ending, Ground, Language, Outcome, Say, file_trouble, serve};
 use crate::config::Config;
@@ -83,7 +84,7 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
     let mark = read_mark(&mark_path)?;
     check_folder(ground, mark.as_ref(), city)?;
     std::fs::create_dir_all(ground.place.data.join("plates"))
-        .map_err(|error| file_trouble("file.unwritable", &ground.place.data, &error))?;
+        .map_err(|error| file_trouble("file.not_written", &ground.place.data, &error))?;
     write_settings(ground, city, &host)?;
     let config = ground.config()?;
 
@@ -114,16 +115,16 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
 fn read_mark(path: &std::path::Path) -> Outcome<Option<Mark>> {
     match std::fs::read_to_string(path) {
         Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
-            Refusal::new("file.unreadable").with("file", path.display()).with("reason", error).into()
+            Refusal::new("file.not_read").with("file", path.display()).with("reason", error).into()
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(file_trouble("file.unreadable", path, &error).into()),
+        Err(error) => Err(file_trouble("file.not_read", path, &error).into()),
     }
 }
 
 fn write_mark(path: &std::path::Path, mark: &Mark) -> Outcome<()> {
     let text = serde_json::to_string_pretty(mark).map_err(anyhow::Error::new)?;
-    Ok(std::fs::write(path, text).map_err(|error| file_trouble("file.unwritable", path, &error))?)
+    Ok(std::fs::write(path, text).map_err(|error| file_trouble("file.not_written", path, &error))?)
 }
 
 /// A demo never goes into a folder where somebody works.
@@ -171,7 +172,7 @@ fn write_settings(ground: &Ground, city: &str, host: &str) -> Outcome<()> {
         }
     };
     Ok(std::fs::write(&path, config.to_toml())
-        .map_err(|error| file_trouble("file.unwritable", &path, &error))?)
+        .map_err(|error| file_trouble("file.not_written", &path, &error))?)
 }
 
 async fn build(
@@ -238,13 +239,24 @@ async fn import_vermont(ground: &Ground, registry: &Registry, config: &Config) -
     let profile = find_built_in("vermont-manholes").ok_or_else(|| Refusal::new("profile.unknown"))?;
     let reading = Reading { profile: Arc::new(profile), schemes: Arc::new(ground.schemes()?), scheme: None };
     let mut run = registry.begin_import(options("vermont-manholes", config)).await?;
+    let list = ground.place.data.join("problems.csv");
+    let mut lists = Lists::open(Some(&list), None, 0)?;
     for file in vermont::vermont_files() {
         let name = file.file_name.to_owned();
+        lists.begin_file(&name);
+        let mut failed = Ok(());
+        let note = |note: Note| {
+            if failed.is_ok() {
+                failed = lists.note(&ground.say, &note);
+            }
+        };
         let progress = |read: u64| ground.say.progress(format!("{}: {read} rows", file.town));
         let bytes = Box::new(file.reader());
         let file = IntakeFile { name, format: Format::GeoJson, bytes };
-        intake::take_file(&mut run, &reading, file, |_: Note| {}, progress).await?;
+        intake::take_file(&mut run, &reading, file, note, progress).await?;
+        failed?;
     }
+    lists.finish()?;
     ground.say.end_progress();
     Ok(run.summary)
 }

@@ -83,7 +83,7 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
     };
     let wants_preview = !args.dry_run && !args.yes && std::io::stdin().is_terminal();
     if args.dry_run || wants_preview {
-        let mut lists = Lists::open(&args)?;
+        let mut lists = Lists::open(args.problems.as_deref(), args.duplicates.as_deref(), SHOWN)?;
         let summary = plan.run(ImportMode::DryRun, &mut lists).await?;
         lists.finish()?;
         say_summary(ground, &summary, true, lists.file_problems);
@@ -96,7 +96,7 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
             return Err(Refusal::new("import.declined").into());
         }
     }
-    let mut lists = Lists::open(&args)?;
+    let mut lists = Lists::open(args.problems.as_deref(), args.duplicates.as_deref(), SHOWN)?;
     let summary = plan.run(ImportMode::Write, &mut lists).await?;
     lists.finish()?;
     registry.close().await;
@@ -138,7 +138,7 @@ pub(super) fn find_profile(wanted: &str) -> Outcome<Profile> {
             let known: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
             Err(Refusal::new("profile.unknown").with("read", wanted).with("fits", known.join(", ")).into())
         }
-        Err(error) => Err(file_trouble("file.unreadable", path, &error).into()),
+        Err(error) => Err(file_trouble("file.not_read", path, &error).into()),
     }
 }
 
@@ -229,7 +229,7 @@ impl Plan<'_> {
 
 /// Opens a file and tells what it is by its name and first bytes.
 fn open_file(path: &Path) -> Outcome<IntakeFile> {
-    let unreadable = |error: std::io::Error| file_trouble("file.unreadable", path, &error);
+    let unreadable = |error: std::io::Error| file_trouble("file.not_read", path, &error);
     if path.is_dir() {
         return Err(Refusal::new("file.folder").with("file", path.display()).into());
     }
@@ -251,12 +251,14 @@ fn open_file(path: &Path) -> Outcome<IntakeFile> {
 }
 
 /// The lists of bad and repeated rows, on the terminal and in files.
-struct Lists {
+pub(super) struct Lists {
     problems: Option<(PathBuf, csv::Writer<std::fs::File>)>,
     duplicates: Option<(PathBuf, csv::Writer<std::fs::File>)>,
     /// Files of this run, in their order.
     files: Vec<String>,
     shown: usize,
+    /// How many are shown on the terminal.
+    most_shown: usize,
     noted: u64,
     noted_in_file: u64,
     /// Troubles of a whole file, which are no rows.
@@ -264,27 +266,32 @@ struct Lists {
 }
 
 impl Lists {
-    fn open(args: &ImportArgs) -> Outcome<Self> {
-        let open = |path: &Option<PathBuf>, columns: &[&str]| -> Outcome<_> {
+    pub(super) fn open(
+        problems: Option<&Path>,
+        duplicates: Option<&Path>,
+        most_shown: usize,
+    ) -> Outcome<Self> {
+        let open = |path: Option<&Path>, columns: &[&str]| -> Outcome<_> {
             let Some(path) = path else { return Ok(None) };
-            let file =
-                std::fs::File::create(path).map_err(|error| file_trouble("file.unwritable", path, &error))?;
+            let file = std::fs::File::create(path)
+                .map_err(|error| file_trouble("file.not_written", path, &error))?;
             let mut list = csv::Writer::from_writer(file);
             list.write_record(columns).map_err(|error| unwritable(path, &error))?;
-            Ok(Some((path.clone(), list)))
+            Ok(Some((path.to_owned(), list)))
         };
         Ok(Self {
-            problems: open(&args.problems, &["file", "line", "column", "value", "code", "hint"])?,
-            duplicates: open(&args.duplicates, &["file", "line", "of_file", "of_line"])?,
+            problems: open(problems, &["file", "line", "column", "value", "code", "hint"])?,
+            duplicates: open(duplicates, &["file", "line", "of_file", "of_line"])?,
             files: Vec::new(),
             shown: 0,
+            most_shown,
             noted: 0,
             noted_in_file: 0,
             file_problems: 0,
         })
     }
 
-    fn begin_file(&mut self, name: &str) {
+    pub(super) fn begin_file(&mut self, name: &str) {
         self.files.push(name.to_owned());
         self.noted_in_file = 0;
     }
@@ -294,7 +301,7 @@ impl Lists {
         self.file_problems += self.noted_in_file.saturating_sub(bad_rows);
     }
 
-    fn note(&mut self, say: &super::Say, note: &Note) -> Outcome<()> {
+    pub(super) fn note(&mut self, say: &super::Say, note: &Note) -> Outcome<()> {
         let file = self.files.last().map_or("", String::as_str);
         match note {
             Note::Problem(RowProblem { line, column, read, refusal }) => {
@@ -306,7 +313,7 @@ impl Lists {
                     list.write_record([file, &line.to_string(), column, read, refusal.code, &hint])
                         .map_err(|error| unwritable(path, &error))?;
                 }
-                if self.shown < SHOWN {
+                if self.shown < self.most_shown {
                     self.shown += 1;
                     say.end_progress();
                     let place = if column.is_empty() { String::new() } else { format!(" {column}") };
@@ -333,15 +340,15 @@ impl Lists {
         }
     }
 
-    fn finish(&mut self) -> Outcome<()> {
+    pub(super) fn finish(&mut self) -> Outcome<()> {
         for (path, list) in [&mut self.problems, &mut self.duplicates].into_iter().flatten() {
-            list.flush().map_err(|error| file_trouble("file.unwritable", path, &error))?;
-            list.get_ref().flush().map_err(|error| file_trouble("file.unwritable", path, &error))?;
+            list.flush().map_err(|error| file_trouble("file.not_written", path, &error))?;
+            list.get_ref().flush().map_err(|error| file_trouble("file.not_written", path, &error))?;
         }
         Ok(())
     }
 }
 
 fn unwritable(path: &Path, error: &csv::Error) -> Refusal {
-    Refusal::new("file.unwritable").with("file", path.display()).with("reason", error)
+    Refusal::new("file.not_written").with("file", path.display()).with("reason", error)
 }

@@ -149,7 +149,7 @@ impl Ground {
         files.sort();
         for file in files {
             let text = std::fs::read_to_string(&file)
-                .map_err(|error| file_trouble("file.unreadable", &file, &error))?;
+                .map_err(|error| file_trouble("file.not_read", &file, &error))?;
             schemes.push(Scheme::from_toml(&text).map_err(|refusal| refusal.with("file", file.display()))?);
         }
         Ok(schemes)

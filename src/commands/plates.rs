@@ -129,7 +129,7 @@ fn finish(ground: &Ground, made: &Pressed, output: &Path, ledger: Option<&Path>)
     if let Some(path) = ledger
         && let Err(error) = std::fs::write(path, press::ledger(&made.plates))
     {
-        say.failure_line(&Failure::Refused(file_trouble("file.unwritable", path, &error)));
+        say.failure_line(&Failure::Refused(file_trouble("file.not_written", path, &error)));
         ending = Ending::Part;
     }
     say.summary(&json!({

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, Language};
 use crate::domain::Refusal;
+use crate::messages;
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
@@ -87,8 +88,14 @@ impl Say {
 }
 
 /// The sentence of a refusal in the language asked for.
-pub(super) fn say_refusal(refusal: &Refusal, _language: Language) -> String {
-    refusal.to_string()
+pub(super) fn say_refusal(refusal: &Refusal, language: Language) -> String {
+    let language = match language {
+        Language::Zh => messages::Language::Zh,
+        Language::En => messages::Language::En,
+    };
+    let sentence = messages::Catalogue::of(language).refusal(refusal);
+    // A code without a sentence is better told with its facts than alone.
+    if sentence == format!("refusal.{}", refusal.code) { refusal.to_string() } else { sentence }
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]

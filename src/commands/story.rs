@@ -400,7 +400,7 @@ async fn make_plates(
     };
     if let Some(path) = ledger {
         std::fs::write(path, press::ledger(&plates))
-            .map_err(|error| super::file_trouble("file.unwritable", path, &error))?;
+            .map_err(|error| super::file_trouble("file.not_written", path, &error))?;
     }
     Ok(plates)
 }

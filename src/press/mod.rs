@@ -95,7 +95,7 @@ impl PressError {
 fn write_trouble(path: &Path, source: &std::io::Error) -> Refusal {
     match source.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Refusal::new("storage.full"),
-        _ => Refusal::new("file.unwritable").with("file", path.display()).with("reason", source),
+        _ => Refusal::new("file.not_written").with("file", path.display()).with("reason", source),
     }
 }
 
@@ -125,9 +125,8 @@ fn own_labels(folder: &Path) -> Result<Vec<String>, Refusal> {
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     let read = |file: &PathBuf| {
-        std::fs::read_to_string(file).map_err(|error| {
-            Refusal::new("file.unreadable").with("file", file.display()).with("reason", error)
-        })
+        std::fs::read_to_string(file)
+            .map_err(|error| Refusal::new("file.not_read").with("file", file.display()).with("reason", error))
     };
     files.iter().map(read).collect()
 }

@@ -57,13 +57,14 @@ both_engines! {
             }
         }
         world.look_for_everything().await;
-        let (reports, rows) = world.totals().await;
+        let (reports, rows, batches) = world.totals().await;
         assert_eq!(ground.sql("SELECT count(*) FROM reports").parse(), Ok(reports), "each report once");
         assert_eq!(ground.sql("SELECT count(*) FROM covers").parse(), Ok(covers_before + rows), "each cover once");
         assert_clean(&ground.home(), rounds);
         // A run in which nobody got an answer would prove nothing.
-        assert!(reports > u64::from(rounds) && rows > u64::from(rounds), "{reports} reports, {rows} rows");
-        crate::support::say(&format!("{rounds} kills: {reports} reports, {rows} rows, all there once"));
+        let story = format!("{rounds} kills: {reports} reports, {rows} rows, {batches} batches, all there once");
+        assert!(reports > u64::from(rounds) && rows > u64::from(rounds) && batches > 0, "{story}");
+        crate::support::say(&story);
     }
 }
 
@@ -190,11 +191,11 @@ impl World {
 
     async fn send_file(&self, client: &reqwest::Client, first: u64) -> Option<Value> {
         let request = client
-            .post(format!("{}/api/v1/imports?source=kill&profile=lidmark-csv", self.base))
+            .post(format!("{}/api/v1/imports?source=kill&profile=lidmark-csv&scheme=component-16", self.base))
             .bearer_auth(&self.secret)
             .header("Content-Type", "text/csv")
             .body(file_of_rows(first));
-        json_of(request, &[200]).await
+        Some(json_of(request, &[200]).await?["summary"].take())
     }
 
     async fn make_plates_until_killed(&self) {
@@ -271,10 +272,10 @@ impl World {
         }
     }
 
-    /// How many reports and rows there must be.
-    async fn totals(&self) -> (u64, u64) {
+    /// How many reports and rows there must be, and batches at least.
+    async fn totals(&self) -> (u64, u64, u64) {
         let book = self.book.lock().await;
-        (book.reports.len() as u64, book.imports.len() as u64 * ROWS_PER_FILE)
+        (book.reports.len() as u64, book.imports.len() as u64 * ROWS_PER_FILE, book.batches.len() as u64)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod browser;
+mod commands;
 mod contract;
 mod faults;
 mod import;
