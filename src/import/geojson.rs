@@ -3,6 +3,8 @@
 //! crate seeks the first `[`, wherever it stands; numbers are kept as written, so that an id of
 //! nineteen digits stays one.
 
+#![expect(clippy::result_large_err, reason = "the candidate it stands beside is larger still")]
+
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -252,17 +254,16 @@ impl<R: Read> GeoJsonReader<R> {
                 if scan.depth == 0 {
                     tail.extend_from_slice(&self.buffer[self.start..at]);
                     self.start = at;
-                    self.state = State::Top;
                     let tail: Vec<u8> = match tail.iter().position(|byte| *byte == b',') {
                         Some(comma) if tail[1..comma].trim_ascii().is_empty() => {
                             [b"{", &tail[comma + 1..]].concat()
                         }
                         _ => tail,
                     };
-                    return self.check_collection(&tail).map(|item| {
-                        self.state = State::Top;
-                        item
-                    });
+                    let item = self.check_collection(&tail);
+                    // The rows are out; what follows the object is read whatever its tail said.
+                    self.state = State::Top;
+                    return item;
                 }
             }
             if tail.len() < MAX_FEATURE {

@@ -60,7 +60,7 @@ pub struct Profile {
     pub(super) unknown: Vec<String>,
     pub(super) date_formats: Vec<DateFormat>,
     pub(super) zone_seconds: i64,
-    /// What each named column is for, by its name in small letters.
+    /// What each named column is for, by its name as spelled and in small letters.
     pub(super) columns: HashMap<String, Meaning>,
     /// Names under which `Survey::extra` keeps columns, by [`Meaning::Kept`].
     pub(super) kept_names: Vec<String>,
@@ -216,7 +216,10 @@ impl Profile {
         let mut columns = HashMap::new();
         let mut claim = |name: &str, meaning: Meaning| match columns.insert(plain(name), meaning) {
             Some(_) => Err(unusable(format!("column {name} is named twice"))),
-            None => Ok(()),
+            None => {
+                columns.insert(name.to_owned(), meaning);
+                Ok(())
+            }
         };
         for (field, said) in &file.fields {
             for (rank, name) in said.columns.iter().enumerate() {
@@ -335,6 +338,8 @@ fn words<T: Copy + PartialEq + FromStr<Err = Refusal> + std::fmt::Display>(
         let known: T = word.parse()?;
         fits.extend(spellings.first().cloned());
         for spelling in spellings {
+            // As spelled too: most texts then need no lowering.
+            by_spelling.entry(spelling.clone()).or_insert(Some(known));
             let before = by_spelling.insert(plain(spelling), Some(known));
             if before.is_some_and(|before| before != Some(known)) {
                 return Err(unusable(format!("{field} reads {spelling} in two ways")));
