@@ -145,8 +145,8 @@ pub fn parties() -> Vec<Party> {
     let names = city
         .into_iter()
         .map(str::to_owned)
-        .chain(AREAS.iter().map(|area| works_of(area)))
-        .chain(AREAS.iter().map(|area| supervisor_of(area)));
+        .chain(AREAS.iter().map(works_of))
+        .chain(AREAS.iter().map(supervisor_of));
     names
         .zip(0..)
         .map(|(name, number): (String, u64)| party(1000 + number, name, &format!("0546-55501{number:02}")))
@@ -386,7 +386,7 @@ impl Walker {
             _ => self.works.as_str(),
         };
         // One cover in a hundred is still waiting for somebody to claim it.
-        let owner = (random.next() % 100 != 0).then(|| owner.to_owned());
+        let owner = (!random.next().is_multiple_of(100)).then(|| owner.to_owned());
         let day = 18_690 + random.next() % 1_750; // 2021-03-04 and the next five years
         let second = 8 * 3600 + random.next() % (9 * 3600);
         let surveyed_at = Millis(((day * 86_400 + second) as i64 - 8 * 3600) * 1000);
@@ -446,7 +446,7 @@ fn build(line: &Line, random: &mut Random) -> (Material, Shape, LoadClass) {
         }
         _ => Shape::Round,
     };
-    let too_low = random.next() % 80 == 0;
+    let too_low = random.next().is_multiple_of(80);
     let (material, fits, below) = match line.placement {
         Placement::Carriageway => (
             [Material::DuctileIron, Material::CastIron, Material::Composite, Material::Concrete]

@@ -259,10 +259,11 @@ impl<R: Read> GeoJsonReader<R> {
                         }
                         _ => tail,
                     };
-                    return self.check_collection(&tail).map(|item| {
+                    let item = self.check_collection(&tail);
+                    if item.is_some() {
                         self.state = State::Top;
-                        item
-                    });
+                    }
+                    return item;
                 }
             }
             if tail.len() < MAX_FEATURE {

@@ -141,7 +141,13 @@ fn line(page: &Page, parties: &HashMap<String, &str>, entry: &HistoryEntry) -> L
         let batch: String = batch.chars().take(8).collect();
         add("line.plate", &format!("{batch}… · {ordinal}"));
     }
-    Line { sequence: entry.sequence, at: page.date_time(entry.at), who: who(page, &entry.actor), what, details }
+    Line {
+        sequence: entry.sequence,
+        at: page.date_time(entry.at),
+        who: who(page, &entry.actor),
+        what,
+        details,
+    }
 }
 
 fn who(page: &Page, actor: &str) -> String {
