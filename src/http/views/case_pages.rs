@@ -37,6 +37,7 @@ struct DeskPage<'a> {
 }
 
 /// The list of cases; `next` is the address of the page after it.
+#[expect(clippy::too_many_arguments, reason = "one for each part of the page")]
 pub fn case_list(
     page: &Page,
     query: &CaseQuery,
