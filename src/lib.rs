@@ -8,6 +8,7 @@ pub mod http;
 pub mod import;
 pub mod intake;
 pub mod messages;
+pub mod messages;
 pub mod outbox;
 pub mod photos;
 pub mod plates;

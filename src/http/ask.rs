@@ -132,7 +132,14 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Said<T> {
 }
 
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    // serde would also take a list of the values of an object's fields; a list is no object.
+    let parsed = match bytes.trim_ascii_start().first() {
+        Some(b'[') => {
+            serde_json::from_slice::<serde_json::Map<_, _>>(bytes).and_then(|_| serde_json::from_slice(bytes))
+        }
+        _ => serde_json::from_slice(bytes),
+    };
+    parsed.map_err(|error| {
         let (status, code) = if error.is_data() {
             (StatusCode::UNPROCESSABLE_ENTITY, "http.json_data")
         } else {

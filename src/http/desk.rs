@@ -10,7 +10,7 @@ use super::auth::{Caller, safe_next, set_session};
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
 use super::public::{REPORT_BYTES, public_photo, read_file};
-use super::views::{self, CaseQuery, CoverView};
+use super::views::{self, CaseQuery, CoverView, Names};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::case::{CaseMove, CaseState, MoveRequest, possible_moves};
@@ -192,7 +192,8 @@ async fn case_page(
     let parties = state.registry.list_parties().await?;
     let moves = possible_moves(&file.case, &actor);
     let around = reader.page(state, caller.session.as_ref());
-    Ok(views::case_file(&around, &file, &moves, &parties, IdempotencyKey::fresh(), problem))
+    let names = Names { parties: &parties, staff: &state.registry.list_users().await? };
+    Ok(views::case_file(&around, &file, &moves, names, IdempotencyKey::fresh(), problem))
 }
 
 pub(super) fn unknown_case(number: &str) -> Problem {
@@ -329,6 +330,10 @@ async fn cover_page(
         history: &history,
         chain,
         neighbors: &neighbors,
+        names: Names {
+            parties: &state.registry.list_parties().await?,
+            staff: &state.registry.list_users().await?,
+        },
     };
     Ok(views::cover_file(&reader.page(state, caller.session.as_ref()), &view, problem))
 }

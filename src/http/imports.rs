@@ -19,7 +19,7 @@ use super::auth::Caller;
 use super::forms::shortened;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::import::{Format, find_built_in};
+use crate::import::{Format, built_in_profiles, find_built_in};
 use crate::intake::{self, IntakeFile, Note, Reading};
 use crate::registry::{ImportMode, ImportOptions};
 
@@ -56,7 +56,9 @@ pub(super) async fn create_import(
     };
     let wanted = query.profile.as_deref().unwrap_or("lidmark-csv");
     let profile = find_built_in(wanted).ok_or_else(|| {
-        Problem::bad_request(Refusal::new("profile.unknown").at("profile").with("read", shortened(wanted)))
+        let known: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
+        let refusal = Refusal::new("profile.unknown").at("profile").with("read", shortened(wanted));
+        Problem::bad_request(refusal.with("fits", known.join(", ")))
     })?;
     let mode = match query.dry_run.as_deref() {
         None | Some("false") => ImportMode::Write,

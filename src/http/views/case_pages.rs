@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::words::{Choice, Line, PublicCover, joined, lines};
+use super::words::{Choice, Line, Names, PublicCover, joined, lines};
 use super::{CaseQuery, Page, write};
 use crate::domain::Refusal;
 use crate::domain::case::{CaseState, Evidence, MoveRule, PHOTO_LIMIT};
@@ -169,12 +169,13 @@ pub fn case_file(
     page: &Page,
     file: &CaseFile,
     moves: &[&MoveRule],
-    parties: &[Party],
+    names: Names,
     idempotency: IdempotencyKey,
     wrong: Option<&Refusal>,
 ) -> String {
     let case = &file.case;
     let cover = file.cover.as_ref();
+    let parties = names.parties;
     let likely = cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref()));
     write(&CasePage {
         page: *page,
@@ -200,7 +201,7 @@ pub fn case_file(
             })
             .collect(),
         photos: file.photos.iter().map(|photo| Shot::new(page, photo)).collect(),
-        lines: lines(page, parties, &file.timeline),
+        lines: lines(page, names, &file.timeline),
         moves: moves.iter().map(|rule| MoveForm::new(page, rule)).collect(),
         parties: parties
             .iter()

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::case_pages::Shot;
-use super::words::{Line, PublicCover, joined, lines};
+use super::words::{Line, Names, PublicCover, joined, lines};
 use super::{Page, write};
 use crate::domain::Refusal;
 use crate::domain::case::Case;
@@ -26,6 +26,7 @@ pub struct CoverView<'a> {
     pub chain: ChainState,
     /// The cover itself among its neighbors, nearest first.
     pub neighbors: &'a [Near],
+    pub names: Names<'a>,
 }
 
 /// Half the side of the sketch in its own units.
@@ -89,8 +90,6 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         ChainState::Whole { length } => (true, page.fill("file.proof_whole", "count", length)),
         ChainState::Broken { sequence } => (false, page.fill("file.proof_broken", "sequence", sequence)),
     };
-    let parties: Vec<Party> =
-        [&file.owner, &file.maintainer, &file.supervisor].into_iter().flatten().cloned().collect();
     let role = page.session.map(|session| session.user.role);
     write(&CoverPage {
         page: *page,
@@ -102,7 +101,7 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         plates: view.plates.iter().map(|plate| plate_line(page, plate)).collect(),
         cases: view.cases.iter().rev().map(|case| case_line(page, case)).collect(),
         photos: view.photos.iter().rev().map(|photo| Shot::new(page, photo)).collect(),
-        lines: lines(page, &parties, view.history),
+        lines: lines(page, view.names, view.history),
         whole,
         proof,
         may_install: matches!(role, Some(Role::Crew | Role::Engineer | Role::Admin)),

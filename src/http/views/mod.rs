@@ -16,6 +16,8 @@ mod words;
 
 pub use case_pages::{case_file, case_list};
 pub use cover_page::{CoverView, cover_file};
+pub use words::Names;
+
 pub use public_pages::{
     blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
 };

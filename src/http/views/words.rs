@@ -9,6 +9,7 @@ use super::Page;
 use crate::domain::cover::{CoverFile, District, Party};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::Millis;
+use crate::registry::User;
 
 impl Page<'_> {
     /// `2026-11-23 16:05` on the city's clock.
@@ -89,14 +90,25 @@ pub(super) struct Line {
     pub details: Vec<String>,
 }
 
-/// Lines of a file as staff see them, newest first.
-pub(super) fn lines(page: &Page, parties: &[Party], entries: &[HistoryEntry]) -> Vec<Line> {
-    let parties: HashMap<String, &str> =
-        parties.iter().map(|party| (party.id.to_string(), party.name.as_str())).collect();
-    entries.iter().rev().map(|entry| line(page, &parties, entry)).collect()
+/// The names that lines of a file speak of.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    pub parties: &'a [Party],
+    pub staff: &'a [User],
 }
 
-fn line(page: &Page, parties: &HashMap<String, &str>, entry: &HistoryEntry) -> Line {
+/// Lines of a file as staff see them, newest first.
+pub(super) fn lines(page: &Page, names: Names, entries: &[HistoryEntry]) -> Vec<Line> {
+    let parties: HashMap<String, &str> =
+        names.parties.iter().map(|party| (party.id.to_string(), party.name.as_str())).collect();
+    let staff: HashMap<String, &str> =
+        names.staff.iter().map(|user| (user.id.to_string(), user.name.as_str())).collect();
+    entries.iter().rev().map(|entry| line(page, &parties, &staff, entry)).collect()
+}
+
+type ById<'a> = HashMap<String, &'a str>;
+
+fn line(page: &Page, parties: &ById, staff: &ById, entry: &HistoryEntry) -> Line {
     let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
     let what = match entry.kind {
         HistoryKind::CaseMoved => page.word("move", body["move"].as_str().unwrap_or_default()),
@@ -124,7 +136,7 @@ fn line(page: &Page, parties: &HashMap<String, &str>, entry: &HistoryEntry) -> L
     }
     let party = text("party");
     add("line.party", parties.get(party).copied().unwrap_or(party));
-    add("line.why", text("why"));
+    add("line.why", &page.word("why", text("why")));
     add("line.joined_to", text("joined_to"));
     if let Some(until) = body["until"].as_i64() {
         add("line.until", &page.date(Millis(until)));
@@ -141,13 +153,13 @@ fn line(page: &Page, parties: &HashMap<String, &str>, entry: &HistoryEntry) -> L
         let batch: String = batch.chars().take(8).collect();
         add("line.plate", &format!("{batch}… · {ordinal}"));
     }
-    Line { sequence: entry.sequence, at: page.date_time(entry.at), who: who(page, &entry.actor), what, details }
+    Line { sequence: entry.sequence, at: page.date_time(entry.at), who: who(page, staff, &entry.actor), what, details }
 }
 
-fn who(page: &Page, actor: &str) -> String {
+fn who(page: &Page, staff: &ById, actor: &str) -> String {
     let Some(id) = actor.strip_prefix("user:") else { return page.word("actor", actor) };
-    match page.session.filter(|session| session.user.id.to_string() == id) {
-        Some(session) => session.user.name.clone(),
+    match staff.get(id) {
+        Some(name) => (*name).to_owned(),
         // The end of the id tells two people apart without naming them.
         None => page.fill("actor.staff", "id", &id[id.len().saturating_sub(6)..]),
     }

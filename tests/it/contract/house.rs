@@ -185,7 +185,17 @@ impl House {
             .timeout(Duration::from_secs(60))
             .build()
             .unwrap();
-        Self { town, state, plates, base, client, bearers, seen: Mutex::default(), faults: Mutex::default(), _ground: ground }
+        Self {
+            town,
+            state,
+            plates,
+            base,
+            client,
+            bearers,
+            seen: Mutex::default(),
+            faults: Mutex::default(),
+            _ground: ground,
+        }
     }
 
     pub fn ask(&self, who: As, method: &'static str, path: &str) -> Ask<'_> {

@@ -159,7 +159,14 @@ impl Browser {
 
     pub async fn click(&self, css: &str) {
         let element = self.find(css).await;
-        self.command("POST", &format!("/element/{element}/click"), json!({})).await;
+        let clicked = self.try_command("POST", &format!("/element/{element}/click"), json!({})).await;
+        if let Err(error) = clicked {
+            panic!(
+                "cannot click {css} at {}: {error}; the page says:\n{}",
+                self.url().await,
+                self.page_text().await
+            );
+        }
     }
 
     /// Types into a field; a file's path into a file field chooses that file.
