@@ -193,6 +193,7 @@ pub fn run() -> ExitCode {
         config_file: common.config,
         say,
     };
+    start_log(&command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -208,6 +209,18 @@ pub fn run() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The log goes to stderr: what a server does, and of other commands only what is amiss.
+fn start_log(command: &Command) {
+    let level = match command {
+        Command::Serve(_) => tracing::Level::INFO,
+        _ => tracing::Level::WARN,
+    };
+    let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = tracing_subscriber::fmt().with_max_level(level).with_ansi(colors).with_writer(std::io::stderr);
+    // Somebody who calls us from a program of their own may have a log already.
+    let _ = log.try_init();
 }
 
 async fn obey(ground: &Ground, command: Command) -> Outcome<Ending> {

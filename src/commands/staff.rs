@@ -23,6 +23,8 @@ pub(super) enum UserCommand {
 
 #[derive(Args)]
 pub(super) struct AddUser {
+    /// What they type to log in
+    #[arg(long)]
     login: String,
     /// crew, grid_worker, handler, dispatcher, supervisor, engineer or admin
     #[arg(long)]

@@ -223,11 +223,22 @@ fn blank_plates_are_as_many_as_asked_for() {
 #[test]
 fn people_and_tokens_come_and_go() {
     let place = Place::new();
-    let add = ["user", "add", "ying", "--role", "handler", "--party", "东营市自来水公司", "--name", "颖"];
+    let add = [
+        "user",
+        "add",
+        "--login",
+        "ying",
+        "--role",
+        "handler",
+        "--party",
+        "东营市自来水公司",
+        "--name",
+        "颖",
+    ];
     let said = run_saying(&place.home, &add, "a long password\n");
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(run_saying(&place.home, &add, "a long password\n").code, Some(2), "the login is taken");
-    let short = run_saying(&place.home, &["user", "add", "bo", "--role", "admin"], "short\n");
+    let short = run_saying(&place.home, &["user", "add", "--login", "bo", "--role", "admin"], "short\n");
     assert_eq!(short.code, Some(2), "{short:?}");
 
     let added = place.run(&["token", "add", "--login", "ying", "--name", "gateway"]);
