@@ -8,7 +8,6 @@ pub mod http;
 pub mod import;
 pub mod intake;
 pub mod messages;
-pub mod messages;
 pub mod outbox;
 pub mod photos;
 pub mod plates;
