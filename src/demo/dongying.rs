@@ -3,9 +3,9 @@
 //! gives the same city, and a smaller city is the beginning of a larger one. Owners and telephone
 //! numbers are made up.
 
+use std::array;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::array;
 
 use super::party;
 use crate::domain::cover::{
@@ -46,7 +46,7 @@ const AREAS: [Area; 5] = [
         centre: (118.59, 37.46),
         turned: 0.0,
         share: 42,
-        axes: ["黄河路", "西四路"],
+        axes: ["黄河路", "胜利大街"],
         towns: &["文汇街道", "黄河路街道", "东城街道", "辛店街道", "胜利街道", "胜园街道"],
     },
     Area {

@@ -125,6 +125,13 @@ pub(super) async fn method_not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "http.method")
 }
 
+/// A handler gave up: the log gets its words, the public none of them.
+pub(super) fn panicked(said: Box<dyn std::any::Any + Send>) -> Response {
+    let said = said.downcast_ref::<String>().map(String::as_str).or(said.downcast_ref::<&str>().copied());
+    tracing::error!(error = said.unwrap_or("no words"), "a handler panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "http.broken").into_response()
+}
+
 /// What a plain status of the framework means in our words.
 fn generic(status: StatusCode) -> &'static str {
     match status {

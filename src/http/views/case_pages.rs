@@ -37,6 +37,7 @@ struct DeskPage<'a> {
 }
 
 /// The list of cases; `next` is the address of the page after it.
+#[expect(clippy::too_many_arguments, reason = "one for each part of the page")]
 pub fn case_list(
     page: &Page,
     query: &CaseQuery,
@@ -49,9 +50,8 @@ pub fn case_list(
     let choice = |value: String, word: String, chosen: &str| Choice { chosen: value == chosen, value, word };
     let chosen = if query.state.is_empty() { "open" } else { &query.state };
     let all = ["open", "all"].map(|word| choice(word.to_owned(), page.word("desk_states", word), chosen));
-    let each = CaseState::ALL
-        .iter()
-        .map(|state| choice(state.to_string(), page.word("case_state", state), chosen));
+    let each =
+        CaseState::ALL.iter().map(|state| choice(state.to_string(), page.word("case_state", state), chosen));
     let own_party_only = page.session.is_some_and(|session| session.user.role == Role::Handler);
     let parties = if own_party_only { &[] } else { parties };
     write(&DeskPage {
@@ -64,7 +64,11 @@ pub fn case_list(
                 hazard: page.word("hazard", line.case.hazard),
                 state: page.word("case_state", line.case.state),
                 place: joined([
-                    Some(if page.is_chinese() { line.district_zh.as_str() } else { line.district_en.as_str() }),
+                    Some(if page.is_chinese() {
+                        line.district_zh.as_str()
+                    } else {
+                        line.district_en.as_str()
+                    }),
                     line.road.as_deref(),
                 ]),
                 created: page.date_time(line.case.created_at),

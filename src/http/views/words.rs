@@ -153,7 +153,13 @@ fn line(page: &Page, parties: &ById, staff: &ById, entry: &HistoryEntry) -> Line
         let batch: String = batch.chars().take(8).collect();
         add("line.plate", &format!("{batch}… · {ordinal}"));
     }
-    Line { sequence: entry.sequence, at: page.date_time(entry.at), who: who(page, staff, &entry.actor), what, details }
+    Line {
+        sequence: entry.sequence,
+        at: page.date_time(entry.at),
+        who: who(page, staff, &entry.actor),
+        what,
+        details,
+    }
 }
 
 fn who(page: &Page, staff: &ById, actor: &str) -> String {
