@@ -2,8 +2,6 @@
 //! never closed that crate gives the rest of the file as one field, in silence. Here such a line is
 //! one problem, and reading goes on with the next physical line.
 
-#![expect(clippy::result_large_err, reason = "the candidate it stands beside is larger still")]
-
 use std::io::Read;
 
 use super::mapping::{Cell, Columns, Mapper};

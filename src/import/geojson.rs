@@ -3,8 +3,6 @@
 //! crate seeks the first `[`, wherever it stands; numbers are kept as written, so that an id of
 //! nineteen digits stays one.
 
-#![expect(clippy::result_large_err, reason = "the candidate it stands beside is larger still")]
-
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;

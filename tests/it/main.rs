@@ -1,5 +1,6 @@
 //! Everything that crosses rooms, in one binary, foldered like `src`.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::type_complexity, reason = "a table of examples is read where it stands")]
 
 mod architecture;
 mod browser;
