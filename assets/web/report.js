@@ -65,13 +65,13 @@
           const old = document.getElementById("wrong");
           if (old) old.remove();
           if (wrong) { form.before(wrong); wrong.scrollIntoView({ block: "center" }); }
-          said.textContent = wrong ? "" : words.again;
+          said.textContent = wrong ? "" : words.stopped;
           send.disabled = false;
           return;
         }
         said.textContent = words.again;
       } catch {
-        said.textContent = words.offline;
+        said.textContent = navigator.onLine ? words.again : words.offline;
       }
       await wait(pause);
     }

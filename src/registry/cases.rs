@@ -108,6 +108,9 @@ impl Registry {
 
     /// Moves a case by the table of allowed moves; the move goes into the manhole's file.
     pub async fn move_case(&self, mut order: MoveOrder) -> Result<Case, RegistryError> {
+        if order.number.contains('\0') {
+            return Err(RegistryError::NotFound(Refusal::new("case.unknown").with("read", "\\0")));
+        }
         if order.photos.len() > PHOTO_LIMIT {
             let refusal = Refusal::new("photo.too_many").at("photos").with("count", order.photos.len());
             return Err(refusal.with("most", PHOTO_LIMIT).into());

@@ -239,7 +239,7 @@ async fn every_page_is_sound_in_the_dark_and_in_both_languages() {
     }
 }
 
-async fn choose_hazard(browser: &Browser, hazard: &str) {
+pub async fn choose_hazard(browser: &Browser, hazard: &str) {
     browser.wait_for("[name=hazard]").await;
     let option = format!("[name=hazard][value={hazard}]");
     if browser.count(&option).await > 0 {

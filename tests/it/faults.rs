@@ -92,7 +92,7 @@ async fn a_read_only_folder_is_said_clearly_and_harms_nothing() {
     let said = run_command_inside(&disk.inside(), &home, &["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(said.code, Some(2), "{said:?}");
     let sentence = said.stderr.to_lowercase();
-    assert!(sentence.contains("read"), "{said:?}");
+    assert!(sentence.contains("read-only"), "{said:?}");
     assert!(!sentence.contains("panicked"), "{said:?}");
 
     disk.turn_writable();

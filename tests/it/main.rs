@@ -16,3 +16,4 @@ mod self_test;
 mod spatial;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]
 mod support;
+mod tour;

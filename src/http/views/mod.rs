@@ -121,3 +121,6 @@ pub fn error(page: &Page, status: u16, refusal: &Refusal) -> String {
 fn write(template: &impl Template) -> String {
     template.render().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,12 +152,15 @@ impl Ask<'_> {
 
 impl House {
     pub async fn open() -> Self {
-        Self::open_with(|_| {}).await
+        Self::on(Ground::sqlite().unwrap()).await
+    }
+
+    pub async fn on(ground: Ground) -> Self {
+        Self::open_with(ground, |_| {}).await
     }
 
     /// A town of six covers with plates, staff of every role with an API token each.
-    pub async fn open_with(settle: impl FnOnce(&mut Config)) -> Self {
-        let ground = Ground::sqlite().unwrap();
+    pub async fn open_with(ground: Ground, settle: impl FnOnce(&mut Config)) -> Self {
         let town = Town::found(&ground).await;
         let plates = town.plated(6).await;
         let mut bearers = Vec::new();

@@ -159,6 +159,9 @@ impl Browser {
 
     pub async fn click(&self, css: &str) {
         let element = self.find(css).await;
+        // To the middle of the screen, as a thumb would, away from what is pinned to its edges.
+        let middle = format!("document.querySelector({}).scrollIntoView({{block: 'center'}})", json!(css));
+        self.script(&middle).await;
         let clicked = self.try_command("POST", &format!("/element/{element}/click"), json!({})).await;
         if let Err(error) = clicked {
             panic!(
