@@ -33,9 +33,10 @@ bench: ## the figures of the README, as ratios to the raw limit of this machine
 	cargo bench --bench server
 	cargo bench --bench import
 	cargo bench --bench plates
+	cargo bench --bench spatial
 
 schemathesis: ## let schemathesis (PyPI) attack a running demo by its openapi.yaml
 	bash tests/schemathesis.sh
 
 tour: ## take the screenshots of the README anew from the real program
-	LIDMARK_TOUR=docs/tour cargo nextest run --no-fail-fast tour
+	LIDMARK_TOUR=docs/tour cargo test --test it tour
