@@ -285,7 +285,8 @@ pub(super) async fn tell(stage: &Stage<'_>) -> Outcome<Told> {
     fit_plates(stage, &staff, &street, (&plates, &blanks)).await?;
     let tracking = play_cases(stage, &staff, party, &plates).await?;
     times.at(stage.now);
-    let shown = street.first().ok_or_else(|| Refusal::new("batch.empty"))?;
+    // A file with something in it: the cover of the case that was closed.
+    let shown = street.get(1).or(street.first()).ok_or_else(|| Refusal::new("batch.empty"))?;
     let token = plates.first().ok_or_else(|| Refusal::new("batch.empty"))?.token;
     Ok(Told { token: token.to_string(), code: shown.code.digits.clone(), pdf, ledger, tracking })
 }

@@ -1,3 +1,5 @@
+//! Stories of the pages as text: what they show, in both languages, and that nothing in them is markup by accident.
+
 use uuid::Uuid;
 
 use super::*;
