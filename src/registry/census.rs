@@ -16,6 +16,7 @@ use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
 use crate::domain::role::Actor;
+use crate::store::covers::CodeTable;
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::{StoreError, Tx, bulk, covers, people};
 
@@ -237,11 +238,12 @@ impl ImportRun {
         }
         let codes: Vec<ComponentCode> = brought.keys().map(|code| (*code).clone()).collect();
         let mut tx = self.registry.store.read().await?;
-        let owners = covers::list_covers_by_code(&mut tx, &codes).await?;
+        let present = covers::list_known_codes(&mut tx, CodeTable::Present, &codes).await?;
+        let owners = covers::list_covers_by_code(&mut tx, &present).await?;
         let owners: HashMap<&ComponentCode, &CoverFile> =
             owners.iter().map(|file| (&file.code, file)).collect();
-        let former: HashSet<ComponentCode> =
-            covers::list_former_codes(&mut tx, &codes).await?.into_iter().collect();
+        let former = covers::list_known_codes(&mut tx, CodeTable::Former, &codes).await?;
+        let former: HashSet<ComponentCode> = former.into_iter().collect();
         for (code, users) in brought {
             let first = &rows[users[0]];
             for at in users {

@@ -506,15 +506,20 @@ pub async fn list_covers_by_code(tx: &mut Tx, codes: &[ComponentCode]) -> Result
     Ok(files)
 }
 
-/// Which of these codes a cover had before; they are never given again.
-pub async fn list_former_codes(
+/// Which of these codes are in the table: `covers` for present ones, `code_aliases` for former.
+/// Answered from the index alone.
+pub async fn list_known_codes(
     tx: &mut Tx,
+    table: CodeTable,
     codes: &[ComponentCode],
 ) -> Result<Vec<ComponentCode>, StoreError> {
-    let mut former = Vec::new();
+    let mut known = Vec::new();
     for chunk in codes.chunks(500) {
         let rows: Vec<(String, String)> = on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new("SELECT scheme, code FROM code_aliases WHERE code IN (");
+            let mut query = sqlx::QueryBuilder::new(match table {
+                CodeTable::Present => "SELECT scheme, code FROM covers WHERE code IN (",
+                CodeTable::Former => "SELECT scheme, code FROM code_aliases WHERE code IN (",
+            });
             let mut list = query.separated(", ");
             for code in chunk {
                 list.push_bind(code.digits.clone());
@@ -522,7 +527,14 @@ pub async fn list_former_codes(
             query.push(")");
             query.build_query_as().fetch_all(&mut *c).await?
         });
-        former.extend(rows.into_iter().map(|(scheme, digits)| ComponentCode { scheme, digits }));
+        known.extend(rows.into_iter().map(|(scheme, digits)| ComponentCode { scheme, digits }));
     }
-    Ok(former)
+    Ok(known)
+}
+
+/// Codes that covers have now, or had before and which are never given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeTable {
+    Present,
+    Former,
 }
