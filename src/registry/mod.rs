@@ -28,7 +28,7 @@ mod staff;
 
 pub use crate::store::Database;
 pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
-pub use crate::store::covers::{CoverFilter as StoredCoverFilter, PointRow};
+pub use crate::store::covers::PointRow;
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;

@@ -220,11 +220,6 @@ impl Registry {
             .await
     }
 
-    /// Names the operator of a command-line call in batches and imports.
-    pub fn new_batch_id(&self) -> BatchId {
-        BatchId::fresh()
-    }
-
     /// How many plates stand in each state.
     pub async fn count_plates(&self) -> Result<Vec<(String, i64)>, RegistryError> {
         Ok(plates::count_plates(&mut self.store.read().await?).await?)
