@@ -1,6 +1,6 @@
-//! What leaves: carries out what the registry committed and decides nothing. Every event becomes
-//! one JSON file in the city's `outbox` folder, at least once and in order, for the mail, message
-//! or platform gateway that the city runs.
+//! What leaves: carries out what the registry committed and decides nothing. Events become lines of
+//! JSON in files of the city's `outbox` folder, at least once and in order, for the mail, message or
+//! platform gateway that the city runs.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,24 @@ use crate::registry::{OutboxEvent, Registry, RegistryError};
 
 /// How long an idle outbox sleeps.
 const IDLE: Duration = Duration::from_secs(1);
+/// Most events of a file.
+const PAGE: usize = 1000;
+/// As whom the folder remembers what it has had.
+const RECEIVER: &str = "folder";
 
 /// Delivers events until the task is dropped. Trouble is logged and tried again.
 pub async fn run(registry: Registry, folder: PathBuf) {
     loop {
         match deliver_waiting(&registry, &folder).await {
-            Ok(0) => {}
-            Ok(_) => continue,
+            Ok(PAGE) => continue,
+            Ok(_) => {}
             Err(error) => tracing::warn!(%error, "the outbox waits"),
         }
         tokio::time::sleep(IDLE).await;
     }
 }
 
-/// Why an event could not leave.
+/// Why events could not leave.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
     #[error("the registry does not answer: {0}")]
@@ -35,32 +39,40 @@ pub enum OutboxError {
     Folder(#[from] std::io::Error),
 }
 
-/// Delivers what waits now; answers how many events left.
+/// Delivers what waits now, one file at most; answers how many events left.
 pub async fn deliver_waiting(registry: &Registry, folder: &Path) -> Result<usize, OutboxError> {
-    let events = registry.list_waiting_events(100).await?;
-    for event in &events {
-        write_event(folder, event)?;
-        registry.mark_delivered(event.sequence).await?;
-    }
-    Ok(events.len())
+    let events = registry.list_waiting_events(RECEIVER, PAGE as i64).await?;
+    let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(0) };
+    let (name, last, count) = (format!("{:012}.jsonl", first.sequence), last.sequence, events.len());
+    let file = folder.join(name);
+    tokio::task::spawn_blocking(move || write_events(&file, &events))
+        .await
+        .map_err(std::io::Error::other)??;
+    registry.mark_delivered(RECEIVER, last).await?;
+    Ok(count)
 }
 
-/// On disk before it counts as delivered; a repeat overwrites itself.
-fn write_event(folder: &Path, event: &OutboxEvent) -> std::io::Result<()> {
+/// On disk before they count as delivered; a repeat overwrites itself, because the file is named by
+/// its first event.
+fn write_events(file: &Path, events: &[OutboxEvent]) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let body: serde_json::Value = serde_json::from_str(&event.body).unwrap_or_default();
-    let text = json!({
-        "sequence": event.sequence,
-        "event": event.event,
-        "at": Millis(event.created_at).to_rfc3339(),
-        "data": body,
-    })
-    .to_string();
-    let name = folder.join(format!("{:012}-{}.json", event.sequence, event.event));
-    let unfinished = name.with_extension("part");
-    let mut file = std::fs::File::create(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, &name)?;
+    let mut lines = String::new();
+    for event in events {
+        let body: serde_json::Value = serde_json::from_str(&event.body).unwrap_or_default();
+        let line = json!({
+            "sequence": event.sequence,
+            "event": event.event,
+            "at": Millis(event.created_at).to_rfc3339(),
+            "data": body,
+        });
+        lines.push_str(&line.to_string());
+        lines.push('\n');
+    }
+    let unfinished = file.with_extension("part");
+    let mut part = std::fs::File::create(&unfinished)?;
+    part.write_all(lines.as_bytes())?;
+    part.sync_all()?;
+    std::fs::rename(&unfinished, file)?;
     std::fs::File::open(folder)?.sync_all()
 }

@@ -55,11 +55,15 @@ CREATE INDEX photos_manhole ON photos (manhole_id);
 CREATE INDEX photos_case ON photos (case_id) WHERE case_id IS NOT NULL;
 CREATE INDEX photos_digest ON photos (digest);
 
+-- What happened, for those who must hear of it; how far each of them has heard.
 CREATE TABLE outbox (
     sequence BIGINT PRIMARY KEY,
     event TEXT NOT NULL,
     body TEXT NOT NULL,
-    created_at BIGINT NOT NULL,
-    delivered_at BIGINT
+    created_at BIGINT NOT NULL
 );
-CREATE INDEX outbox_waiting ON outbox (sequence) WHERE delivered_at IS NULL;
+
+CREATE TABLE outbox_receivers (
+    name TEXT PRIMARY KEY,
+    delivered BIGINT NOT NULL
+);

@@ -211,11 +211,8 @@ pub(super) async fn send_report(
     state: &AppState,
     new: NewReport,
 ) -> Result<(String, crate::registry::Reported), Problem> {
-    let token = new.token;
     let reported = state.registry.report_hazard(new).await?;
-    if let Some(cover) = state.registry.find_plate(token).await?.and_then(|scanned| scanned.plate.cover) {
-        state.covers_changed(&[cover]);
-    }
+    state.covers_changed(&[reported.cover]);
     Ok((state.registry.tracking_link(&reported), reported))
 }
 

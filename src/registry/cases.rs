@@ -227,7 +227,7 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
     let event = json!({"case": case.number, "move": order.made, "from": from, "state": case.state});
     let mut changed = vec![(ChangeKind::Case, case.id.0)];
     changed.extend(case.cover.map(|cover| (ChangeKind::Cover, cover.0)));
-    let news = News { event: Some((format!("case.{}", case.state), event.to_string())), changed };
+    let news = News { events: vec![(format!("case.{}", case.state), event.to_string())], changed };
     feed::record(tx, now, news).await?;
     Ok(Moved { number: case.number })
 }

@@ -491,7 +491,7 @@ impl Plan {
         let covers =
             new.iter().map(|new| new.cover).chain(self.changes.iter().map(|change| change.after.cover));
         let changed = covers.map(|cover| (ChangeKind::Cover, cover.0)).collect();
-        Ok(feed::record(tx, self.now, News { event: None, changed }).await?)
+        Ok(feed::record(tx, self.now, News { events: Vec::new(), changed }).await?)
     }
 
     fn new_cover(&self, fresh: &Fresh, code: ComponentCode) -> bulk::NewCover<'_> {

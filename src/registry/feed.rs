@@ -1,7 +1,7 @@
 //! The change feed, the snapshot's rows, the outbox and the figures for operators.
 
 use super::{Registry, RegistryError};
-use crate::domain::ids::{CoverId, Millis};
+use crate::domain::ids::CoverId;
 use crate::store::covers::{self, PointRow};
 use crate::store::feed::{self, Change, OutboxEvent};
 use crate::store::{cases, plates};
@@ -38,16 +38,20 @@ impl Registry {
         Ok(covers::list_points_by_id(&mut self.store.read().await?, ids).await?)
     }
 
-    /// Events that wait to leave, oldest first.
-    pub async fn list_waiting_events(&self, limit: i64) -> Result<Vec<OutboxEvent>, RegistryError> {
-        Ok(feed::list_waiting_events(&mut self.store.read().await?, limit).await?)
+    /// Events that a receiver has not had yet, oldest first.
+    pub async fn list_waiting_events(
+        &self,
+        receiver: &str,
+        limit: i64,
+    ) -> Result<Vec<OutboxEvent>, RegistryError> {
+        Ok(feed::list_waiting_events(&mut self.store.read().await?, receiver, limit).await?)
     }
 
-    pub async fn mark_delivered(&self, sequence: i64) -> Result<(), RegistryError> {
-        let now: Millis = self.now();
+    /// A receiver has had every event up to `sequence`.
+    pub async fn mark_delivered(&self, receiver: &'static str, sequence: i64) -> Result<(), RegistryError> {
         self.store
             .write::<(), RegistryError, _>(move |tx| {
-                Box::pin(async move { Ok(feed::mark_delivered(tx, sequence, now).await?) })
+                Box::pin(async move { Ok(feed::mark_delivered(tx, receiver, sequence).await?) })
             })
             .await
     }

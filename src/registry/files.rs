@@ -1,5 +1,7 @@
 //! The file of a manhole: how entries are chained, read and proved, and how photos are attached.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde_json::Value;
 
 use super::{Registry, RegistryError};
@@ -43,8 +45,16 @@ pub(super) struct NewEntry {
 
 /// Takes a manhole's file for writing until the commit.
 pub(super) async fn lock(tx: &mut Tx, manhole: ManholeId) -> Result<LockedFile, RegistryError> {
-    let file = history::lock_file(tx, manhole).await?;
-    Ok(file.ok_or_else(|| StoreError::inconsistent("history", "manhole_id", manhole))?)
+    let files = history::lock_files(tx, &[manhole]).await?;
+    Ok(taken(&files, manhole)?.clone())
+}
+
+/// The file among those that this transaction took.
+pub(super) fn taken(
+    files: &HashMap<ManholeId, LockedFile>,
+    manhole: ManholeId,
+) -> Result<&LockedFile, StoreError> {
+    files.get(&manhole).ok_or_else(|| StoreError::inconsistent("history", "manhole_id", manhole))
 }
 
 /// Chains and appends entries to a manhole's file that this transaction has not appended to yet.
@@ -55,8 +65,26 @@ pub(super) async fn append(
     at: Millis,
     entries: Vec<NewEntry>,
 ) -> Result<(), RegistryError> {
+    Ok(history::append(tx, &chained(manhole, head, at, entries)).await?)
+}
+
+/// As [`append`], to several files that were taken.
+pub(super) async fn append_all(
+    tx: &mut Tx,
+    entries: BTreeMap<ManholeId, Vec<NewEntry>>,
+    files: &HashMap<ManholeId, LockedFile>,
+    at: Millis,
+) -> Result<(), RegistryError> {
+    let mut all = Vec::new();
+    for (manhole, entries) in entries {
+        all.extend(chained(manhole, taken(files, manhole)?.head, at, entries));
+    }
+    Ok(history::append(tx, &all).await?)
+}
+
+fn chained(manhole: ManholeId, head: ChainHead, at: Millis, entries: Vec<NewEntry>) -> Vec<HistoryEntry> {
     let (mut sequence, mut previous) = (head.length, head.hash);
-    let chained: Vec<HistoryEntry> = entries
+    entries
         .into_iter()
         .map(|new| {
             sequence += 1;
@@ -74,8 +102,7 @@ pub(super) async fn append(
             previous = entry.hash;
             entry
         })
-        .collect();
-    Ok(history::append(tx, &chained).await?)
+        .collect()
 }
 
 /// What photos belong to.

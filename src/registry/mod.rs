@@ -23,6 +23,7 @@ mod feed;
 mod files;
 mod identity;
 mod plates;
+mod report_desk;
 mod reports;
 mod staff;
 
@@ -134,7 +135,7 @@ pub struct Registry {
     store: Store,
     clock: Clock,
     schemes: Arc<BTreeMap<String, Scheme>>,
-    utc_offset_minutes: i32,
+    report_desk: Arc<report_desk::ReportDesk>,
     /// From which the secret part of tracking links is derived; never leaves the process.
     instance_secret: Arc<[u8; 32]>,
 }
@@ -154,13 +155,15 @@ impl Registry {
         let instance_secret = unhex(&settled)
             .ok_or_else(|| StoreError::inconsistent("settings", "value", "instance_secret"))
             .map_err(RegistryError::from)?;
+        let desk =
+            report_desk::ReportDesk::open(store.clone(), options.clock.clone(), options.utc_offset_minutes);
         Ok(Self {
+            report_desk: Arc::new(desk),
             store,
             clock: options.clock,
             schemes: Arc::new(
                 options.schemes.into_iter().map(|scheme| (scheme.id.clone(), scheme)).collect(),
             ),
-            utc_offset_minutes: options.utc_offset_minutes,
             instance_secret: Arc::new(instance_secret),
         })
     }
@@ -195,12 +198,12 @@ impl Registry {
             .get(&code.scheme)
             .map_or_else(|| code.digits.clone(), |scheme| scheme.grouped(&code.digits))
     }
+}
 
-    /// The year in which something at `at` is numbered, on the city's clock.
-    fn year_of(&self, at: Millis) -> i32 {
-        let local = at.0.div_euclid(1000) + i64::from(self.utc_offset_minutes) * 60;
-        time::OffsetDateTime::from_unix_timestamp(local).map_or(1970, |at| at.year())
-    }
+/// The year in which something at `at` is numbered, on the city's clock.
+fn year_at(at: Millis, utc_offset_minutes: i32) -> i32 {
+    let local = at.0.div_euclid(1000) + i64::from(utc_offset_minutes) * 60;
+    time::OffsetDateTime::from_unix_timestamp(local).map_or(1970, |at| at.year())
 }
 
 /// Runs a call under its idempotency key inside the transaction: the first answer again when the
@@ -215,12 +218,25 @@ async fn repeat_or_claim<A: DeserializeOwned>(
     let Some(first) = people::claim_key(tx, key, scope, request_hash, now).await? else {
         return Ok(None);
     };
+    first_answer(&first, key, scope, request_hash).map(Some)
+}
+
+/// The answer that a key has had; a conflict when it was for another request.
+fn first_answer<A: DeserializeOwned>(
+    first: &people::FirstAnswer,
+    key: IdempotencyKey,
+    scope: &str,
+    request_hash: &[u8; 32],
+) -> Result<A, RegistryError> {
     if first.scope != scope || first.request_hash != request_hash {
         return Err(RegistryError::Conflict(Refusal::new("idempotency.other_request")));
     }
     serde_json::from_str(&first.answer)
-        .map(Some)
         .map_err(|_| RegistryError::Broken(StoreError::inconsistent("idempotency", "answer", key)))
+}
+
+fn answer_text<A: Serialize>(answer: &A) -> String {
+    serde_json::to_string(answer).expect("answers are plain structs")
 }
 
 async fn keep_answer<A: Serialize>(
@@ -228,8 +244,7 @@ async fn keep_answer<A: Serialize>(
     key: IdempotencyKey,
     answer: &A,
 ) -> Result<(), RegistryError> {
-    let text = serde_json::to_string(answer).expect("answers are plain structs");
-    Ok(people::keep_answer(tx, key, &text).await?)
+    Ok(people::keep_answer(tx, key, &answer_text(answer)).await?)
 }
 
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {

@@ -64,7 +64,7 @@ impl Registry {
                     }
                     let changed =
                         new.plates.iter().map(|plate| (ChangeKind::Plate, plate_uuid(plate.token))).collect();
-                    Ok(feed::record(tx, now, News { event: None, changed }).await?)
+                    Ok(feed::record(tx, now, News { events: Vec::new(), changed }).await?)
                 })
             })
             .await
@@ -174,7 +174,7 @@ impl Registry {
                     let body = json!({"batch": plate.batch, "ordinal": plate.ordinal, "was_blank": plate.cover.is_none()});
                     entries.push(NewEntry { actor, kind: HistoryKind::PlateInstalled, case: None, body });
                     files::append(tx, manhole, file.head, now, entries).await?;
-                    Ok(feed::record(tx, now, News { event: None, changed }).await?)
+                    Ok(feed::record(tx, now, News { events: Vec::new(), changed }).await?)
                 })
             })
             .await?;
@@ -214,7 +214,7 @@ impl Registry {
                         files::append(tx, manhole, file.head, now, vec![entry]).await?;
                     }
                     changed.extend(plate.cover.map(|cover| (ChangeKind::Cover, cover.0)));
-                    Ok(feed::record(tx, now, News { event: None, changed }).await?)
+                    Ok(feed::record(tx, now, News { events: Vec::new(), changed }).await?)
                 })
             })
             .await

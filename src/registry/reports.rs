@@ -1,22 +1,19 @@
 //! 上报: what a citizen says about a cover, and what they hear of it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::files::{self, NewEntry, PhotoHome};
+use super::report_desk::Arrived;
 use super::{AttachedPhoto, Registry, RegistryError, base32, same_secret, sha256};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseState, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT};
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::hazard::Hazard;
-use crate::domain::history::{HistoryEntry, HistoryKind};
-use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, ManholeId, Millis, ReportId};
+use crate::domain::history::HistoryEntry;
+use crate::domain::ids::{CoverId, IdempotencyKey, ReportId};
 use crate::domain::position;
-use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::store::cases::{self as case_store, PhotoRecord};
-use crate::store::feed::{self, ChangeKind, News};
-use crate::store::{Tx, covers, people, plates};
+use crate::store::{covers, people};
 
 /// What a citizen sends.
 #[derive(Debug, Clone)]
@@ -41,6 +38,7 @@ pub struct Reported {
     /// To be read out on the phone, e.g. `R2026-000123`.
     pub tracking: String,
     pub case_number: String,
+    pub cover: CoverId,
     /// Whether it joined a case that was open already.
     pub joined: bool,
     pub emergency: bool,
@@ -70,23 +68,7 @@ impl Registry {
     pub async fn report_hazard(&self, new: NewReport) -> Result<Reported, RegistryError> {
         let new = checked(new)?;
         let request_hash = request_hash(&new);
-        let now = self.now();
-        let year = self.year_of(now);
-        self.store
-            .write::<Reported, RegistryError, _>(move |tx| {
-                let new = new.clone();
-                Box::pin(async move {
-                    if let Some(first) =
-                        super::repeat_or_claim(tx, new.key, "report", &request_hash, now).await?
-                    {
-                        return Ok(first);
-                    }
-                    let reported = file_report(tx, &new, now, year).await?;
-                    super::keep_answer(tx, new.key, &reported).await?;
-                    Ok(reported)
-                })
-            })
-            .await
+        self.report_desk.file(Arrived { new, request_hash }).await
     }
 
     /// The last part of a tracking address: tracking number and secret. It opens one report to
@@ -189,125 +171,4 @@ fn request_hash(new: &NewReport) -> [u8; 32] {
         &position,
         &photos,
     ])
-}
-
-async fn file_report(
-    tx: &mut Tx,
-    new: &NewReport,
-    now: Millis,
-    year: i32,
-) -> Result<Reported, RegistryError> {
-    let Some(plate) = plates::find_plate(tx, new.token).await? else {
-        return Err(RegistryError::NotFound(Refusal::new("plate.unknown").at("token")));
-    };
-    let (Some(manhole), Some(cover)) = (plate.manhole, plate.cover) else {
-        return Err(RegistryError::Refused(Refusal::new("plate.blank").at("token")));
-    };
-    // Takes the file first: reports on one cover queue here, so two cannot both open a case.
-    let file = files::lock(tx, manhole).await?;
-    let open = case_store::list_open_cases(tx, manhole).await?;
-    let joins = open.into_iter().find(|case| case.cover == Some(cover) && case.hazard == new.hazard);
-    let joined = joins.is_some();
-    let [case_number, report_number] = people::advance_counters(
-        tx,
-        [(&format!("case:{year}"), i64::from(!joined)), (&format!("report:{year}"), 1)],
-    )
-    .await?;
-    let report = Report {
-        id: ReportId::fresh(),
-        tracking: format!("R{year}-{report_number:06}"),
-        case: joins.as_ref().map_or_else(CaseId::fresh, |case| case.id),
-        hazard: new.hazard,
-        description: new.description.clone(),
-        contact: new.contact.clone(),
-        phone_position: new.phone_position,
-        created_at: now,
-    };
-    let (case, filed) = match joins {
-        Some(case) => (join_open_case(tx, case, now).await?, None),
-        None => {
-            let number = format!("{year}-{case_number:06}");
-            let (case, filed) = new_case(&report, number, (manhole, cover));
-            case_store::add_case(tx, &case, &file.district).await?;
-            (case, filed)
-        }
-    };
-    case_store::add_report(tx, &report, new.language).await?;
-    let home = PhotoHome { manhole, case: case.id, report: Some(report.id) };
-    files::attach_photos(tx, home, "report", &new.photos, now).await?;
-    // What the citizen wrote stays in the report row: a file that is never rewritten must not hold
-    // personal data that a law may order removed. Its hash is enough to prove it later.
-    let body = json!({
-        "report": report.tracking,
-        "hazard": new.hazard,
-        "description_sha256": super::hex(&sha256(&[new.description.as_bytes()])),
-        "photos": files::digest_list(&new.photos),
-    });
-    let kind = if joined { HistoryKind::ReportJoined } else { HistoryKind::Reported };
-    let mut entries = vec![NewEntry { actor: Actor::Citizen.word(), kind, case: Some(case.id), body }];
-    entries.extend(filed);
-    files::append(tx, manhole, file.head, now, entries).await?;
-    let event = match (joined, case.state) {
-        (true, _) => "report.joined",
-        (false, CaseState::Filed) => "case.filed",
-        (false, _) => "case.reported",
-    };
-    let body =
-        json!({"case": case.number, "hazard": case.hazard, "emergency": case.emergency, "state": case.state});
-    let changed = vec![(ChangeKind::Case, case.id.0), (ChangeKind::Cover, cover.0)];
-    let news = News { event: Some((event.to_owned(), body.to_string())), changed };
-    feed::record(tx, now, news).await?;
-    Ok(Reported {
-        report: report.id,
-        tracking: report.tracking,
-        case_number: case.number,
-        joined,
-        emergency: case.emergency,
-    })
-}
-
-async fn join_open_case(tx: &mut Tx, mut case: Case, now: Millis) -> Result<Case, RegistryError> {
-    let expected = case.version;
-    case.report_count += 1;
-    case.updated_at = now;
-    case.version += 1;
-    if case_store::update_case(tx, &case, expected).await? {
-        Ok(case)
-    } else {
-        Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile")))
-    }
-}
-
-/// A new case; filed at once when it is an emergency, because nobody may be at the desk.
-fn new_case(
-    report: &Report,
-    number: String,
-    (manhole, cover): (ManholeId, CoverId),
-) -> (Case, Option<NewEntry>) {
-    let emergency = report.hazard.is_emergency();
-    let case = Case {
-        id: report.case,
-        number,
-        manhole,
-        cover: Some(cover),
-        hazard: report.hazard,
-        state: if emergency { CaseState::Filed } else { CaseState::Reported },
-        emergency,
-        report_count: 1,
-        party: None,
-        handed_in_by: None,
-        joined_to: None,
-        until: None,
-        created_at: report.created_at,
-        updated_at: report.created_at,
-        closed_at: None,
-        version: 1,
-    };
-    let filed = emergency.then(|| NewEntry {
-        actor: Actor::System.word(),
-        kind: HistoryKind::CaseMoved,
-        case: Some(case.id),
-        body: json!({"case": case.number, "move": "file", "from": "reported", "to": "filed", "why": "emergency"}),
-    });
-    (case, filed)
 }

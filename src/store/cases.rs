@@ -8,6 +8,9 @@ use crate::domain::case::{Case, CaseState, PhonePosition, Report};
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId, PhotoId, ReportId, UserId};
 
+/// Rows a statement.
+const ROWS: usize = 500;
+
 #[derive(FromRow)]
 struct CaseRowSql {
     id: Uuid,
@@ -56,31 +59,33 @@ impl TryFrom<CaseRowSql> for Case {
     }
 }
 
-/// Adds a case. `district` is where its manhole lies, kept for filtering.
-pub async fn add_case(tx: &mut Tx, case: &Case, district: &str) -> Result<(), StoreError> {
-    on_db!(tx, |c| {
-        sqlx::query(
-            "INSERT INTO cases (id, number, manhole_id, cover_id, district, hazard, state, emergency, report_count,
-             party_id, created_at, updated_at, version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )
-        .bind(case.id.0)
-        .bind(&case.number)
-        .bind(case.manhole.0)
-        .bind(case.cover.map(|cover| cover.0))
-        .bind(district)
-        .bind(case.hazard.as_str())
-        .bind(case.state.as_str())
-        .bind(case.emergency)
-        .bind(case.report_count)
-        .bind(case.party.map(|party| party.0))
-        .bind(case.created_at.0)
-        .bind(case.updated_at.0)
-        .bind(case.version)
-        .execute(&mut *c)
-        .await?;
-        Ok(())
-    })
+/// Adds cases. The text beside each is the district in which its manhole lies, kept for filtering.
+pub async fn add_cases(tx: &mut Tx, cases: &[(&Case, &str)]) -> Result<(), StoreError> {
+    for chunk in cases.chunks(ROWS) {
+        on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(
+                "INSERT INTO cases (id, number, manhole_id, cover_id, district, hazard, state, emergency,
+                 report_count, party_id, created_at, updated_at, version) ",
+            );
+            query.push_values(chunk, |mut row, (case, district)| {
+                row.push_bind(case.id.0)
+                    .push_bind(case.number.as_str())
+                    .push_bind(case.manhole.0)
+                    .push_bind(case.cover.map(|cover| cover.0))
+                    .push_bind(*district)
+                    .push_bind(case.hazard.as_str())
+                    .push_bind(case.state.as_str())
+                    .push_bind(case.emergency)
+                    .push_bind(case.report_count)
+                    .push_bind(case.party.map(|party| party.0))
+                    .push_bind(case.created_at.0)
+                    .push_bind(case.updated_at.0)
+                    .push_bind(case.version);
+            });
+            query.build().execute(&mut *c).await?;
+        });
+    }
+    Ok(())
 }
 
 /// Writes a case after a move. `false` when somebody else moved it meanwhile.
@@ -107,6 +112,38 @@ pub async fn update_case(tx: &mut Tx, case: &Case, expected_version: i64) -> Res
     })
 }
 
+/// Reports that joined an open case.
+#[derive(Debug, Clone, Copy)]
+pub struct JoinedReports {
+    pub case: CaseId,
+    pub expected_version: i64,
+    pub count: i64,
+    pub at: Millis,
+}
+
+/// Counts reports that joined open cases. `false` when somebody else moved one of them meanwhile.
+pub async fn count_joined_reports(tx: &mut Tx, joined: &[JoinedReports]) -> Result<bool, StoreError> {
+    let mut counted = 0;
+    for chunk in joined.chunks(ROWS) {
+        on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new("WITH joined (id, version, reports, at) AS (");
+            query.push_values(chunk, |mut row, joined| {
+                row.push_bind(joined.case.0)
+                    .push_bind(joined.expected_version)
+                    .push_bind(joined.count)
+                    .push_bind(joined.at.0);
+            });
+            query.push(
+                ") UPDATE cases SET report_count = cases.report_count + joined.reports, updated_at = joined.at,
+                 version = cases.version + 1 FROM joined
+                 WHERE cases.id = joined.id AND cases.version = joined.version",
+            );
+            counted += query.build().execute(&mut *c).await?.rows_affected();
+        });
+    }
+    Ok(counted == joined.len() as u64)
+}
+
 pub async fn find_case(tx: &mut Tx, id: CaseId) -> Result<Option<Case>, StoreError> {
     let row: Option<CaseRowSql> = on_db!(tx, |c| {
         let sql = format!("{CASE} WHERE k.id = $1");
@@ -123,9 +160,37 @@ pub async fn find_case_by_number(tx: &mut Tx, number: &str) -> Result<Option<Cas
     row.map(Case::try_from).transpose()
 }
 
+/// The states that are not over, as `CaseState::is_open` has it; the index on open cases needs them
+/// in these words.
+const OPEN: &str = "k.state NOT IN ('closed', 'rejected', 'joined')";
+
 /// The open cases of a manhole, oldest first.
 pub async fn list_open_cases(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<Case>, StoreError> {
-    Ok(list_manhole_cases(tx, manhole).await?.into_iter().filter(|case| case.state.is_open()).collect())
+    let rows: Vec<CaseRowSql> = on_db!(tx, |c| {
+        let sql = format!("{CASE} WHERE k.manhole_id = $1 AND {OPEN} ORDER BY k.number");
+        sqlx::query_as(AssertSqlSafe(sql)).bind(manhole.0).fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(Case::try_from).collect()
+}
+
+/// The open cases on these covers.
+pub async fn list_open_cases_on(tx: &mut Tx, covers: &[CoverId]) -> Result<Vec<Case>, StoreError> {
+    let mut cases = Vec::new();
+    for chunk in covers.chunks(ROWS) {
+        let rows: Vec<CaseRowSql> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(format!("{CASE} WHERE {OPEN} AND k.cover_id IN ("));
+            let mut list = query.separated(", ");
+            for cover in chunk {
+                list.push_bind(cover.0);
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(&mut *c).await?
+        });
+        for row in rows {
+            cases.push(row.try_into()?);
+        }
+    }
+    Ok(cases)
 }
 
 /// Every case of a manhole, oldest first.
@@ -277,27 +342,31 @@ impl TryFrom<ReportRow> for Report {
     }
 }
 
-pub async fn add_report(tx: &mut Tx, report: &Report, language: &str) -> Result<(), StoreError> {
-    on_db!(tx, |c| {
-        sqlx::query(
-            "INSERT INTO reports (id, tracking, case_id, hazard, description, contact, phone_lon, phone_lat,
-             phone_accuracy_m, language, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(report.id.0)
-        .bind(&report.tracking)
-        .bind(report.case.0)
-        .bind(report.hazard.as_str())
-        .bind(&report.description)
-        .bind(&report.contact)
-        .bind(report.phone_position.map(|position| position.lon))
-        .bind(report.phone_position.map(|position| position.lat))
-        .bind(report.phone_position.map(|position| position.accuracy_m))
-        .bind(language)
-        .bind(report.created_at.0)
-        .execute(&mut *c)
-        .await?;
-        Ok(())
-    })
+/// Adds reports, each with the language in which its citizen is answered.
+pub async fn add_reports(tx: &mut Tx, reports: &[(Report, &str)]) -> Result<(), StoreError> {
+    for chunk in reports.chunks(ROWS) {
+        on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(
+                "INSERT INTO reports (id, tracking, case_id, hazard, description, contact, phone_lon, phone_lat,
+                 phone_accuracy_m, language, created_at) ",
+            );
+            query.push_values(chunk, |mut row, (report, language)| {
+                row.push_bind(report.id.0)
+                    .push_bind(report.tracking.as_str())
+                    .push_bind(report.case.0)
+                    .push_bind(report.hazard.as_str())
+                    .push_bind(report.description.as_str())
+                    .push_bind(report.contact.as_deref())
+                    .push_bind(report.phone_position.map(|position| position.lon))
+                    .push_bind(report.phone_position.map(|position| position.lat))
+                    .push_bind(report.phone_position.map(|position| position.accuracy_m))
+                    .push_bind(*language)
+                    .push_bind(report.created_at.0);
+            });
+            query.build().execute(&mut *c).await?;
+        });
+    }
+    Ok(())
 }
 
 pub async fn find_report(tx: &mut Tx, tracking: &str) -> Result<Option<Report>, StoreError> {

@@ -24,8 +24,8 @@ pub struct Change {
 /// What a transaction tells the outside.
 #[derive(Debug, Clone, Default)]
 pub struct News {
-    /// Name and JSON body of an event that must leave.
-    pub event: Option<(String, String)>,
+    /// Name and JSON body of each event that must leave.
+    pub events: Vec<(String, String)>,
     pub changed: Vec<(ChangeKind, Uuid)>,
 }
 
@@ -33,8 +33,8 @@ pub struct News {
 /// commit, which is what makes the sequences free of gaps and in commit order on PostgreSQL too.
 pub async fn record(tx: &mut Tx, at: Millis, news: News) -> Result<(), StoreError> {
     let count = news.changed.len() as i64;
-    let [last, event_sequence] =
-        advance_counters(tx, [("changes", count), ("outbox", i64::from(news.event.is_some()))]).await?;
+    let [last, last_event] =
+        advance_counters(tx, [("changes", count), ("outbox", news.events.len() as i64)]).await?;
     let mut sequence = last - count;
     for chunk in news.changed.chunks(2000) {
         on_db!(tx, |c| {
@@ -46,17 +46,19 @@ pub async fn record(tx: &mut Tx, at: Millis, news: News) -> Result<(), StoreErro
             query.build().execute(&mut *c).await?;
         });
     }
-    let Some((event, body)) = news.event else { return Ok(()) };
-    on_db!(tx, |c| {
-        sqlx::query("INSERT INTO outbox (sequence, event, body, created_at) VALUES ($1, $2, $3, $4)")
-            .bind(event_sequence)
-            .bind(event)
-            .bind(body)
-            .bind(at.0)
-            .execute(&mut *c)
-            .await?;
-        Ok(())
-    })
+    let mut sequence = last_event - news.events.len() as i64;
+    for chunk in news.events.chunks(2000) {
+        on_db!(tx, |c| {
+            let mut query =
+                sqlx::QueryBuilder::new("INSERT INTO outbox (sequence, event, body, created_at) ");
+            query.push_values(chunk, |mut row, (event, body)| {
+                sequence += 1;
+                row.push_bind(sequence).push_bind(event).push_bind(body).push_bind(at.0);
+            });
+            query.build().execute(&mut *c).await?;
+        });
+    }
+    Ok(())
 }
 
 /// Changes after `since`, oldest first.
@@ -93,25 +95,37 @@ pub struct OutboxEvent {
     pub created_at: i64,
 }
 
-/// Events not delivered yet, oldest first.
-pub async fn list_waiting_events(tx: &mut Tx, limit: i64) -> Result<Vec<OutboxEvent>, StoreError> {
+/// Events that a receiver has not had yet, oldest first.
+pub async fn list_waiting_events(
+    tx: &mut Tx,
+    receiver: &str,
+    limit: i64,
+) -> Result<Vec<OutboxEvent>, StoreError> {
     on_db!(tx, |c| {
         Ok(sqlx::query_as(
-        "SELECT sequence, event, body, created_at FROM outbox WHERE delivered_at IS NULL ORDER BY sequence LIMIT $1"
-    )
-    .bind(limit)
-    .fetch_all(&mut *c)
-    .await?)
+            "SELECT sequence, event, body, created_at FROM outbox
+             WHERE sequence > COALESCE((SELECT delivered FROM outbox_receivers WHERE name = $1), 0)
+             ORDER BY sequence LIMIT $2",
+        )
+        .bind(receiver)
+        .bind(limit)
+        .fetch_all(&mut *c)
+        .await?)
     })
 }
 
-pub async fn mark_delivered(tx: &mut Tx, sequence: i64, at: Millis) -> Result<(), StoreError> {
+/// A receiver has had every event up to `sequence`.
+pub async fn mark_delivered(tx: &mut Tx, receiver: &str, sequence: i64) -> Result<(), StoreError> {
     on_db!(tx, |c| {
-        sqlx::query("UPDATE outbox SET delivered_at = $2 WHERE sequence = $1")
-            .bind(sequence)
-            .bind(at.0)
-            .execute(&mut *c)
-            .await?;
+        sqlx::query(
+            "INSERT INTO outbox_receivers (name, delivered) VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET delivered = excluded.delivered
+             WHERE outbox_receivers.delivered < excluded.delivered",
+        )
+        .bind(receiver)
+        .bind(sequence)
+        .execute(&mut *c)
+        .await?;
         Ok(())
     })
 }

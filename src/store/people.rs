@@ -1,5 +1,7 @@
 //! Settings, parties, users, sessions, API tokens and idempotency keys.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
@@ -360,6 +362,61 @@ pub struct FirstAnswer {
     pub scope: String,
     pub request_hash: Vec<u8>,
     pub answer: String,
+}
+
+/// The first answers that these keys have had.
+pub async fn list_first_answers(
+    tx: &mut Tx,
+    keys: &[IdempotencyKey],
+) -> Result<HashMap<IdempotencyKey, FirstAnswer>, StoreError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        key: Uuid,
+        #[sqlx(flatten)]
+        first: FirstAnswer,
+    }
+    let rows: Vec<Row> = on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new(
+            "SELECT key, scope, request_hash, answer FROM idempotency WHERE key IN (",
+        );
+        let mut list = query.separated(", ");
+        for key in keys {
+            list.push_bind(key.0);
+        }
+        query.push(")");
+        query.build_query_as().fetch_all(&mut *c).await?
+    });
+    Ok(rows.into_iter().map(|row| (IdempotencyKey(row.key), row.first)).collect())
+}
+
+/// A call under a key that was not used before, with its answer.
+#[derive(Debug, Clone)]
+pub struct AnsweredCall {
+    pub key: IdempotencyKey,
+    pub request_hash: [u8; 32],
+    pub answer: String,
+}
+
+/// Keeps the answers of calls whose keys were new.
+pub async fn add_answers(
+    tx: &mut Tx,
+    scope: &str,
+    calls: &[AnsweredCall],
+    now: Millis,
+) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        let mut query =
+            sqlx::QueryBuilder::new("INSERT INTO idempotency (key, scope, request_hash, answer, at) ");
+        query.push_values(calls, |mut row, call| {
+            row.push_bind(call.key.0)
+                .push_bind(scope)
+                .push_bind(call.request_hash.as_slice())
+                .push_bind(call.answer.as_str())
+                .push_bind(now.0);
+        });
+        query.build().execute(&mut *c).await?;
+        Ok(())
+    })
 }
 
 /// Claims a key for this transaction; `Some` with the first answer when it was used before. On

@@ -9,6 +9,7 @@ mod contract;
 mod faults;
 mod import;
 mod kill;
+mod outbox;
 mod plates;
 mod registry;
 mod rooms;

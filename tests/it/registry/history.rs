@@ -1,8 +1,10 @@
 //! 井档案: nobody rewrites a file unnoticed.
 
+use std::collections::HashSet;
+
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::hazard::Hazard;
-use lidmark::registry::ChainState;
+use lidmark::registry::{ChainState, ChangeKind};
 
 use super::ground::{Town, candidate, report};
 use crate::both_engines;
@@ -68,16 +70,20 @@ both_engines! {
         }
         let changes = town.registry.changes_since(before, 1000).await.unwrap();
         let sequences: Vec<i64> = changes.iter().map(|change| change.sequence).collect();
-        let expected: Vec<i64> = (before + 1..=before + 18).collect();
+        let expected: Vec<i64> = (before + 1..=before + sequences.len() as i64).collect();
         assert_eq!(sequences, expected);
+        let cases = changes.iter().filter(|change| change.kind == ChangeKind::Case);
+        let cases: HashSet<_> = cases.map(|change| change.id).collect();
+        assert_eq!(cases.len(), 6);
         assert_eq!(reported.iter().filter(|answer| answer.joined).count(), 3);
         let counts = town.registry.counts().await.unwrap();
         assert_eq!(counts.cases, [("filed".to_owned(), 3), ("reported".to_owned(), 3)]);
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
-        let events = town.registry.list_waiting_events(100).await.unwrap();
+        let events = town.registry.list_waiting_events("gateway", 100).await.unwrap();
         assert_eq!(events.len(), 9);
-        town.registry.mark_delivered(events[0].sequence).await.unwrap();
-        assert_eq!(town.registry.list_waiting_events(100).await.unwrap().len(), 8);
+        town.registry.mark_delivered("gateway", events[0].sequence).await.unwrap();
+        assert_eq!(town.registry.list_waiting_events("gateway", 100).await.unwrap().len(), 8);
+        assert_eq!(town.registry.list_waiting_events("another", 100).await.unwrap().len(), 9);
     }
 
     async fn one_failing_write_does_not_take_its_neighbors_with_it(ground: Ground) {

@@ -5,4 +5,5 @@ mod census;
 pub(crate) mod ground;
 mod history;
 mod plates;
+mod report_desk;
 mod staff;
