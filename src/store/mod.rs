@@ -1,5 +1,5 @@
 //! SQL and nothing else. Each statement is written once and stamped for SQLite and PostgreSQL by
-//! `on_db!`; only `bulk.rs` parts ways. Decisions are the registry's.
+//! `on_db!`; only `sheet.rs` parts ways. Decisions are the registry's.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -14,6 +14,8 @@ use super::{EngineKind, StoreError, Tx};
 
 /// Rows a statement: below SQLite's 32 766 variables and PostgreSQL's 65 535 at 18 columns.
 const ROWS: usize = 500;
+/// A statement of up to so many rows is kept prepared, too: what people do one by one comes again.
+const FEW: usize = 64;
 
 /// A value on its way into a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,7 +146,7 @@ impl<const N: usize> Shape<N> {
                 bound.add(kind.clone(), kind);
             }
         }
-        Statement { sql: self.text(count), repeated: count == ROWS, bound }
+        Statement { sql: self.text(count), repeated: count == ROWS || count <= FEW, bound }
     }
 
     fn text(&self, count: usize) -> String {
