@@ -109,14 +109,27 @@ pub async fn take_rows(
             let _ = sender.blocking_send(chunk);
         }
     });
-    let mut taken = Ok(());
-    while let Some(chunk) = receiver.recv().await {
-        taken = take_chunk(run, chunk, &mut note).await;
-        if taken.is_err() {
-            break;
+    // While a chunk is being written the next one is prepared.
+    let mut before = Notes::default();
+    let taken = loop {
+        let Some(chunk) = receiver.recv().await else {
+            let settled = before.settle(run, &mut note).await;
+            progress(run.summary.read);
+            break settled;
+        };
+        let (candidates, notes) = sort_out(chunk);
+        let prepared = run.prepare(candidates).await;
+        // Told before a failure of this chunk: it is committed.
+        if let Err(error) = before.settle(run, &mut note).await {
+            break Err(error);
         }
         progress(run.summary.read);
-    }
+        match prepared {
+            Ok(prepared) => run.begin_write(prepared),
+            Err(error) => break Err(error),
+        }
+        before = notes;
+    };
     drop(receiver);
     match reader.await {
         Ok(()) => taken,
@@ -124,28 +137,41 @@ pub async fn take_rows(
     }
 }
 
-async fn take_chunk(
-    run: &mut ImportRun,
-    chunk: Vec<Row>,
-    note: &mut impl FnMut(Note),
-) -> Result<(), RegistryError> {
+/// What the reader says of a chunk, kept until the chunk is committed.
+#[derive(Default)]
+struct Notes {
+    notes: Vec<(u64, Note)>,
+    bad_rows: u64,
+}
+
+/// Divides a chunk into rows and problems.
+fn sort_out(chunk: Vec<Row>) -> (Vec<Candidate>, Notes) {
     let mut candidates = Vec::with_capacity(chunk.len());
-    let mut notes: Vec<(u64, Note)> = Vec::new();
-    // What a row said in the column that the registry refuses, for the list of problems.
+    let mut said = Notes::default();
     for row in chunk {
         match row {
             Ok(candidate) => candidates.push(candidate),
             Err(problem) => {
-                if problem.scope == Scope::Row {
-                    run.summary.count_problem();
-                }
+                said.bad_rows += u64::from(problem.scope == Scope::Row);
                 let Problem { line, column, read, refusal, .. } = problem;
-                notes.push((line, Note::Problem(RowProblem { line, column, read, refusal })));
+                said.notes.push((line, Note::Problem(RowProblem { line, column, read, refusal })));
             }
         }
     }
-    if !candidates.is_empty() {
-        for outcome in run.take(candidates).await? {
+    (candidates, said)
+}
+
+impl Notes {
+    /// Waits for the chunk that these notes belong to and tells what became of its rows.
+    async fn settle(
+        &mut self,
+        run: &mut ImportRun,
+        note: &mut impl FnMut(Note),
+    ) -> Result<(), RegistryError> {
+        let outcomes = run.settle().await?;
+        let Notes { mut notes, bad_rows } = std::mem::take(self);
+        (0..bad_rows).for_each(|_| run.summary.count_problem());
+        for outcome in outcomes {
             let line = outcome.line;
             match outcome.outcome {
                 Outcome::Problem(refusal) => {
@@ -155,10 +181,10 @@ async fn take_chunk(
                 _ => {}
             }
         }
+        notes.sort_by_key(|(line, _)| *line);
+        notes.into_iter().for_each(|(_, said)| note(said));
+        Ok(())
     }
-    notes.sort_by_key(|(line, _)| *line);
-    notes.into_iter().for_each(|(_, said)| note(said));
-    Ok(())
 }
 
 fn registry_problem(line: u64, refusal: Refusal) -> RowProblem {

@@ -18,13 +18,17 @@ use crate::store::{Store, StoreError, Tx, WriteError, people};
 mod cases;
 mod census;
 mod check;
+mod chunk;
+mod codebook;
 mod covers;
 mod feed;
 mod files;
 mod identity;
+mod numbering;
 mod plates;
 mod report_desk;
 mod reports;
+mod resurvey;
 mod staff;
 
 pub use crate::store::Database;
@@ -34,7 +38,9 @@ pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
 pub use cases::{CaseFile, MoveOrder};
-pub use census::{ImportMode, ImportOptions, ImportRun, ImportSummary, Outcome, RowOutcome, RowRef};
+pub use census::{
+    ImportMode, ImportOptions, ImportRun, ImportSummary, Outcome, Prepared, RowOutcome, RowRef,
+};
 pub use check::{CheckReport, Finding};
 pub use covers::CoverFilter;
 pub use feed::Counts;

@@ -34,49 +34,84 @@ pub async fn list_districts(tx: &mut Tx) -> Result<Vec<District>, StoreError> {
     Ok(rows.into_iter().map(|(code, name_zh, name_en)| District { code, name_zh, name_en }).collect())
 }
 
-/// Advances the sequence of (scheme, district, class) by `by`; answers its new last number.
-pub async fn advance_sequence(
-    tx: &mut Tx,
-    scheme: &str,
-    district: &str,
-    class: CoverClass,
-    by: i64,
-) -> Result<i64, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query_scalar(
-        "INSERT INTO code_sequences (scheme, district, class, last) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (scheme, district, class) DO UPDATE SET last = code_sequences.last + excluded.last
-         RETURNING last"
-    )
-    .bind(scheme)
-    .bind(district)
-    .bind(class.as_str())
-    .bind(by)
-    .fetch_one(&mut *c)
-    .await?))
+/// A sequence and a number: where it stands, where it must stand at least, or how far it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceMove {
+    pub scheme: String,
+    pub district: String,
+    pub class: CoverClass,
+    pub number: i64,
 }
 
-/// Lifts the sequence to at least `last`, after a census brought codes of its own.
-pub async fn lift_sequence(
-    tx: &mut Tx,
-    scheme: &str,
-    district: &str,
-    class: CoverClass,
-    last: i64,
-) -> Result<(), StoreError> {
-    on_db!(tx, |c| {
-        sqlx::query(
-            "INSERT INTO code_sequences (scheme, district, class, last) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (scheme, district, class) DO UPDATE SET last = CASE
+/// Where every sequence stands.
+pub async fn list_sequences(tx: &mut Tx) -> Result<Vec<SequenceMove>, StoreError> {
+    let rows: Vec<(String, String, String, i64)> =
+        on_db!(tx, |c| sqlx::query_as("SELECT scheme, district, class, last FROM code_sequences")
+            .fetch_all(&mut *c)
+            .await?);
+    rows.into_iter()
+        .map(|(scheme, district, class, number)| {
+            let class =
+                class.parse().map_err(|_| StoreError::inconsistent("code_sequences", "class", &district))?;
+            Ok(SequenceMove { scheme, district, class, number })
+        })
+        .collect()
+}
+
+/// Advances sequences, each at most once in a call; answers their new last numbers in the same
+/// order. Give them sorted, so that no two transactions wait for each other.
+pub async fn advance_sequences(tx: &mut Tx, moves: &[SequenceMove]) -> Result<Vec<i64>, StoreError> {
+    let mut lasts = Vec::with_capacity(moves.len());
+    for chunk in moves.chunks(500) {
+        let rows: Vec<(String, String, String, i64)> = on_db!(tx, |c| {
+            let mut query =
+                sqlx::QueryBuilder::new("INSERT INTO code_sequences (scheme, district, class, last) ");
+            query.push_values(chunk, |mut row, one| {
+                row.push_bind(&one.scheme)
+                    .push_bind(&one.district)
+                    .push_bind(one.class.as_str())
+                    .push_bind(one.number);
+            });
+            query.push(
+                " ON CONFLICT (scheme, district, class) DO UPDATE SET last = code_sequences.last + excluded.last
+                 RETURNING scheme, district, class, last",
+            );
+            query.build_query_as().fetch_all(&mut *c).await?
+        });
+        for one in chunk {
+            let row = rows.iter().find(|(scheme, district, class, _)| {
+                *scheme == one.scheme && *district == one.district && class == one.class.as_str()
+            });
+            let Some((.., last)) = row else {
+                return Err(StoreError::inconsistent("code_sequences", "last", &one.district));
+            };
+            lasts.push(*last);
+        }
+    }
+    Ok(lasts)
+}
+
+/// Lifts sequences to at least these numbers, after a census brought codes of its own. Give them
+/// sorted, each once.
+pub async fn lift_sequences(tx: &mut Tx, moves: &[SequenceMove]) -> Result<(), StoreError> {
+    for chunk in moves.chunks(500) {
+        on_db!(tx, |c| {
+            let mut query =
+                sqlx::QueryBuilder::new("INSERT INTO code_sequences (scheme, district, class, last) ");
+            query.push_values(chunk, |mut row, one| {
+                row.push_bind(&one.scheme)
+                    .push_bind(&one.district)
+                    .push_bind(one.class.as_str())
+                    .push_bind(one.number);
+            });
+            query.push(
+                " ON CONFLICT (scheme, district, class) DO UPDATE SET last = CASE
                  WHEN code_sequences.last < excluded.last THEN excluded.last ELSE code_sequences.last END",
-        )
-        .bind(scheme)
-        .bind(district)
-        .bind(class.as_str())
-        .bind(last)
-        .execute(&mut *c)
-        .await?;
-        Ok(())
-    })
+            );
+            query.build().execute(&mut *c).await?;
+        });
+    }
+    Ok(())
 }
 
 #[derive(FromRow)]
@@ -410,10 +445,12 @@ pub async fn list_points_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<Point
     Ok(points)
 }
 
-/// What identity is matched by: key, class and place of every cover.
+/// What identity is matched by: key, class and place of every cover, and its code.
 #[derive(Debug, Clone, FromRow)]
 pub struct IdentityRow {
     pub id: Uuid,
+    pub scheme: String,
+    pub code: String,
     pub source: String,
     pub source_key: Option<String>,
     pub class: String,
@@ -423,7 +460,7 @@ pub struct IdentityRow {
 
 pub async fn list_identities(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<IdentityRow>, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_as(
-        "SELECT c.id, c.source, c.source_key, c.class, h.lon, h.lat
+        "SELECT c.id, c.scheme, c.code, c.source, c.source_key, c.class, h.lon, h.lat
          FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE c.id > $1 ORDER BY c.id LIMIT $2"
     )
     .bind(after)
@@ -485,44 +522,80 @@ pub async fn count_covers(tx: &mut Tx) -> Result<i64, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_scalar("SELECT COUNT(*) FROM covers").fetch_one(&mut *c).await?))
 }
 
-/// The covers that have one of these codes now, in no particular order.
-pub async fn list_covers_by_code(tx: &mut Tx, codes: &[ComponentCode]) -> Result<Vec<CoverFile>, StoreError> {
-    let mut files = Vec::new();
+/// The cover that has a code now: what tells whether a row means it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CodeOwner {
+    pub code: ComponentCode,
+    pub class: CoverClass,
+    pub source: String,
+    pub source_key: Option<String>,
+    pub lon: f64,
+    pub lat: f64,
+}
+
+#[derive(FromRow)]
+struct CodeOwnerRow {
+    scheme: String,
+    code: String,
+    class: String,
+    source: String,
+    source_key: Option<String>,
+    lon: f64,
+    lat: f64,
+}
+
+/// Who has one of these codes now, in no particular order.
+pub async fn list_code_owners(tx: &mut Tx, codes: &[&ComponentCode]) -> Result<Vec<CodeOwner>, StoreError> {
+    let mut owners = Vec::new();
     for chunk in codes.chunks(500) {
-        let rows: Vec<CoverRow> = on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new(FILE);
-            query.push(" WHERE c.code IN (");
+        let rows: Vec<CodeOwnerRow> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(
+                "SELECT c.scheme, c.code, c.class, c.source, c.source_key, h.lon, h.lat
+                 FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE c.code IN (",
+            );
             let mut list = query.separated(", ");
             for code in chunk {
-                list.push_bind(code.digits.clone());
+                list.push_bind(&code.digits);
             }
             query.push(")");
             query.build_query_as().fetch_all(&mut *c).await?
         });
         for row in rows {
-            files.push(CoverFile::try_from(row)?);
+            owners.push(CodeOwner {
+                class: row
+                    .class
+                    .parse()
+                    .map_err(|_| StoreError::inconsistent("covers", "class", &row.code))?,
+                code: ComponentCode { scheme: row.scheme, digits: row.code },
+                source: row.source,
+                source_key: row.source_key,
+                lon: row.lon,
+                lat: row.lat,
+            });
         }
     }
-    Ok(files)
+    Ok(owners)
 }
 
-/// Which of these codes are in the table: `covers` for present ones, `code_aliases` for former.
-/// Answered from the index alone.
-pub async fn list_known_codes(
+/// Every code that a cover had before; such a code is never given again.
+pub async fn list_former_codes(tx: &mut Tx) -> Result<Vec<ComponentCode>, StoreError> {
+    let rows: Vec<(String, String)> =
+        on_db!(tx, |c| sqlx::query_as("SELECT scheme, code FROM code_aliases").fetch_all(&mut *c).await?);
+    Ok(rows.into_iter().map(|(scheme, digits)| ComponentCode { scheme, digits }).collect())
+}
+
+/// Which of these codes a cover had before.
+pub async fn find_former_codes(
     tx: &mut Tx,
-    table: CodeTable,
-    codes: &[ComponentCode],
+    codes: &[&ComponentCode],
 ) -> Result<Vec<ComponentCode>, StoreError> {
     let mut known = Vec::new();
     for chunk in codes.chunks(500) {
         let rows: Vec<(String, String)> = on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new(match table {
-                CodeTable::Present => "SELECT scheme, code FROM covers WHERE code IN (",
-                CodeTable::Former => "SELECT scheme, code FROM code_aliases WHERE code IN (",
-            });
+            let mut query = sqlx::QueryBuilder::new("SELECT scheme, code FROM code_aliases WHERE code IN (");
             let mut list = query.separated(", ");
             for code in chunk {
-                list.push_bind(code.digits.clone());
+                list.push_bind(&code.digits);
             }
             query.push(")");
             query.build_query_as().fetch_all(&mut *c).await?
@@ -530,11 +603,4 @@ pub async fn list_known_codes(
         known.extend(rows.into_iter().map(|(scheme, digits)| ComponentCode { scheme, digits }));
     }
     Ok(known)
-}
-
-/// Codes that covers have now, or had before and which are never given again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CodeTable {
-    Present,
-    Former,
 }

@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::people::advance_counters;
-use super::{StoreError, Tx, on_db};
+use super::sheet::{Sheet, cells};
+use super::{StoreError, Tx, bulk, on_db};
 use crate::domain::ids::Millis;
 use crate::domain::names::named_enum;
 
@@ -35,17 +36,11 @@ pub async fn record(tx: &mut Tx, at: Millis, news: News) -> Result<(), StoreErro
     let count = news.changed.len() as i64;
     let [last, last_event] =
         advance_counters(tx, [("changes", count), ("outbox", news.events.len() as i64)]).await?;
-    let mut sequence = last - count;
-    for chunk in news.changed.chunks(2000) {
-        on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new("INSERT INTO changes (sequence, at, kind, id) ");
-            query.push_values(chunk, |mut row, (kind, id)| {
-                sequence += 1;
-                row.push_bind(sequence).push_bind(at.0).push_bind(kind.as_str()).push_bind(*id);
-            });
-            query.build().execute(&mut *c).await?;
-        });
-    }
+    let rows = (last - count + 1..).zip(&news.changed);
+    let columns = ["sequence", "at", "kind", "id"];
+    let row = |(sequence, (kind, id)): (i64, &(ChangeKind, Uuid))| cells![sequence, at.0, kind.as_str(), *id];
+    let engine = tx.engine();
+    bulk::execute(tx, Sheet::new("changes", columns, rows.map(row)).into_statements(engine)).await?;
     let mut sequence = last_event - news.events.len() as i64;
     for chunk in news.events.chunks(2000) {
         on_db!(tx, |c| {

@@ -1,5 +1,5 @@
 //! SQL and nothing else. Each statement is written once and stamped for SQLite and PostgreSQL by
-//! `on_db!`; only `bulk.rs` parts ways. Decisions are the registry's.
+//! `on_db!`; only `sheet.rs` parts ways. Decisions are the registry's.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,9 +22,11 @@ pub mod history;
 pub mod integrity;
 pub mod people;
 pub mod plates;
+mod sheet;
 mod writer;
 
 pub use error::StoreError;
+pub use sheet::Statement;
 pub use writer::{JobFuture, WriteError};
 
 /// Where the registry lives.
@@ -40,6 +42,13 @@ pub enum Database {
 pub enum Tx {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
+}
+
+/// The two engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineKind {
+    Sqlite,
+    Postgres,
 }
 
 /// Runs one body on whichever engine the connection belongs to. `$c` is the executor.
@@ -60,6 +69,13 @@ macro_rules! on_db {
 pub(crate) use on_db;
 
 impl Tx {
+    pub fn engine(&self) -> EngineKind {
+        match self {
+            Tx::Sqlite(_) => EngineKind::Sqlite,
+            Tx::Postgres(_) => EngineKind::Postgres,
+        }
+    }
+
     /// Ends what `Store::read_frozen` began.
     pub async fn finish_frozen(mut self) -> Result<(), StoreError> {
         use sqlx::Executor;
@@ -75,7 +91,7 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Engine {
-    Sqlite { readers: SqlitePool, writer: Arc<writer::GroupWriter> },
+    Sqlite { readers: SqlitePool, write_pool: SqlitePool, writer: Arc<writer::GroupWriter> },
     Postgres { pool: PgPool },
 }
 
@@ -114,7 +130,7 @@ impl Store {
                     .connect_with(options.pragma("cache_size", "-16000").pragma("query_only", "on"))
                     .await?;
                 let writer = writer::GroupWriter::start(write_pool.acquire().await?);
-                Ok(Self { engine: Engine::Sqlite { readers, writer: Arc::new(writer) } })
+                Ok(Self { engine: Engine::Sqlite { readers, write_pool, writer: Arc::new(writer) } })
             }
             Database::Postgres(url) => {
                 let pool = PgPoolOptions::new()
@@ -149,6 +165,13 @@ impl Store {
         Ok(tx)
     }
 
+    pub fn engine(&self) -> EngineKind {
+        match &self.engine {
+            Engine::Sqlite { .. } => EngineKind::Sqlite,
+            Engine::Postgres { .. } => EngineKind::Postgres,
+        }
+    }
+
     /// Runs `work` in a transaction and answers after its commit is on disk. `work` may run more
     /// than once (a group repeated, a serialization failure), so it must not have effects of its own.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
@@ -166,9 +189,11 @@ impl Store {
     /// Closes every connection; a later call on this store fails.
     pub async fn close(&self) {
         match &self.engine {
-            Engine::Sqlite { readers, writer } => {
+            Engine::Sqlite { readers, write_pool, writer } => {
                 readers.close().await;
                 writer.stop().await;
+                // The last connection folds the write-ahead log back and removes it.
+                write_pool.close().await;
             }
             Engine::Postgres { pool } => pool.close().await,
         }

@@ -106,6 +106,55 @@ both_engines! {
         assert_eq!(town.registry.counts().await.unwrap().covers, 0);
     }
 
+    async fn two_runs_at_once_number_without_a_gap_and_without_a_repeat(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let mut runs = [
+            town.registry.begin_import(town.options(ImportMode::Write)).await.unwrap(),
+            town.registry.begin_import(town.options(ImportMode::Write)).await.unwrap(),
+        ];
+        for chunk in 0..6 {
+            let rows = (0..10).map(|at| candidate(chunk * 10 + at, CoverClass::Sewage)).collect();
+            let outcomes = runs[(chunk % 2) as usize].take(rows).await.unwrap();
+            assert!(outcomes.iter().all(|row| matches!(row.outcome, Outcome::Created(_))));
+        }
+        let filter = CoverFilter { limit: 100, ..CoverFilter::default() };
+        let mut codes: Vec<String> =
+            town.registry.list_covers(filter).await.unwrap().into_iter().map(|file| file.code.digits).collect();
+        codes.sort();
+        let expected: Vec<String> = (1..=60).map(|number| format!("3705020102{number:06}")).collect();
+        assert_eq!(codes, expected);
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+        // The second run did not know of the first one's codes.
+        let mut thief = candidate(100, CoverClass::Sewage);
+        thief.code = Some(ComponentCode { scheme: "component-16".into(), digits: "3705020102000001".into() });
+        let outcomes = runs[1].take(vec![thief]).await.unwrap();
+        assert!(matches!(&outcomes[0].outcome, Outcome::Problem(refusal) if refusal.code == "code.taken"));
+    }
+
+    async fn a_chunk_is_prepared_while_the_one_before_is_written(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let mut run = town.registry.begin_import(town.options(ImportMode::Write)).await.unwrap();
+        run.begin_file();
+        let rows = |from: u64| (from..from + 600).map(|at| candidate(at, CoverClass::Sewage)).collect::<Vec<_>>();
+        let first = run.prepare(rows(0)).await.unwrap();
+        run.begin_write(first);
+        let mut next = rows(600);
+        next[0].code = Some(ComponentCode { scheme: "component-16".into(), digits: "3705020102000007".into() });
+        next[1] = candidate(3, CoverClass::Sewage);
+        let next = run.prepare(next).await.unwrap();
+        assert_eq!(run.summary.read, 0, "nothing counts before it is committed");
+        assert_eq!(run.settle().await.unwrap().len(), 600);
+        run.begin_write(next);
+        let outcomes = run.settle().await.unwrap();
+        assert!(matches!(&outcomes[0].outcome, Outcome::Problem(refusal) if refusal.code == "code.taken"));
+        assert!(matches!(&outcomes[1].outcome, Outcome::Duplicate(of) if of.line == 5), "{:?}", outcomes[1]);
+        assert_eq!((run.summary.read, run.summary.created), (1200, 1198));
+        assert_eq!(run.settle().await.unwrap(), []);
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+        let last = town.registry.find_cover_by_code("3705020102001198").await.unwrap();
+        assert_eq!(last.unwrap().source_key.as_deref(), Some("001199"));
+    }
+
     async fn lists_are_paged_and_filtered(ground: Ground) {
         let town = Town::found(&ground).await;
         town.import((0..25).map(|at| candidate(at, CoverClass::ALL[(at % 2) as usize])).collect()).await;
