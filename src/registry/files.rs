@@ -1,7 +1,5 @@
 //! The file of a manhole: how entries are chained, read and proved, and how photos are attached.
 
-use std::collections::{BTreeMap, HashMap};
-
 use serde_json::Value;
 
 use super::{Registry, RegistryError};
@@ -45,16 +43,8 @@ pub(super) struct NewEntry {
 
 /// Takes a manhole's file for writing until the commit.
 pub(super) async fn lock(tx: &mut Tx, manhole: ManholeId) -> Result<LockedFile, RegistryError> {
-    let files = history::lock_files(tx, &[manhole]).await?;
-    Ok(taken(&files, manhole)?.clone())
-}
-
-/// The file among those that this transaction took.
-pub(super) fn taken(
-    files: &HashMap<ManholeId, LockedFile>,
-    manhole: ManholeId,
-) -> Result<&LockedFile, StoreError> {
-    files.get(&manhole).ok_or_else(|| StoreError::inconsistent("history", "manhole_id", manhole))
+    let file = history::lock_file(tx, manhole).await?;
+    Ok(file.ok_or_else(|| StoreError::inconsistent("history", "manhole_id", manhole))?)
 }
 
 /// Chains and appends entries to a manhole's file that this transaction has not appended to yet.
@@ -68,21 +58,13 @@ pub(super) async fn append(
     Ok(history::append(tx, &chained(manhole, head, at, entries)).await?)
 }
 
-/// As [`append`], to several files that were taken.
-pub(super) async fn append_all(
-    tx: &mut Tx,
-    entries: BTreeMap<ManholeId, Vec<NewEntry>>,
-    files: &HashMap<ManholeId, LockedFile>,
+/// Entries as they follow in a file from its head.
+pub(super) fn chained(
+    manhole: ManholeId,
+    head: ChainHead,
     at: Millis,
-) -> Result<(), RegistryError> {
-    let mut all = Vec::new();
-    for (manhole, entries) in entries {
-        all.extend(chained(manhole, taken(files, manhole)?.head, at, entries));
-    }
-    Ok(history::append(tx, &all).await?)
-}
-
-fn chained(manhole: ManholeId, head: ChainHead, at: Millis, entries: Vec<NewEntry>) -> Vec<HistoryEntry> {
+    entries: Vec<NewEntry>,
+) -> Vec<HistoryEntry> {
     let (mut sequence, mut previous) = (head.length, head.hash);
     entries
         .into_iter()
@@ -121,23 +103,29 @@ pub(super) async fn attach_photos(
     photos: &[AttachedPhoto],
     at: Millis,
 ) -> Result<(), RegistryError> {
-    for photo in photos {
-        let record = PhotoRecord {
-            id: PhotoId::fresh(),
-            digest: photo.digest,
-            manhole: home.manhole,
-            case: Some(home.case),
-            report: home.report,
-            role: role.to_owned(),
-            media_type: photo.media_type.clone(),
-            bytes: photo.bytes as i64,
-            width: i64::from(photo.width),
-            height: i64::from(photo.height),
-            created_at: at,
-        };
-        cases::add_photo(tx, &record).await?;
-    }
-    Ok(())
+    let records: Vec<PhotoRecord> = photo_records(home, role, photos, at).collect();
+    Ok(cases::add_photos(tx, &records).await?)
+}
+
+pub(super) fn photo_records(
+    home: PhotoHome,
+    role: &str,
+    photos: &[AttachedPhoto],
+    at: Millis,
+) -> impl Iterator<Item = PhotoRecord> {
+    photos.iter().map(move |photo| PhotoRecord {
+        id: PhotoId::fresh(),
+        digest: photo.digest,
+        manhole: home.manhole,
+        case: Some(home.case),
+        report: home.report,
+        role: role.to_owned(),
+        media_type: photo.media_type.clone(),
+        bytes: photo.bytes as i64,
+        width: i64::from(photo.width),
+        height: i64::from(photo.height),
+        created_at: at,
+    })
 }
 
 /// The digests as the history keeps them.

@@ -16,10 +16,12 @@ use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
 use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, ManholeId, Millis, ReportId};
 use crate::domain::role::Actor;
-use crate::store::cases::{self as case_store, JoinedReports};
-use crate::store::feed::{self, ChangeKind, News};
+use crate::domain::token::Token;
+use crate::store::feed::ChangeKind;
+use crate::store::history::ChainHead;
 use crate::store::people::AnsweredCall;
-use crate::store::{Store, StoreError, Tx, history, people, plates};
+use crate::store::reports::{self, Filed, JoinedReports, OpenCase, Place};
+use crate::store::{Store, StoreError, Tx, people};
 
 /// Most reports that share a transaction.
 const GROUP: usize = 256;
@@ -131,17 +133,14 @@ struct Placed<'a> {
     arrived: &'a Arrived,
     /// Its place in the group.
     at: usize,
-    manhole: ManholeId,
-    cover: CoverId,
+    place: Place,
 }
 
 /// A case that reports of this group belong to.
-struct Standing {
-    case: Case,
-    /// The version it had before; `None` when this group opens it.
-    known: Option<i64>,
-    /// How many reports of this group joined it.
-    joined: i64,
+enum Standing {
+    /// Open before, with how many reports of this group joined it.
+    Known(OpenCase, i64),
+    Opened(Box<Case>),
 }
 
 /// Files the reports, each with a key of its own; answers in their order.
@@ -151,10 +150,35 @@ async fn file_together(
     now: Millis,
     year: i32,
 ) -> Result<Vec<Result<Reported, RegistryError>>, RegistryError> {
-    let mut answers: Vec<Option<Result<Reported, RegistryError>>> = Vec::new();
-    let placed = place(tx, group, &mut answers).await?;
+    let keys: Vec<IdempotencyKey> = group.iter().map(|arrived| arrived.new.key).collect();
+    let known = people::list_first_answers(tx, &keys).await?;
+    let tokens: BTreeSet<Token> = group.iter().map(|arrived| arrived.new.token).collect();
+    let scenes = reports::take_scenes(tx, &tokens.into_iter().collect::<Vec<_>>()).await?;
+    let places: HashMap<Token, Option<&Place>> =
+        scenes.iter().map(|scene| (scene.token, scene.place.as_ref())).collect();
+    let mut answers = Vec::with_capacity(group.len());
+    let mut placed = Vec::with_capacity(group.len());
+    for (at, arrived) in group.iter().enumerate() {
+        let new = &arrived.new;
+        let refusal = |code| Refusal::new(code).at("token");
+        answers.push(match (known.get(&new.key), places.get(&new.token)) {
+            (Some(first), _) => Some(super::first_answer(first, new.key, SCOPE, &arrived.request_hash)),
+            (None, None) => Some(Err(RegistryError::NotFound(refusal("plate.unknown")))),
+            (None, Some(None)) => Some(Err(RegistryError::Refused(refusal("plate.blank")))),
+            (None, Some(Some(place))) => {
+                placed.push(Placed { arrived, at, place: (*place).clone() });
+                None
+            }
+        });
+    }
     if !placed.is_empty() {
-        let filed = file_placed(tx, &placed, now, year).await?;
+        let mut standing = HashMap::new();
+        for scene in scenes {
+            if let (Some(place), Some(open)) = (scene.place, scene.open) {
+                standing.insert((place.cover, open.hazard), Standing::Known(open, 0));
+            }
+        }
+        let filed = file_placed(tx, &placed, standing, now, year).await?;
         for (report, reported) in placed.iter().zip(filed) {
             answers[report.at] = Some(Ok(reported));
         }
@@ -163,176 +187,139 @@ async fn file_together(
     Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(lost)).collect())
 }
 
-/// Answers what was answered before or must be refused; gives the rest with their places.
-async fn place<'a>(
-    tx: &mut Tx,
-    group: &'a [Arrived],
-    answers: &mut Vec<Option<Result<Reported, RegistryError>>>,
-) -> Result<Vec<Placed<'a>>, RegistryError> {
-    let keys: Vec<IdempotencyKey> = group.iter().map(|arrived| arrived.new.key).collect();
-    let known = people::list_first_answers(tx, &keys).await?;
-    let tokens: Vec<_> =
-        group.iter().map(|arrived| arrived.new.token).collect::<BTreeSet<_>>().into_iter().collect();
-    let homes = plates::list_plate_homes(tx, &tokens).await?;
-    let mut placed = Vec::with_capacity(group.len());
-    for (at, arrived) in group.iter().enumerate() {
-        if let Some(first) = known.get(&arrived.new.key) {
-            answers.push(Some(super::first_answer(first, arrived.new.key, SCOPE, &arrived.request_hash)));
-            continue;
-        }
-        let refuse = |code| Refusal::new(code).at("token");
-        answers.push(match homes.get(&arrived.new.token) {
-            None => Some(Err(RegistryError::NotFound(refuse("plate.unknown")))),
-            Some(home) => match (home.manhole, home.cover) {
-                (Some(manhole), Some(cover)) => {
-                    placed.push(Placed { arrived, at, manhole, cover });
-                    None
-                }
-                _ => Some(Err(RegistryError::Refused(refuse("plate.blank")))),
-            },
-        });
-    }
-    Ok(placed)
-}
-
 async fn file_placed(
     tx: &mut Tx,
     placed: &[Placed<'_>],
+    mut standing: HashMap<(CoverId, Hazard), Standing>,
     now: Millis,
     year: i32,
 ) -> Result<Vec<Reported>, RegistryError> {
-    // Takes the files first: reports on one cover queue here, so two cannot both open a case.
-    let manholes: BTreeSet<ManholeId> = placed.iter().map(|report| report.manhole).collect();
-    let locked = history::lock_files(tx, &manholes.into_iter().collect::<Vec<_>>()).await?;
-    let covers: BTreeSet<CoverId> = placed.iter().map(|report| report.cover).collect();
-    let open = case_store::list_open_cases_on(tx, &covers.into_iter().collect::<Vec<_>>()).await?;
-    let mut standing: HashMap<(CoverId, Hazard), Standing> = open
-        .into_iter()
-        .filter_map(|case| {
-            Some(((case.cover?, case.hazard), Standing { known: Some(case.version), joined: 0, case }))
-        })
-        .collect();
-    let fresh: HashSet<(CoverId, Hazard)> = placed
-        .iter()
-        .map(|report| (report.cover, report.arrived.new.hazard))
-        .filter(|of| !standing.contains_key(of))
-        .collect();
-    let wanted =
-        [(&*format!("case:{year}"), fresh.len() as i64), (&*format!("report:{year}"), placed.len() as i64)];
-    let [last_case, last_report] = people::advance_counters(tx, wanted).await?;
+    let of = |report: &Placed<'_>| (report.place.cover, report.arrived.new.hazard);
+    let fresh: HashSet<_> = placed.iter().map(of).filter(|of| !standing.contains_key(of)).collect();
+    let touched: HashSet<_> = placed.iter().map(of).collect();
+    let covers: BTreeSet<CoverId> = placed.iter().map(|report| report.place.cover).collect();
+    let [last_case, last_change, last_event, last_report] = people::advance_counters(
+        tx,
+        [
+            (&format!("case:{year}"), fresh.len() as i64),
+            ("changes", (touched.len() + covers.len()) as i64),
+            ("outbox", placed.len() as i64),
+            (&format!("report:{year}"), placed.len() as i64),
+        ],
+    )
+    .await?;
     let mut case_number = last_case - fresh.len() as i64;
     let mut report_number = last_report - placed.len() as i64;
 
-    let mut reports = Vec::with_capacity(placed.len());
-    let mut entries: BTreeMap<ManholeId, Vec<NewEntry>> = BTreeMap::new();
-    let mut news = News::default();
-    let mut filed = Vec::with_capacity(placed.len());
-    for Placed { arrived, manhole, cover, .. } in placed {
-        let new = &arrived.new;
+    let mut filed = Filed::default();
+    let mut files: BTreeMap<ManholeId, (ChainHead, Vec<NewEntry>)> = BTreeMap::new();
+    let mut answers = Vec::with_capacity(placed.len());
+    for report in placed {
+        let (new, place) = (&report.arrived.new, &report.place);
         report_number += 1;
         let tracking = format!("R{year}-{report_number:06}");
-        let of = (*cover, new.hazard);
         let mut joined = true;
-        let stands = standing.entry(of).or_insert_with(|| {
+        let stands = standing.entry(of(report)).or_insert_with(|| {
             joined = false;
             case_number += 1;
-            let case = open_case(format!("{year}-{case_number:06}"), *manhole, *cover, new.hazard, now);
-            Standing { case, known: None, joined: 0 }
+            Standing::Opened(Box::new(open_case(format!("{year}-{case_number:06}"), place, new.hazard, now)))
         });
-        stands.joined += i64::from(joined);
-        let case = &stands.case;
-        let file = entries.entry(*manhole).or_default();
-        file.push(report_entry(&tracking, new, case, joined));
-        file.extend((!joined && case.emergency).then(|| filed_at_once(case)));
-        news.events.push(event(case, joined));
-        let report = Report {
-            id: ReportId::fresh(),
-            tracking,
-            case: case.id,
-            hazard: new.hazard,
-            description: new.description.clone(),
-            contact: new.contact.clone(),
-            phone_position: new.phone_position,
-            created_at: now,
-        };
-        filed.push(Reported {
-            report: report.id,
-            tracking: report.tracking.clone(),
-            case_number: case.number.clone(),
-            cover: *cover,
+        let case = stands.case();
+        let (_, entries) = files.entry(place.manhole).or_insert_with(|| (place.file.head, Vec::new()));
+        entries.push(report_entry(&tracking, new, case.id, joined));
+        entries.extend((!joined && case.emergency).then(|| filed_at_once(&case)));
+        filed.news.events.push(event(&case, new.hazard, joined));
+        let id = ReportId::fresh();
+        let home = PhotoHome { manhole: place.manhole, case: case.id, report: Some(id) };
+        filed.photos.extend(files::photo_records(home, "report", &new.photos, now));
+        let answer = Reported {
+            report: id,
+            tracking: tracking.clone(),
+            case_number: case.number.to_owned(),
+            cover: place.cover,
             joined,
             emergency: case.emergency,
-        });
-        reports.push((report, new.language));
-    }
-
-    put_cases(tx, &mut standing, &locked, now).await?;
-    case_store::add_reports(tx, &reports).await?;
-    for (Placed { arrived, manhole, .. }, (report, _)) in placed.iter().zip(&reports) {
-        let home = PhotoHome { manhole: *manhole, case: report.case, report: Some(report.id) };
-        files::attach_photos(tx, home, "report", &arrived.new.photos, now).await?;
-    }
-    files::append_all(tx, entries, &locked, now).await?;
-    let cases: BTreeSet<CaseId> = reports.iter().map(|(report, _)| report.case).collect();
-    news.changed.extend(cases.into_iter().map(|case| (ChangeKind::Case, case.0)));
-    let covers: BTreeSet<CoverId> = placed.iter().map(|report| report.cover).collect();
-    news.changed.extend(covers.into_iter().map(|cover| (ChangeKind::Cover, cover.0)));
-    let calls: Vec<AnsweredCall> = placed
-        .iter()
-        .zip(&filed)
-        .map(|(report, reported)| AnsweredCall {
-            key: report.arrived.new.key,
+        };
+        filed.answers.push(AnsweredCall {
+            key: new.key,
             request_hash: report.arrived.request_hash,
-            answer: super::answer_text(reported),
-        })
-        .collect();
-    people::add_answers(tx, SCOPE, &calls, now).await?;
-    feed::record(tx, now, news).await?;
-    Ok(filed)
-}
-
-/// Writes the cases that this group opened or joined.
-async fn put_cases(
-    tx: &mut Tx,
-    standing: &mut HashMap<(CoverId, Hazard), Standing>,
-    locked: &HashMap<ManholeId, history::LockedFile>,
-    now: Millis,
-) -> Result<(), RegistryError> {
-    let mut opened = Vec::new();
-    let mut joined = Vec::new();
-    for Standing { case, known, joined: count } in standing.values_mut() {
-        match known {
-            None => {
-                case.report_count += *count;
-                opened.push((&*case, files::taken(locked, case.manhole)?.district.as_str()));
-            }
-            Some(version) if *count > 0 => {
-                joined.push(JoinedReports {
-                    case: case.id,
-                    expected_version: *version,
-                    count: *count,
-                    at: now,
-                });
-            }
-            Some(_) => {}
+            answer: super::answer_text(&answer),
+        });
+        answers.push(answer);
+        let case = case.id;
+        let (hazard, description, contact) = (new.hazard, new.description.clone(), new.contact.clone());
+        let phone_position = new.phone_position;
+        let row =
+            Report { id, tracking, case, hazard, description, contact, phone_position, created_at: now };
+        filed.reports.push((row, new.language));
+        if joined {
+            stands.join();
         }
     }
-    case_store::add_cases(tx, &opened).await?;
-    if case_store::count_joined_reports(tx, &joined).await? {
-        Ok(())
+    let cases: BTreeSet<CaseId> = filed.reports.iter().map(|(report, _)| report.case).collect();
+    filed.news.changed.extend(cases.into_iter().map(|case| (ChangeKind::Case, case.0)));
+    filed.news.changed.extend(covers.into_iter().map(|cover| (ChangeKind::Cover, cover.0)));
+    for (manhole, (head, entries)) in files {
+        filed.entries.extend(files::chained(manhole, head, now, entries));
+    }
+    for stands in standing.into_values() {
+        match stands {
+            Standing::Known(_, 0) => {}
+            Standing::Known(case, count) => {
+                filed.joined.push(JoinedReports { case: case.id, expected_version: case.version, count });
+            }
+            Standing::Opened(case) => {
+                let home = placed.iter().find(|report| Some(report.place.cover) == case.cover);
+                let district = home.map(|report| report.place.file.district.clone()).unwrap_or_default();
+                filed.opened.push((*case, district));
+            }
+        }
+    }
+    filed.opened.sort_by(|one, other| one.0.number.cmp(&other.0.number));
+    if reports::write(tx, &filed, SCOPE, now, [last_change, last_event]).await? {
+        Ok(answers)
     } else {
         Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile")))
     }
 }
 
+/// What filing needs to know of a case.
+struct CaseGlance<'c> {
+    id: CaseId,
+    number: &'c str,
+    state: CaseState,
+    emergency: bool,
+}
+
+impl Standing {
+    fn case(&self) -> CaseGlance<'_> {
+        match self {
+            Standing::Known(case, _) => {
+                CaseGlance { id: case.id, number: &case.number, state: case.state, emergency: case.emergency }
+            }
+            Standing::Opened(case) => {
+                CaseGlance { id: case.id, number: &case.number, state: case.state, emergency: case.emergency }
+            }
+        }
+    }
+
+    /// One more report belongs to it.
+    fn join(&mut self) {
+        match self {
+            Standing::Known(_, count) => *count += 1,
+            Standing::Opened(case) => case.report_count += 1,
+        }
+    }
+}
+
 /// A new case; filed at once when it is an emergency, because nobody may be at the desk.
-fn open_case(number: String, manhole: ManholeId, cover: CoverId, hazard: Hazard, now: Millis) -> Case {
+fn open_case(number: String, place: &Place, hazard: Hazard, now: Millis) -> Case {
     let emergency = hazard.is_emergency();
     Case {
         id: CaseId::fresh(),
         number,
-        manhole,
-        cover: Some(cover),
+        manhole: place.manhole,
+        cover: Some(place.cover),
         hazard,
         state: if emergency { CaseState::Filed } else { CaseState::Reported },
         emergency,
@@ -350,11 +337,11 @@ fn open_case(number: String, manhole: ManholeId, cover: CoverId, hazard: Hazard,
 
 /// What the citizen wrote stays in the report's row: a file that is never rewritten must not hold
 /// personal data that a law may order removed. Its hash is enough to prove it later.
-fn report_entry(tracking: &str, new: &NewReport, case: &Case, joined: bool) -> NewEntry {
+fn report_entry(tracking: &str, new: &NewReport, case: CaseId, joined: bool) -> NewEntry {
     NewEntry {
         actor: Actor::Citizen.word(),
         kind: if joined { HistoryKind::ReportJoined } else { HistoryKind::Reported },
-        case: Some(case.id),
+        case: Some(case),
         body: json!({
             "report": tracking,
             "hazard": new.hazard,
@@ -364,7 +351,7 @@ fn report_entry(tracking: &str, new: &NewReport, case: &Case, joined: bool) -> N
     }
 }
 
-fn filed_at_once(case: &Case) -> NewEntry {
+fn filed_at_once(case: &CaseGlance<'_>) -> NewEntry {
     NewEntry {
         actor: Actor::System.word(),
         kind: HistoryKind::CaseMoved,
@@ -373,13 +360,13 @@ fn filed_at_once(case: &Case) -> NewEntry {
     }
 }
 
-fn event(case: &Case, joined: bool) -> (String, String) {
+fn event(case: &CaseGlance<'_>, hazard: Hazard, joined: bool) -> (String, String) {
     let name = match (joined, case.state) {
         (true, _) => "report.joined",
         (false, CaseState::Filed) => "case.filed",
         (false, _) => "case.reported",
     };
     let body =
-        json!({"case": case.number, "hazard": case.hazard, "emergency": case.emergency, "state": case.state});
+        json!({"case": case.number, "hazard": hazard, "emergency": case.emergency, "state": case.state});
     (name.to_owned(), body.to_string())
 }

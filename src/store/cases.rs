@@ -3,13 +3,12 @@
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+use super::script::Script;
+use super::sheet::{Sheet, cells};
 use super::{StoreError, Tx, on_db};
 use crate::domain::case::{Case, CaseState, PhonePosition, Report};
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId, PhotoId, ReportId, UserId};
-
-/// Rows a statement.
-const ROWS: usize = 500;
 
 #[derive(FromRow)]
 struct CaseRowSql {
@@ -59,33 +58,41 @@ impl TryFrom<CaseRowSql> for Case {
     }
 }
 
-/// Adds cases. The text beside each is the district in which its manhole lies, kept for filtering.
-pub async fn add_cases(tx: &mut Tx, cases: &[(&Case, &str)]) -> Result<(), StoreError> {
-    for chunk in cases.chunks(ROWS) {
-        on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new(
-                "INSERT INTO cases (id, number, manhole_id, cover_id, district, hazard, state, emergency,
-                 report_count, party_id, created_at, updated_at, version) ",
-            );
-            query.push_values(chunk, |mut row, (case, district)| {
-                row.push_bind(case.id.0)
-                    .push_bind(case.number.as_str())
-                    .push_bind(case.manhole.0)
-                    .push_bind(case.cover.map(|cover| cover.0))
-                    .push_bind(*district)
-                    .push_bind(case.hazard.as_str())
-                    .push_bind(case.state.as_str())
-                    .push_bind(case.emergency)
-                    .push_bind(case.report_count)
-                    .push_bind(case.party.map(|party| party.0))
-                    .push_bind(case.created_at.0)
-                    .push_bind(case.updated_at.0)
-                    .push_bind(case.version);
-            });
-            query.build().execute(&mut *c).await?;
-        });
-    }
-    Ok(())
+/// New cases, each with the district in which its manhole lies, kept for filtering.
+pub(super) fn case_sheet<'r>(cases: &'r [(Case, String)]) -> Sheet<'r, 13> {
+    let columns = [
+        "id",
+        "number",
+        "manhole_id",
+        "cover_id",
+        "district",
+        "hazard",
+        "state",
+        "emergency",
+        "report_count",
+        "party_id",
+        "created_at",
+        "updated_at",
+        "version",
+    ];
+    let row = |(case, district): &'r (Case, String)| {
+        cells![
+            case.id.0,
+            case.number.as_str(),
+            case.manhole.0,
+            case.cover.map(|cover| cover.0),
+            district.as_str(),
+            case.hazard.as_str(),
+            case.state.as_str(),
+            case.emergency,
+            case.report_count,
+            case.party.map(|party| party.0),
+            case.created_at.0,
+            case.updated_at.0,
+            case.version,
+        ]
+    };
+    Sheet::new("cases", columns, cases.iter().map(row))
 }
 
 /// Writes a case after a move. `false` when somebody else moved it meanwhile.
@@ -112,38 +119,6 @@ pub async fn update_case(tx: &mut Tx, case: &Case, expected_version: i64) -> Res
     })
 }
 
-/// Reports that joined an open case.
-#[derive(Debug, Clone, Copy)]
-pub struct JoinedReports {
-    pub case: CaseId,
-    pub expected_version: i64,
-    pub count: i64,
-    pub at: Millis,
-}
-
-/// Counts reports that joined open cases. `false` when somebody else moved one of them meanwhile.
-pub async fn count_joined_reports(tx: &mut Tx, joined: &[JoinedReports]) -> Result<bool, StoreError> {
-    let mut counted = 0;
-    for chunk in joined.chunks(ROWS) {
-        on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new("WITH joined (id, version, reports, at) AS (");
-            query.push_values(chunk, |mut row, joined| {
-                row.push_bind(joined.case.0)
-                    .push_bind(joined.expected_version)
-                    .push_bind(joined.count)
-                    .push_bind(joined.at.0);
-            });
-            query.push(
-                ") UPDATE cases SET report_count = cases.report_count + joined.reports, updated_at = joined.at,
-                 version = cases.version + 1 FROM joined
-                 WHERE cases.id = joined.id AND cases.version = joined.version",
-            );
-            counted += query.build().execute(&mut *c).await?.rows_affected();
-        });
-    }
-    Ok(counted == joined.len() as u64)
-}
-
 pub async fn find_case(tx: &mut Tx, id: CaseId) -> Result<Option<Case>, StoreError> {
     let row: Option<CaseRowSql> = on_db!(tx, |c| {
         let sql = format!("{CASE} WHERE k.id = $1");
@@ -162,7 +137,7 @@ pub async fn find_case_by_number(tx: &mut Tx, number: &str) -> Result<Option<Cas
 
 /// The states that are not over, as `CaseState::is_open` has it; the index on open cases needs them
 /// in these words.
-const OPEN: &str = "k.state NOT IN ('closed', 'rejected', 'joined')";
+pub(super) const OPEN: &str = "k.state NOT IN ('closed', 'rejected', 'joined')";
 
 /// The open cases of a manhole, oldest first.
 pub async fn list_open_cases(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<Case>, StoreError> {
@@ -171,26 +146,6 @@ pub async fn list_open_cases(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<Case
         sqlx::query_as(AssertSqlSafe(sql)).bind(manhole.0).fetch_all(&mut *c).await?
     });
     rows.into_iter().map(Case::try_from).collect()
-}
-
-/// The open cases on these covers.
-pub async fn list_open_cases_on(tx: &mut Tx, covers: &[CoverId]) -> Result<Vec<Case>, StoreError> {
-    let mut cases = Vec::new();
-    for chunk in covers.chunks(ROWS) {
-        let rows: Vec<CaseRowSql> = on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new(format!("{CASE} WHERE {OPEN} AND k.cover_id IN ("));
-            let mut list = query.separated(", ");
-            for cover in chunk {
-                list.push_bind(cover.0);
-            }
-            query.push(")");
-            query.build_query_as().fetch_all(&mut *c).await?
-        });
-        for row in rows {
-            cases.push(row.try_into()?);
-        }
-    }
-    Ok(cases)
 }
 
 /// Every case of a manhole, oldest first.
@@ -342,33 +297,6 @@ impl TryFrom<ReportRow> for Report {
     }
 }
 
-/// Adds reports, each with the language in which its citizen is answered.
-pub async fn add_reports(tx: &mut Tx, reports: &[(Report, &str)]) -> Result<(), StoreError> {
-    for chunk in reports.chunks(ROWS) {
-        on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new(
-                "INSERT INTO reports (id, tracking, case_id, hazard, description, contact, phone_lon, phone_lat,
-                 phone_accuracy_m, language, created_at) ",
-            );
-            query.push_values(chunk, |mut row, (report, language)| {
-                row.push_bind(report.id.0)
-                    .push_bind(report.tracking.as_str())
-                    .push_bind(report.case.0)
-                    .push_bind(report.hazard.as_str())
-                    .push_bind(report.description.as_str())
-                    .push_bind(report.contact.as_deref())
-                    .push_bind(report.phone_position.map(|position| position.lon))
-                    .push_bind(report.phone_position.map(|position| position.lat))
-                    .push_bind(report.phone_position.map(|position| position.accuracy_m))
-                    .push_bind(*language)
-                    .push_bind(report.created_at.0);
-            });
-            query.build().execute(&mut *c).await?;
-        });
-    }
-    Ok(())
-}
-
 pub async fn find_report(tx: &mut Tx, tracking: &str) -> Result<Option<Report>, StoreError> {
     let row: Option<ReportRow> = on_db!(tx, |c| {
         let sql = format!("{REPORT} WHERE tracking = $1");
@@ -444,27 +372,42 @@ impl TryFrom<PhotoRow> for PhotoRecord {
     }
 }
 
-pub async fn add_photo(tx: &mut Tx, photo: &PhotoRecord) -> Result<(), StoreError> {
-    on_db!(tx, |c| {
-        sqlx::query(
-            "INSERT INTO photos (id, digest, manhole_id, case_id, report_id, role, media_type, bytes, width, height,
-             created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(photo.id.0)
-        .bind(photo.digest.as_slice())
-        .bind(photo.manhole.0)
-        .bind(photo.case.map(|case| case.0))
-        .bind(photo.report.map(|report| report.0))
-        .bind(&photo.role)
-        .bind(&photo.media_type)
-        .bind(photo.bytes)
-        .bind(photo.width)
-        .bind(photo.height)
-        .bind(photo.created_at.0)
-        .execute(&mut *c)
-        .await?;
-        Ok(())
-    })
+pub async fn add_photos(tx: &mut Tx, photos: &[PhotoRecord]) -> Result<(), StoreError> {
+    let mut script = Script::new(tx.engine());
+    script.add(photo_sheet(photos));
+    script.execute(tx).await.map(drop)
+}
+
+pub(super) fn photo_sheet<'r>(photos: &'r [PhotoRecord]) -> Sheet<'r, 11> {
+    let columns = [
+        "id",
+        "digest",
+        "manhole_id",
+        "case_id",
+        "report_id",
+        "role",
+        "media_type",
+        "bytes",
+        "width",
+        "height",
+        "created_at",
+    ];
+    let row = |photo: &'r PhotoRecord| {
+        cells![
+            photo.id.0,
+            photo.digest.as_slice(),
+            photo.manhole.0,
+            photo.case.map(|case| case.0),
+            photo.report.map(|report| report.0),
+            photo.role.as_str(),
+            photo.media_type.as_str(),
+            photo.bytes,
+            photo.width,
+            photo.height,
+            photo.created_at.0,
+        ]
+    };
+    Sheet::new("photos", columns, photos.iter().map(row))
 }
 
 pub async fn list_manhole_photos(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<PhotoRecord>, StoreError> {

@@ -3,8 +3,9 @@
 use uuid::Uuid;
 
 use super::people::advance_counters;
+use super::script::Script;
 use super::sheet::{Sheet, cells};
-use super::{StoreError, Tx, bulk, on_db};
+use super::{StoreError, Tx, on_db};
 use crate::domain::ids::Millis;
 use crate::domain::names::named_enum;
 
@@ -30,30 +31,30 @@ pub struct News {
     pub changed: Vec<(ChangeKind, Uuid)>,
 }
 
-/// Records changes and the event. Call it last in a transaction: the counters are held until the
+/// Records changes and events. Call it last in a transaction: the counters are held until the
 /// commit, which is what makes the sequences free of gaps and in commit order on PostgreSQL too.
 pub async fn record(tx: &mut Tx, at: Millis, news: News) -> Result<(), StoreError> {
-    let count = news.changed.len() as i64;
-    let [last, last_event] =
-        advance_counters(tx, [("changes", count), ("outbox", news.events.len() as i64)]).await?;
-    let rows = (last - count + 1..).zip(&news.changed);
+    let wanted = [("changes", news.changed.len() as i64), ("outbox", news.events.len() as i64)];
+    let last = advance_counters(tx, wanted).await?;
+    let mut script = Script::new(tx.engine());
+    add_news(&mut script, at, &news, last);
+    script.execute(tx).await.map(drop)
+}
+
+/// `last`: the numbers of the last change and the last event, already taken from the counters.
+pub(super) fn add_news(script: &mut Script, at: Millis, news: &News, last: [i64; 2]) {
+    let numbered = |last: i64, count: usize| last - count as i64 + 1..;
+    let changes = numbered(last[0], news.changed.len()).zip(&news.changed);
     let columns = ["sequence", "at", "kind", "id"];
     let row = |(sequence, (kind, id)): (i64, &(ChangeKind, Uuid))| cells![sequence, at.0, kind.as_str(), *id];
-    let engine = tx.engine();
-    bulk::execute(tx, Sheet::new("changes", columns, rows.map(row)).into_statements(engine)).await?;
-    let mut sequence = last_event - news.events.len() as i64;
-    for chunk in news.events.chunks(2000) {
-        on_db!(tx, |c| {
-            let mut query =
-                sqlx::QueryBuilder::new("INSERT INTO outbox (sequence, event, body, created_at) ");
-            query.push_values(chunk, |mut row, (event, body)| {
-                sequence += 1;
-                row.push_bind(sequence).push_bind(event).push_bind(body).push_bind(at.0);
-            });
-            query.build().execute(&mut *c).await?;
-        });
-    }
-    Ok(())
+    script.add(Sheet::new("changes", columns, changes.map(row)));
+    let events = numbered(last[1], news.events.len()).zip(&news.events);
+    let columns = ["sequence", "event", "body", "created_at"];
+    script.add(Sheet::new(
+        "outbox",
+        columns,
+        events.map(|(sequence, (event, body))| cells![sequence, event.as_str(), body.as_str(), at.0]),
+    ));
 }
 
 /// Changes after `since`, oldest first.

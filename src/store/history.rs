@@ -1,9 +1,9 @@
 //! Files of manholes: append-only entries and the head of each hash chain.
 
-use std::collections::HashMap;
-
 use uuid::Uuid;
 
+use super::script::Script;
+use super::sheet::{Sheet, cells};
 use super::{StoreError, Tx, on_db};
 use crate::domain::history::{EntryHash, HistoryEntry};
 use crate::domain::ids::{CaseId, ManholeId, Millis};
@@ -15,12 +15,9 @@ pub struct ChainHead {
     pub hash: EntryHash,
 }
 
-fn to_hash(bytes: Vec<u8>, manhole: Uuid, table: &'static str) -> Result<EntryHash, StoreError> {
+pub(super) fn to_hash(bytes: Vec<u8>, manhole: Uuid, table: &'static str) -> Result<EntryHash, StoreError> {
     EntryHash::try_from(bytes).map_err(|_| StoreError::inconsistent(table, "hash", manhole))
 }
-
-/// Rows a statement.
-const ROWS: usize = 500;
 
 /// A file taken for writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,69 +27,58 @@ pub struct LockedFile {
     pub district: String,
 }
 
-/// Takes files for writing until the commit; what does not exist is left out.
-pub async fn lock_files(
-    tx: &mut Tx,
-    manholes: &[ManholeId],
-) -> Result<HashMap<ManholeId, LockedFile>, StoreError> {
-    let mut files = HashMap::with_capacity(manholes.len());
-    for chunk in manholes.chunks(ROWS) {
-        // An update of nothing takes the row locks on PostgreSQL; on SQLite the writer is alone anyway.
-        let rows: Vec<(Uuid, i64, Vec<u8>, String)> = on_db!(tx, |c| {
-            let mut query =
-                sqlx::QueryBuilder::new("UPDATE manholes SET history_length = history_length WHERE id IN (");
-            let mut list = query.separated(", ");
-            for manhole in chunk {
-                list.push_bind(manhole.0);
-            }
-            query.push(") RETURNING id, history_length, history_hash, district");
-            query.build_query_as().fetch_all(&mut *c).await?
-        });
-        for (id, length, hash, district) in rows {
-            let head = ChainHead { length, hash: to_hash(hash, id, "manholes")? };
-            files.insert(ManholeId(id), LockedFile { head, district });
-        }
-    }
-    Ok(files)
+/// Takes the file for writing until the commit; `None` when there is none.
+pub async fn lock_file(tx: &mut Tx, manhole: ManholeId) -> Result<Option<LockedFile>, StoreError> {
+    // An update of nothing takes the row lock on PostgreSQL; on SQLite the writer is alone anyway.
+    let row: Option<(i64, Vec<u8>, String)> = on_db!(tx, |c| sqlx::query_as(
+        "UPDATE manholes SET history_length = history_length WHERE id = $1
+         RETURNING history_length, history_hash, district"
+    )
+    .bind(manhole.0)
+    .fetch_optional(&mut *c)
+    .await?);
+    row.map(|(length, hash, district)| {
+        let head = ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? };
+        Ok(LockedFile { head, district })
+    })
+    .transpose()
 }
 
 /// Appends entries whose sequence and hash the registry has chained, and moves the heads of their
 /// files. The entries of one manhole stand together, in order.
 pub async fn append(tx: &mut Tx, entries: &[HistoryEntry]) -> Result<(), StoreError> {
-    for chunk in entries.chunks(ROWS) {
-        on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new(
-                "INSERT INTO history (manhole_id, sequence, at, actor, kind, case_id, body, hash) ",
-            );
-            query.push_values(chunk, |mut row, entry| {
-                row.push_bind(entry.manhole.0)
-                    .push_bind(entry.sequence)
-                    .push_bind(entry.at.0)
-                    .push_bind(entry.actor.as_str())
-                    .push_bind(entry.kind.as_str())
-                    .push_bind(entry.case.map(|case| case.0))
-                    .push_bind(entry.body.as_str())
-                    .push_bind(entry.hash.as_slice());
-            });
-            query.build().execute(&mut *c).await?;
-        });
+    let mut script = Script::new(tx.engine());
+    add_entries(&mut script, entries);
+    if script.execute(tx).await? {
+        Ok(())
+    } else {
+        Err(StoreError::inconsistent("manholes", "history_length", "a file that was not taken"))
     }
-    let heads: Vec<&HistoryEntry> =
-        entries.chunk_by(|one, next| one.manhole == next.manhole).filter_map(|file| file.last()).collect();
-    for chunk in heads.chunks(ROWS) {
-        on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new("WITH moved (id, length, hash) AS (");
-            query.push_values(chunk, |mut row, last| {
-                row.push_bind(last.manhole.0).push_bind(last.sequence).push_bind(last.hash.as_slice());
-            });
-            query.push(
-                ") UPDATE manholes SET history_length = moved.length, history_hash = moved.hash
-                 FROM moved WHERE manholes.id = moved.id",
-            );
-            query.build().execute(&mut *c).await?;
-        });
-    }
-    Ok(())
+}
+
+pub(super) fn add_entries(script: &mut Script, entries: &[HistoryEntry]) {
+    let columns = ["manhole_id", "sequence", "at", "actor", "kind", "case_id", "body", "hash"];
+    let row = |entry| {
+        let entry: &HistoryEntry = entry;
+        cells![
+            entry.manhole.0,
+            entry.sequence,
+            entry.at.0,
+            entry.actor.as_str(),
+            entry.kind.as_str(),
+            entry.case.map(|case| case.0),
+            entry.body.as_str(),
+            entry.hash.as_slice(),
+        ]
+    };
+    script.add(Sheet::new("history", columns, entries.iter().map(row)));
+    let heads = entries.chunk_by(|one, next| one.manhole == next.manhole).filter_map(|file| file.last());
+    script.add(Sheet::changing(
+        "UPDATE manholes SET history_length = given.length, history_hash = given.hash
+         FROM given WHERE manholes.id = given.id",
+        ["id", "length", "hash"],
+        heads.map(|last| cells![last.manhole.0, last.sequence, last.hash.as_slice()]),
+    ));
 }
 
 #[derive(sqlx::FromRow)]

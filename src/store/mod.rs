@@ -22,6 +22,8 @@ pub mod history;
 pub mod integrity;
 pub mod people;
 pub mod plates;
+pub mod reports;
+mod script;
 mod sheet;
 mod writer;
 

@@ -397,28 +397,6 @@ pub struct AnsweredCall {
     pub answer: String,
 }
 
-/// Keeps the answers of calls whose keys were new.
-pub async fn add_answers(
-    tx: &mut Tx,
-    scope: &str,
-    calls: &[AnsweredCall],
-    now: Millis,
-) -> Result<(), StoreError> {
-    on_db!(tx, |c| {
-        let mut query =
-            sqlx::QueryBuilder::new("INSERT INTO idempotency (key, scope, request_hash, answer, at) ");
-        query.push_values(calls, |mut row, call| {
-            row.push_bind(call.key.0)
-                .push_bind(scope)
-                .push_bind(call.request_hash.as_slice())
-                .push_bind(call.answer.as_str())
-                .push_bind(now.0);
-        });
-        query.build().execute(&mut *c).await?;
-        Ok(())
-    })
-}
-
 /// Claims a key for this transaction; `Some` with the first answer when it was used before. On
 /// PostgreSQL a second claim waits for the first one's commit.
 pub async fn claim_key(

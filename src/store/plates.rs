@@ -1,7 +1,5 @@
 //! Plates and their batches.
 
-use std::collections::HashMap;
-
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
@@ -156,38 +154,6 @@ pub async fn find_plate(tx: &mut Tx, token: Token) -> Result<Option<Plate>, Stor
         sqlx::query_as(AssertSqlSafe(sql)).bind(token.to_i64()).fetch_optional(&mut *c).await?
     });
     row.map(Plate::try_from).transpose()
-}
-
-/// Where a plate hangs, if anywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlateHome {
-    pub manhole: Option<ManholeId>,
-    pub cover: Option<CoverId>,
-}
-
-/// Where these plates hang; unknown tokens are left out.
-pub async fn list_plate_homes(
-    tx: &mut Tx,
-    tokens: &[Token],
-) -> Result<HashMap<Token, PlateHome>, StoreError> {
-    let mut homes = HashMap::with_capacity(tokens.len());
-    for chunk in tokens.chunks(500) {
-        let rows: Vec<(i64, Option<Uuid>, Option<Uuid>)> = on_db!(tx, |c| {
-            let mut query =
-                sqlx::QueryBuilder::new("SELECT token, manhole_id, cover_id FROM plates WHERE token IN (");
-            let mut list = query.separated(", ");
-            for token in chunk {
-                list.push_bind(token.to_i64());
-            }
-            query.push(")");
-            query.build_query_as().fetch_all(&mut *c).await?
-        });
-        homes.extend(rows.into_iter().filter_map(|(token, manhole, cover)| {
-            let home = PlateHome { manhole: manhole.map(ManholeId), cover: cover.map(CoverId) };
-            Some((Token::from_i64(token)?, home))
-        }));
-    }
-    Ok(homes)
 }
 
 /// The plates of a batch after `after`, in the order of the ledger.

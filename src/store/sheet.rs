@@ -1,4 +1,4 @@
-//! Many rows in one INSERT. Binding costs as much as inserting, so a column that stays empty is left
+//! Many rows in one statement. Binding costs as much as inserting, so a column that stays empty is left
 //! out and what all rows say alike is bound once.
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use super::{EngineKind, StoreError, Tx};
 /// Rows a statement: below SQLite's 32 766 variables and PostgreSQL's 65 535 at 18 columns.
 const ROWS: usize = 500;
 /// A statement of up to so many rows is kept prepared, too: what people do one by one comes again.
-const FEW: usize = 64;
+pub(super) const FEW: usize = 64;
 
 /// A value on its way into a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,7 @@ pub(super) enum Cell<'a> {
     Id(Uuid),
     Int(i64),
     Real(f64),
+    Bool(bool),
     Text(Cow<'a, str>),
     Bytes(&'a [u8]),
 }
@@ -48,6 +49,7 @@ cell_from! {
     Uuid => |id| Cell::Id(id);
     i64 => |number| Cell::Int(number);
     f64 => |number| Cell::Real(number);
+    bool => |yes| Cell::Bool(yes);
     &'a str => |text| Cell::Text(Cow::Borrowed(text));
     String => |text| Cell::Text(Cow::Owned(text));
     Cow<'a, str> => |text| Cell::Text(text);
@@ -60,6 +62,24 @@ macro_rules! cells {
 }
 pub(super) use cells;
 
+impl Verb {
+    fn begin(self, sql: &mut String, columns: &[&str]) {
+        let columns = columns.join(", ");
+        match self {
+            Verb::Insert(table) => write!(sql, "INSERT INTO {table} ({columns}) VALUES "),
+            Verb::Change(_) => write!(sql, "WITH given ({columns}) AS (VALUES "),
+        }
+        .expect("a String takes everything");
+    }
+
+    fn end(self, sql: &mut String) {
+        if let Verb::Change(statement) = self {
+            sql.push_str(") ");
+            sql.push_str(statement);
+        }
+    }
+}
+
 /// What the rows of a column have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fill {
@@ -68,11 +88,21 @@ enum Fill {
     Each,
 }
 
-/// Rows for one table.
+/// Rows for one statement.
 pub(super) struct Sheet<'a, const N: usize> {
-    table: &'static str,
+    verb: Verb,
     columns: [&'static str; N],
     rows: Vec<[Cell<'a>; N]>,
+}
+
+/// What is done with the rows.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    /// They are added to this table.
+    Insert(&'static str),
+    /// They stand in a table named `given` for this statement to change others by. No column of
+    /// theirs is empty.
+    Change(&'static str),
 }
 
 impl<'a, const N: usize> Sheet<'a, N> {
@@ -81,13 +111,42 @@ impl<'a, const N: usize> Sheet<'a, N> {
         columns: [&'static str; N],
         rows: impl Iterator<Item = [Cell<'a>; N]>,
     ) -> Self {
-        Self { table, columns, rows: rows.collect() }
+        Self { verb: Verb::Insert(table), columns, rows: rows.collect() }
+    }
+
+    /// Rows by which `statement` changes others: it reads them from `given`.
+    pub(super) fn changing(
+        statement: &'static str,
+        columns: [&'static str; N],
+        rows: impl Iterator<Item = [Cell<'a>; N]>,
+    ) -> Self {
+        Self { verb: Verb::Change(statement), columns, rows: rows.collect() }
+    }
+
+    /// The statement in SQLite's words with every value bound in its place, for few rows: its text
+    /// depends on their number alone.
+    pub(super) fn append_to(self, sql: &mut String, bound: &mut SqliteArguments) {
+        bound.reserve(self.rows.len() * N, 0);
+        self.verb.begin(sql, &self.columns);
+        for (at, row) in self.rows.into_iter().enumerate() {
+            sql.push_str(if at == 0 { "(" } else { ",(" });
+            for (column, cell) in row.into_iter().enumerate() {
+                sql.push_str(if column == 0 { "?" } else { ",?" });
+                add_to(bound, cell, &Cell::Null);
+            }
+            sql.push(')');
+        }
+        self.verb.end(sql);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.rows.len()
     }
 
     /// The statements that insert the rows in their order. All but the last have the same text, and
     /// so have those of the next sheet with the same columns filled: the driver prepares them once.
     pub(super) fn into_statements(self, engine: EngineKind) -> Vec<Statement> {
-        let shape = Shape { table: self.table, columns: self.columns, fills: self.fills(), engine };
+        let shape = Shape { verb: self.verb, columns: self.columns, fills: self.fills(), engine };
         let kinds: [Cell<'a>; N] = std::array::from_fn(|at| {
             let filled = self.rows.iter().map(|row| &row[at]).find(|cell| **cell != Cell::Null);
             filled.cloned().unwrap_or(Cell::Null)
@@ -112,7 +171,7 @@ impl<'a, const N: usize> Sheet<'a, N> {
 
 /// What the statements of a sheet have in common.
 struct Shape<const N: usize> {
-    table: &'static str,
+    verb: Verb,
     columns: [&'static str; N],
     fills: [Fill; N],
     engine: EngineKind,
@@ -152,11 +211,13 @@ impl<const N: usize> Shape<N> {
     fn text(&self, count: usize) -> String {
         let filled = self.columns.iter().zip(&self.fills).filter(|(_, fill)| **fill != Fill::Empty);
         let named: Vec<&str> = filled.map(|(name, _)| *name).collect();
-        let mut sql = format!("INSERT INTO {} ({}) VALUES ", self.table, named.join(", "));
+        let mut sql = String::new();
+        self.verb.begin(&mut sql, &named);
         for at in 0..count {
             sql.push_str(if at == 0 { "" } else { "," });
             self.push_row(&mut sql, at, count);
         }
+        self.verb.end(&mut sql);
         sql
     }
 
@@ -184,7 +245,7 @@ impl<const N: usize> Shape<N> {
     }
 }
 
-/// An INSERT with its values, bound for one engine.
+/// A statement with its values, bound for one engine.
 pub struct Statement {
     sql: String,
     repeated: bool,
@@ -215,7 +276,7 @@ impl Bound {
 
 macro_rules! argument_types {
     ($($type:ty),+) => {
-        fn add_to<'q, A, D>(arguments: &mut A, cell: Cell<'_>, kind: &Cell<'_>)
+        pub(super) fn add_to<'q, A, D>(arguments: &mut A, cell: Cell<'_>, kind: &Cell<'_>)
         where
             A: Arguments<Database = D>,
             D: sqlx::Database,
@@ -225,12 +286,14 @@ macro_rules! argument_types {
                 (Cell::Id(id), _) => arguments.add(Some(id)),
                 (Cell::Int(number), _) => arguments.add(Some(number)),
                 (Cell::Real(number), _) => arguments.add(Some(number)),
+                (Cell::Bool(yes), _) => arguments.add(Some(yes)),
                 (Cell::Text(Cow::Owned(text)), _) => arguments.add(Some(text)),
                 (Cell::Text(Cow::Borrowed(text)), _) => arguments.add(Some(Arc::<str>::from(text))),
                 (Cell::Bytes(bytes), _) => arguments.add(Some(bytes.to_vec())),
                 (Cell::Null, Cell::Id(_)) => arguments.add(None::<Uuid>),
                 (Cell::Null, Cell::Int(_)) => arguments.add(None::<i64>),
                 (Cell::Null, Cell::Real(_)) => arguments.add(None::<f64>),
+                (Cell::Null, Cell::Bool(_)) => arguments.add(None::<bool>),
                 (Cell::Null, Cell::Bytes(_)) => arguments.add(None::<Vec<u8>>),
                 (Cell::Null, Cell::Text(_) | Cell::Null) => arguments.add(None::<String>),
             };
@@ -238,22 +301,30 @@ macro_rules! argument_types {
         }
     };
 }
-argument_types!(Option<Uuid>, Option<i64>, Option<f64>, Option<String>, Option<Arc<str>>, Option<Vec<u8>>);
+argument_types!(
+    Option<Uuid>,
+    Option<i64>,
+    Option<f64>,
+    Option<bool>,
+    Option<String>,
+    Option<Arc<str>>,
+    Option<Vec<u8>>
+);
 
 impl Statement {
-    pub async fn execute(self, tx: &mut Tx) -> Result<(), StoreError> {
+    /// Answers how many rows it wrote.
+    pub async fn execute(self, tx: &mut Tx) -> Result<u64, StoreError> {
         let sql = AssertSqlSafe(self.sql);
         match (tx, self.bound) {
             (Tx::Sqlite(connection), Bound::Sqlite(bound)) => {
                 let query = sqlx::query_with::<sqlx::Sqlite, _>(sql, bound).persistent(self.repeated);
-                query.execute(&mut **connection).await?;
+                Ok(query.execute(&mut **connection).await?.rows_affected())
             }
             (Tx::Postgres(connection), Bound::Postgres(bound)) => {
                 let query = sqlx::query_with::<sqlx::Postgres, _>(sql, bound).persistent(self.repeated);
-                query.execute(&mut **connection).await?;
+                Ok(query.execute(&mut **connection).await?.rows_affected())
             }
             _ => unreachable!("a statement is bound for the engine of its store"),
         }
-        Ok(())
     }
 }

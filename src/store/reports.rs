@@ -1,0 +1,206 @@
+//! What filing reports reads and writes: for a whole group of them in a handful of statements.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::cases::OPEN;
+use super::feed::{self, News};
+use super::history::{self, ChainHead, LockedFile};
+use super::people::AnsweredCall;
+use super::script::Script;
+use super::sheet::{Sheet, cells};
+use super::{StoreError, Tx, cases, on_db};
+use crate::domain::case::{Case, CaseState, Report};
+use crate::domain::hazard::Hazard;
+use crate::domain::history::HistoryEntry;
+use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis};
+use crate::domain::token::Token;
+
+/// Where a plate hangs, with one open case on its cover; a plate has a scene for each of them.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    pub token: Token,
+    /// `None` for a blank plate.
+    pub place: Option<Place>,
+    pub open: Option<OpenCase>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub manhole: ManholeId,
+    pub cover: CoverId,
+    pub file: LockedFile,
+}
+
+#[derive(Debug, Clone)]
+pub struct OpenCase {
+    pub id: CaseId,
+    pub number: String,
+    pub hazard: Hazard,
+    pub state: CaseState,
+    pub emergency: bool,
+    pub version: i64,
+}
+
+#[derive(FromRow)]
+struct SceneRow {
+    token: i64,
+    manhole_id: Option<Uuid>,
+    cover_id: Option<Uuid>,
+    history_length: Option<i64>,
+    history_hash: Option<Vec<u8>>,
+    district: Option<String>,
+    case_id: Option<Uuid>,
+    number: Option<String>,
+    hazard: Option<String>,
+    state: Option<String>,
+    emergency: Option<bool>,
+    version: Option<i64>,
+}
+
+impl TryFrom<SceneRow> for Scene {
+    type Error = StoreError;
+    fn try_from(row: SceneRow) -> Result<Self, StoreError> {
+        let token = Token::from_i64(row.token)
+            .ok_or_else(|| StoreError::inconsistent("plates", "token", "a plate that was scanned"))?;
+        let place = match (row.manhole_id, row.cover_id, row.history_length, row.history_hash, row.district) {
+            (Some(manhole), Some(cover), Some(length), Some(hash), Some(district)) => {
+                let head = ChainHead { length, hash: history::to_hash(hash, manhole, "manholes")? };
+                let file = LockedFile { head, district };
+                Some(Place { manhole: ManholeId(manhole), cover: CoverId(cover), file })
+            }
+            _ => None,
+        };
+        let open = match (row.case_id, row.number, row.hazard, row.state, row.emergency, row.version) {
+            (Some(id), Some(number), Some(hazard), Some(state), Some(emergency), Some(version)) => {
+                let broken = |column| StoreError::inconsistent("cases", column, id);
+                Some(OpenCase {
+                    id: CaseId(id),
+                    number,
+                    hazard: hazard.parse().map_err(|_| broken("hazard"))?,
+                    state: state.parse().map_err(|_| broken("state"))?,
+                    emergency,
+                    version,
+                })
+            }
+            _ => None,
+        };
+        Ok(Self { token, place, open })
+    }
+}
+
+/// Takes the files of the manholes where these plates hang until the commit, so that reports on one
+/// cover queue here and two of them cannot both open a case; unknown tokens have no scene.
+pub async fn take_scenes(tx: &mut Tx, tokens: &[Token]) -> Result<Vec<Scene>, StoreError> {
+    if let Tx::Postgres(connection) = tx {
+        // SQLite's one writer is alone anyway.
+        let tokens: Vec<i64> = tokens.iter().map(|token| token.to_i64()).collect();
+        sqlx::query(
+            "SELECT id FROM manholes WHERE id IN (SELECT manhole_id FROM plates WHERE token = ANY($1))
+             ORDER BY id FOR UPDATE",
+        )
+        .bind(tokens)
+        .execute(&mut **connection)
+        .await?;
+    }
+    let rows: Vec<SceneRow> = on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new(format!(
+            "SELECT p.token, p.manhole_id, p.cover_id, h.history_length, h.history_hash, h.district,
+             k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.version
+             FROM plates p LEFT JOIN manholes h ON h.id = p.manhole_id
+             LEFT JOIN cases k ON k.cover_id = p.cover_id AND {OPEN} WHERE p.token IN ("
+        ));
+        let mut list = query.separated(", ");
+        for token in tokens {
+            list.push_bind(token.to_i64());
+        }
+        query.push(")");
+        query.build_query_as().fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(Scene::try_from).collect()
+}
+
+/// Reports that joined an open case.
+#[derive(Debug, Clone, Copy)]
+pub struct JoinedReports {
+    pub case: CaseId,
+    pub expected_version: i64,
+    pub count: i64,
+}
+
+/// Everything that a group of reports leaves behind.
+#[derive(Debug, Default)]
+pub struct Filed {
+    /// With the district in which the manhole lies.
+    pub opened: Vec<(Case, String)>,
+    pub joined: Vec<JoinedReports>,
+    /// With the language in which the citizen is answered.
+    pub reports: Vec<(Report, &'static str)>,
+    pub photos: Vec<cases::PhotoRecord>,
+    /// Those of one manhole stand together, in order.
+    pub entries: Vec<HistoryEntry>,
+    pub answers: Vec<AnsweredCall>,
+    pub news: News,
+}
+
+/// Writes it all. `last` are the numbers of the last change and the last event, already taken from
+/// the counters. `false` when somebody else moved one of the joined cases meanwhile.
+pub async fn write(
+    tx: &mut Tx,
+    filed: &Filed,
+    scope: &str,
+    at: Millis,
+    last: [i64; 2],
+) -> Result<bool, StoreError> {
+    let mut script = Script::new(tx.engine());
+    script.add(cases::case_sheet(&filed.opened));
+    script.add(Sheet::changing(
+        "UPDATE cases SET report_count = cases.report_count + given.reports, updated_at = given.at,
+         version = cases.version + 1 FROM given WHERE cases.id = given.id AND cases.version = given.version",
+        ["id", "version", "reports", "at"],
+        filed.joined.iter().map(|joined| cells![joined.case.0, joined.expected_version, joined.count, at.0]),
+    ));
+    script.add(report_sheet(&filed.reports));
+    script.add(cases::photo_sheet(&filed.photos));
+    history::add_entries(&mut script, &filed.entries);
+    let columns = ["key", "scope", "request_hash", "answer", "at"];
+    let answer = |call| {
+        let call: &AnsweredCall = call;
+        cells![call.key.0, scope, call.request_hash.as_slice(), call.answer.as_str(), at.0]
+    };
+    script.add(Sheet::new("idempotency", columns, filed.answers.iter().map(answer)));
+    feed::add_news(&mut script, at, &filed.news, last);
+    script.execute(tx).await
+}
+
+fn report_sheet<'r>(reports: &'r [(Report, &'static str)]) -> Sheet<'r, 11> {
+    let columns = [
+        "id",
+        "tracking",
+        "case_id",
+        "hazard",
+        "description",
+        "contact",
+        "phone_lon",
+        "phone_lat",
+        "phone_accuracy_m",
+        "language",
+        "created_at",
+    ];
+    let row = |(report, language): &'r (Report, &'static str)| {
+        cells![
+            report.id.0,
+            report.tracking.as_str(),
+            report.case.0,
+            report.hazard.as_str(),
+            report.description.as_str(),
+            report.contact.as_deref(),
+            report.phone_position.map(|position| position.lon),
+            report.phone_position.map(|position| position.lat),
+            report.phone_position.map(|position| position.accuracy_m),
+            *language,
+            report.created_at.0,
+        ]
+    };
+    Sheet::new("reports", columns, reports.iter().map(row))
+}
