@@ -305,7 +305,8 @@ fn draw_specs(registry: &Registry, config: &Config, wanted: &[Option<CoverFile>]
                     break token;
                 }
             };
-            let payload = plate_payload(&config.plate_host, token, config.plate_lower_case);
+            let payload =
+                plate_payload(config.plate_scheme, &config.plate_host, token, config.plate_lower_case);
             spec_of(registry, config, cover.as_ref(), (token, payload))
         })
         .collect()

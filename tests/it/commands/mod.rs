@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::support::decode::symbols_of_pdf;
 use crate::support::engines::Ground;
 use crate::support::server::{Home, PROGRAM, Said, run_command};
 
@@ -345,6 +346,43 @@ fn the_demo_is_built_once_and_its_check_is_clean() {
     assert_eq!(place.run(&["check", "--json"]).json(), checked.json());
     let other = place.run(&["demo", "--synthetic", "dongying", "--no-serve"]);
     assert_eq!(other.code, Some(2), "a demo of another city has no place here: {other:?}");
+}
+
+#[test]
+fn the_plates_of_a_demo_follow_it_to_an_address_that_phones_can_open() {
+    let place = Place::new();
+    let demo = |more: &[&str]| {
+        let said = place.run(
+            &[&["demo", "--synthetic", "dongying", "--covers", "200", "--no-serve", "--json"], more].concat(),
+        );
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let said = said.json();
+        let payloads: Vec<String> =
+            ledger_rows(said["ledger"].as_str().unwrap()).iter().map(|row| row[2].to_owned()).collect();
+        (said, payloads)
+    };
+    let (_, at_the_desk) = demo(&[]);
+    assert!(
+        at_the_desk.iter().all(|payload| payload.starts_with("HTTP://127.0.0.1:8080/C/")),
+        "{at_the_desk:?}"
+    );
+
+    let (said, for_phones) = demo(&["--listen", "0.0.0.0:8080", "--host", "192.168.1.5"]);
+    assert_eq!(said["home"], "http://192.168.1.5:8080/");
+    assert_eq!(for_phones.len(), 40);
+    assert!(
+        for_phones.iter().all(|payload| payload.starts_with("HTTP://192.168.1.5:8080/C/")),
+        "{for_phones:?}"
+    );
+    let pdf = Path::new(said["pdf"].as_str().unwrap());
+    if let Some(pages) = symbols_of_pdf(pdf, 300) {
+        assert_eq!(pages.concat().len(), 40);
+        assert!(pages.concat().iter().all(|payload| for_phones.contains(payload)));
+    }
+
+    assert_eq!(demo(&["--host", "192.168.1.5"]).1, for_phones, "the same address: the same plates");
+    assert_eq!(demo(&[]).1, for_phones, "a look from the desk leaves them alone");
+    assert_eq!(place.run(&["check"]).code, Some(0));
 }
 
 #[test]

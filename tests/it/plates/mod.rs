@@ -2,7 +2,7 @@
 
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::ids::Millis;
-use lidmark::domain::token::{Token, plate_payload};
+use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::plates::{
     Face, Level, Palette, PlacedPlate, PlateRun, PlateSpec, RenderSummary, Sheet, plan, render_batch,
 };
@@ -30,7 +30,7 @@ fn plates(count: usize) -> Vec<PlateSpec> {
             let (class, label, owner, road) = STREET[at % STREET.len()];
             PlateSpec {
                 token,
-                payload: plate_payload("lid.dongying.gov.cn", token, false),
+                payload: plate_payload(PlateScheme::Https, "lid.dongying.gov.cn", token, false),
                 code_groups: (at % 5 != 4)
                     .then(|| format!("370502 01 {:02} {:06}", at % 9 + 1, 480_100 + at)),
                 class,
