@@ -420,8 +420,14 @@ impl Workshop<'_> {
             press::reprint(registry, config, &place.data, (batch.id, &[]), pdf).await?;
             return Ok(press::list_plates(registry, batch.id).await?);
         }
-        let order =
-            PlateOrder { wanted, face: "rect-90x60".into(), sheet: "a4".into(), note, actor: Actor::System };
+        let order = PlateOrder {
+            wanted,
+            most: press::MOST_PLATES,
+            face: "rect-90x60".into(),
+            sheet: "a4".into(),
+            note,
+            actor: Actor::System,
+        };
         Ok(press::make_batch(registry, config, &place.data, &order, pdf).await?.plates)
     }
 }

@@ -19,7 +19,7 @@ use crate::plates::{
 };
 use crate::registry::{Batch, CoverFilter, NewBatch, Registry, RegistryError};
 
-/// Most plates of one order.
+/// Most plates of one order from the command line.
 pub const MOST_PLATES: usize = 100_000;
 /// How often a clash of tokens is answered with new ones. One clash in 2⁵⁵ draws per plate is expected.
 const DRAWS: usize = 4;
@@ -39,6 +39,8 @@ pub enum Wanted {
 #[derive(Debug, Clone)]
 pub struct PlateOrder {
     pub wanted: Wanted,
+    /// An order that comes to more is refused.
+    pub most: usize,
     pub face: String,
     pub sheet: String,
     pub note: String,
@@ -145,7 +147,7 @@ pub async fn make_batch(
     if order.note.chars().count() > 200 || order.note.chars().any(char::is_control) {
         return Err(Refusal::new("batch.note").at("note").into());
     }
-    let wanted = find_wanted(registry, &order.wanted).await?;
+    let wanted = find_wanted(registry, &order.wanted, order.most).await?;
     let mut draws = 0;
     loop {
         draws += 1;
@@ -240,11 +242,21 @@ pub fn ledger(plates: &[Plate]) -> Vec<u8> {
     out
 }
 
-async fn find_wanted(registry: &Registry, wanted: &Wanted) -> Result<Vec<Option<CoverFile>>, PressError> {
+async fn find_wanted(
+    registry: &Registry,
+    wanted: &Wanted,
+    most: usize,
+) -> Result<Vec<Option<CoverFile>>, PressError> {
     let found: Vec<Option<CoverFile>> = match wanted {
-        Wanted::Blank(count) => vec![None; (*count).min(MOST_PLATES + 1)],
+        Wanted::Blank(count) => vec![None; (*count).min(most + 1)],
         Wanted::Covers(ids) => {
+            let mut seen = HashSet::with_capacity(ids.len());
+            let twice = ids.iter().copied().find(|id| !seen.insert(*id));
             let mut files = find_covers(registry, ids).await?;
+            if let Some(file) = twice.and_then(|id| files.get(&id)) {
+                let code = registry.grouped_code(&file.code);
+                return Err(Refusal::new("batch.cover_twice").at("covers").with("code", code).into());
+            }
             let unknown = |id: &CoverId| {
                 RegistryError::NotFound(Refusal::new("cover.unknown").at("covers").with("read", id))
             };
@@ -257,7 +269,7 @@ async fn find_wanted(registry: &Registry, wanted: &Wanted) -> Result<Vec<Option<
         Wanted::Matching(filter) => {
             let mut filter = CoverFilter { limit: 1000, ..filter.clone() };
             let mut found: Vec<Option<CoverFile>> = Vec::new();
-            while found.len() <= MOST_PLATES {
+            while found.len() <= most {
                 let page = registry.list_covers(filter.clone()).await?;
                 let Some(last) = page.last() else { break };
                 filter.after = Some(last.cover);
@@ -269,8 +281,8 @@ async fn find_wanted(registry: &Registry, wanted: &Wanted) -> Result<Vec<Option<
     if found.is_empty() {
         return Err(Refusal::new("batch.empty").into());
     }
-    if found.len() > MOST_PLATES {
-        return Err(Refusal::new("batch.too_many").at("count").with("most", MOST_PLATES).into());
+    if found.len() > most {
+        return Err(Refusal::new("batch.too_many").at("count").with("most", most).into());
     }
     Ok(found)
 }
@@ -339,7 +351,8 @@ fn spec_of(
         code_groups: Some(registry.grouped_code(&cover.code)),
         class: cover.survey.class,
         class_label: class_label(cover.survey.class).into(),
-        owner: owner.map_or_else(|| "权属待查".to_owned(), |party| party.name.clone()),
+        owner: owner
+            .map_or_else(|| words.text("plate_face.owner_unknown").to_owned(), |party| party.name.clone()),
         hotline: owner.and_then(|party| party.hotline.clone()).unwrap_or_else(|| config.hotline.clone()),
         road: cover
             .survey
