@@ -14,6 +14,7 @@ use crate::domain::ids::{BatchId, CoverId};
 use crate::domain::plate::{Plate, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::{Token, plate_payload};
+use crate::messages::{Catalogue, Language};
 use crate::plates::{
     Face, Level, Palette, PlateError, PlateRun, PlateSpec, RenderSummary, Sheet, render_batch, write_ledger,
 };
@@ -330,13 +331,15 @@ fn spec_of(
     cover: Option<&CoverFile>,
     (token, payload): (Token, String),
 ) -> PlateSpec {
+    // Faces are drawn in Chinese, whoever orders them.
+    let words = Catalogue::of(Language::Zh);
     let Some(cover) = cover else {
         return PlateSpec {
             token,
             payload,
             code_groups: None,
             class: CoverClass::Unidentified,
-            class_label: "城市井盖".into(),
+            class_label: words.text("plate_face.any_cover").to_owned(),
             owner: config.city_zh.clone(),
             hotline: config.hotline.clone(),
             road: String::new(),
@@ -350,7 +353,7 @@ fn spec_of(
         payload,
         code_groups: Some(registry.grouped_code(&cover.code)),
         class: cover.survey.class,
-        class_label: class_label(cover.survey.class).into(),
+        class_label: words.word("class", cover.survey.class),
         owner: owner
             .map_or_else(|| words.text("plate_face.owner_unknown").to_owned(), |party| party.name.clone()),
         hotline: owner.and_then(|party| party.hotline.clone()).unwrap_or_else(|| config.hotline.clone()),
@@ -362,28 +365,6 @@ fn spec_of(
             .unwrap_or_else(|| cover.district.name_zh.clone()),
         level: if cover.survey.placement == Some(Placement::Carriageway) { Level::H } else { Level::Q },
         symbol: None,
-    }
-}
-
-/// The class as plates name it.
-pub const fn class_label(class: CoverClass) -> &'static str {
-    match class {
-        CoverClass::WaterSupply => "上水井盖",
-        CoverClass::Sewage => "污水井盖",
-        CoverClass::Storm => "雨水井盖",
-        CoverClass::StormGrate => "雨水箅子",
-        CoverClass::Power => "电力井盖",
-        CoverClass::StreetLight => "路灯井盖",
-        CoverClass::Telecom => "通信井盖",
-        CoverClass::CableTv => "电视井盖",
-        CoverClass::DataNetwork => "网络井盖",
-        CoverClass::Heating => "热力井盖",
-        CoverClass::Gas => "燃气井盖",
-        CoverClass::Police => "公安井盖",
-        CoverClass::Combined => "合流井盖",
-        CoverClass::Reclaimed => "中水井盖",
-        CoverClass::OilGas => "输油(气)井盖",
-        CoverClass::Unidentified => "不明井盖",
     }
 }
 

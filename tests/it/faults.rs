@@ -43,6 +43,18 @@ async fn report(server: &Server, token: &str) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_clears_away_what_a_power_cut_left_of_photos() {
+    let Some(ground) = Ground::sqlite() else { return };
+    let folder = ground.home().folder().join("photos/original/ab");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (half, kept) = (folder.join(".0f0f0f.tmp"), folder.join("not-ours.txt"));
+    std::fs::write(&half, "half a photo").unwrap();
+    std::fs::write(&kept, "somebody's note").unwrap();
+    let _server = Server::start(ground.home()).await;
+    assert!(!half.exists() && kept.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_said_clearly_and_harms_nothing() {
     let Some(disk) = SmallDisk::mount(24) else { return };
     let (home, token) = town_on(&disk).await;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::decode::symbols_of_pdf;
+use crate::support::decode::{symbols_of_pdf, text_of_pdf};
 use crate::support::engines::Ground;
 use crate::support::server::{Home, PROGRAM, Said, run_command};
 
@@ -216,6 +216,9 @@ fn blank_plates_are_as_many_as_asked_for() {
     assert_eq!(rows.len(), 11);
     assert!(rows.iter().all(|row| row[3].is_empty() && &row[4] == "round-100"));
     assert_eq!(&rows[10][5], "11", "one plate a page");
+    if let Some(text) = text_of_pdf(Path::new(&pdf)) {
+        assert!(text.contains("城市井盖"), "{text}");
+    }
     let left: Vec<_> =
         std::fs::read_dir(&place.path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
