@@ -322,7 +322,6 @@ async fn cover_page(
     };
     let cases: Vec<_> = cases.iter().filter(may_see).cloned().collect();
     let view = CoverView {
-        code_grouped: &state.registry.grouped_code(&file.code),
         file: &file,
         plates: &plates,
         cases: &cases,

@@ -86,7 +86,7 @@ pub(super) async fn scan(
     let Some(cover) = &scanned.cover else {
         return Ok(page(views::blank_plate(&around, token)));
     };
-    let html = views::scan(&around, &scanned, &state.registry.grouped_code(&cover.code));
+    let html = views::scan(&around, &scanned);
     let drawn = Drawn::new(html, state.registry.now());
     state.shared.pages.keep(moment, (token, reader.language), cover.cover, &drawn);
     Ok(drawn_page(drawn, gzip))

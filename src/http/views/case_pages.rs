@@ -18,6 +18,8 @@ struct Row<'a> {
     hazard: String,
     state: String,
     place: String,
+    /// Digits for the address and groups to be read.
+    code: Option<(&'a str, String)>,
     created: String,
 }
 
@@ -71,6 +73,7 @@ pub fn case_list(
                     }),
                     line.road.as_deref(),
                 ]),
+                code: line.code.as_ref().map(|code| (code.digits.as_str(), page.code(code))),
                 created: page.date_time(line.case.created_at),
             })
             .collect(),
@@ -189,7 +192,7 @@ pub fn case_file(
         created: page.date_time(case.created_at),
         updated: page.date_time(case.updated_at),
         until: case.until.map(|until| page.date(until)),
-        cover: cover.map(|cover| PublicCover::new(page, cover, &cover.code.digits)),
+        cover: cover.map(|cover| PublicCover::new(page, cover)),
         digits: cover.map_or("", |cover| &cover.code.digits),
         reports: file
             .reports

@@ -17,8 +17,6 @@ use crate::spatial::Near;
 /// What the page shows.
 pub struct CoverView<'a> {
     pub file: &'a CoverFile,
-    /// In the groups of its scheme.
-    pub code_grouped: &'a str,
     pub plates: &'a [Plate],
     pub cases: &'a [Case],
     pub photos: &'a [PhotoRecord],
@@ -93,7 +91,7 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
     let role = page.session.map(|session| session.user.role);
     write(&CoverPage {
         page: *page,
-        cover: PublicCover::new(page, file, view.code_grouped),
+        cover: PublicCover::new(page, file),
         digits: &file.code.digits,
         facts: facts(page, file),
         extra: file.survey.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

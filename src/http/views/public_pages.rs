@@ -61,15 +61,15 @@ struct ScanPage<'a> {
     emergency: bool,
 }
 
-/// What this cover is. `code` in the groups of its scheme.
-pub fn scan(page: &Page, scanned: &ScannedPlate, code: &str) -> String {
+/// What this cover is.
+pub fn scan(page: &Page, scanned: &ScannedPlate) -> String {
     let Some(file) = &scanned.cover else { return blank_plate(page, scanned.plate.token) };
     let open: Vec<OpenHazard> = scanned.open_cases.iter().map(|case| OpenHazard::new(page, case)).collect();
     write(&ScanPage {
         page: *page,
         token: scanned.plate.token,
         grouped: scanned.plate.token.grouped(),
-        cover: PublicCover::new(page, file, code),
+        cover: PublicCover::new(page, file),
         emergency: open.iter().any(|hazard| hazard.emergency),
         open,
     })
@@ -150,12 +150,11 @@ pub fn report_form(
             chosen: draft.hazard == Some(*hazard),
         })
         .collect();
-    let code = scanned.plate.printed_code.as_deref();
     let cover = scanned.cover.as_ref();
     write(&ReportPage {
         page: *page,
         token: scanned.plate.token,
-        cover: cover.map(|file| PublicCover::new(page, file, code.unwrap_or(&file.code.digits))),
+        cover: cover.map(|file| PublicCover::new(page, file)),
         tiles,
         draft,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
@@ -218,7 +217,7 @@ pub fn tracking(page: &Page, link: &str, tracked: &Tracked) -> String {
         hazard: page.word("hazard", tracked.report.hazard),
         state: page.word("public_state", tracked.case.state),
         reported_at: page.date_time(tracked.report.created_at),
-        cover: tracked.cover.as_ref().map(|file| PublicCover::new(page, file, &file.code.digits)),
+        cover: tracked.cover.as_ref().map(|file| PublicCover::new(page, file)),
         steps: tracked.timeline.iter().filter_map(|entry| step(page, entry)).collect(),
         photos,
     })

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::case::{Case, CaseMove, CaseState, MOVES, MoveRule, PhonePosition, Report};
-use crate::domain::code::ComponentCode;
+use crate::domain::code::built_in_schemes;
 use crate::domain::cover::{CoverClass, CoverFile, CoverState, District, Material, Party, Survey};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::*;
@@ -195,6 +195,10 @@ fn scanned(cases: Vec<Case>) -> ScannedPlate {
     ScannedPlate { plate: plate(PlateState::Installed), cover: Some(cover()), open_cases: cases }
 }
 
+fn schemes() -> BTreeMap<String, Scheme> {
+    built_in_schemes().into_iter().map(|scheme| (scheme.id.clone(), scheme)).collect()
+}
+
 fn draft() -> ReportDraft {
     ReportDraft {
         key: IdempotencyKey(id(9)),
@@ -210,8 +214,8 @@ fn public_pages(page: &Page) -> Vec<(&'static str, String)> {
     vec![
         ("home", home(page, None)),
         ("home with a problem", home(page, Some((NASTY, &refusal)))),
-        ("scan", scan(page, &scanned(known), "370502 01 02 000041")),
-        ("quiet scan", scan(page, &scanned(Vec::new()), "370502 01 02 000041")),
+        ("scan", scan(page, &scanned(known))),
+        ("quiet scan", scan(page, &scanned(Vec::new()))),
         ("blank plate", blank_plate(page, token())),
         ("withdrawn plate", withdrawn_plate(page, &scanned(Vec::new()), Some(token()))),
         ("unknown plate", unknown_plate(page)),
@@ -242,7 +246,7 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         .iter()
         .map(|state| CaseLine {
             case: case(*state, Hazard::Gas),
-            code: Some("3705020102000041".into()),
+            code: Some(cover().code),
             road: Some("黄河路".into()),
             district_zh: "东营区".into(),
             district_en: "Dongying".into(),
@@ -272,7 +276,6 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
     let view = |chain| {
         let view = CoverView {
             file: &cover(),
-            code_grouped: "370502 01 02 000041",
             plates: &plates,
             cases: &[case(CaseState::Closed, Hazard::Level)],
             photos: &[photo(None, "close")],
@@ -300,12 +303,13 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
 /// Calls `check` with every page in both languages.
 fn each_page(check: impl Fn(Language, &'static str, &str)) {
     let config = Config::default();
-    let session = session(Role::Engineer);
+    let (session, schemes) = (session(Role::Engineer), schemes());
     for language in Language::ALL {
         let catalogue = Catalogue::of(language);
         let public = Page {
             catalogue,
             config: &config,
+            schemes: &schemes,
             session: None,
             path: "/c/000000000077?x=1",
             now: Millis(1_790_000_000_000),
@@ -353,9 +357,10 @@ fn public_pages_name_no_person_no_contact_and_no_coordinates() {
 fn the_scan_page_says_what_whose_and_whom_to_call() {
     let config = Config::default();
     let catalogue = Catalogue::of(Language::Zh);
-    let page = Page { catalogue, config: &config, session: None, path: "", now: Millis(0) };
+    let page =
+        Page { catalogue, config: &config, schemes: &schemes(), session: None, path: "", now: Millis(0) };
     let known = vec![case(CaseState::Filed, Hazard::Missing)];
-    let html = scan(&page, &scanned(known), "370502 01 02 000041");
+    let html = scan(&page, &scanned(known));
     for wanted in [
         "污水井盖",
         "370502 01 02 000041",
@@ -377,7 +382,8 @@ fn the_report_form_puts_the_emergency_number_before_every_field() {
     let config = Config::default();
     for language in Language::ALL {
         let catalogue = Catalogue::of(language);
-        let page = Page { catalogue, config: &config, session: None, path: "", now: Millis(0) };
+        let page =
+            Page { catalogue, config: &config, schemes: &schemes(), session: None, path: "", now: Millis(0) };
         let html = report_form(&page, &scanned(Vec::new()), &draft(), None);
         let number = html.find("tel:110").unwrap();
         assert!(number < html.find("name=\"hazard\"").unwrap());
@@ -405,5 +411,17 @@ fn a_page_and_its_style_and_script_stay_small() {
     each_page(|language, name, html| {
         let first = squeezed(html) + style + squeezed(script);
         assert!(first <= 20_000, "{name} in {}: {first} bytes", language.tag());
+    });
+}
+
+#[test]
+fn codes_are_read_in_groups_on_every_page_that_shows_one() {
+    each_page(|language, name, html| {
+        let read = html
+            .replace("href=\"/covers/3705020102000041\"", "")
+            .replace("/covers/3705020102000041/plates", "");
+        assert!(!read.contains("3705020102000041"), "{name} in {}:\n{html}", language.tag());
+        let shows = ["scan", "quiet scan", "report form", "tracking", "desk", "case", "file"].contains(&name);
+        assert!(!shows || html.contains("370502 01 02 000041"), "{name} in {}:\n{html}", language.tag());
     });
 }
