@@ -191,9 +191,10 @@ async fn case_page(
     let file = state.registry.find_case(number, &actor).await?.ok_or_else(|| unknown_case(number))?;
     let parties = state.registry.list_parties().await?;
     let moves = possible_moves(&file.case, &actor);
+    let moves: Vec<_> = moves.into_iter().map(|rule| (rule, IdempotencyKey::fresh())).collect();
     let around = reader.page(state, caller.session.as_ref());
     let names = Names { parties: &parties, staff: &state.registry.list_users().await? };
-    Ok(views::case_file(&around, &file, &moves, names, IdempotencyKey::fresh(), problem))
+    Ok(views::case_file(&around, &file, &moves, names, problem))
 }
 
 pub(super) fn unknown_case(number: &str) -> Problem {

@@ -131,10 +131,12 @@ struct MoveForm {
     photo: bool,
     target: bool,
     until: bool,
+    /// Of this form alone: two moves from one page are two requests.
+    idempotency: IdempotencyKey,
 }
 
 impl MoveForm {
-    fn new(page: &Page, rule: &MoveRule) -> Self {
+    fn new(page: &Page, rule: &MoveRule, idempotency: IdempotencyKey) -> Self {
         let needs = |evidence| rule.needs.contains(&evidence);
         Self {
             key: rule.made.as_str(),
@@ -145,6 +147,7 @@ impl MoveForm {
             photo: needs(Evidence::Photo),
             target: needs(Evidence::Target),
             until: needs(Evidence::Until),
+            idempotency,
         }
     }
 }
@@ -166,18 +169,17 @@ struct CasePage<'a> {
     lines: Vec<Line>,
     moves: Vec<MoveForm>,
     parties: Vec<Choice>,
-    idempotency: IdempotencyKey,
     photo_limit: usize,
     wrong: Option<String>,
 }
 
-/// One case: everything around it, and a form for each move that this person can make now.
+/// One case: everything around it, and a form for each move that this person can make now,
+/// under a key of its own.
 pub fn case_file(
     page: &Page,
     file: &CaseFile,
-    moves: &[&MoveRule],
+    moves: &[(&MoveRule, IdempotencyKey)],
     names: Names,
-    idempotency: IdempotencyKey,
     wrong: Option<&Refusal>,
 ) -> String {
     let case = &file.case;
@@ -209,7 +211,7 @@ pub fn case_file(
             .collect(),
         photos: file.photos.iter().map(|photo| Shot::new(page, photo)).collect(),
         lines: lines(page, names, &file.timeline),
-        moves: moves.iter().map(|rule| MoveForm::new(page, rule)).collect(),
+        moves: moves.iter().map(|(rule, key)| MoveForm::new(page, rule, *key)).collect(),
         parties: parties
             .iter()
             .map(|party| Choice {
@@ -218,7 +220,6 @@ pub fn case_file(
                 chosen: likely.is_some_and(|likely| likely.id == party.id),
             })
             .collect(),
-        idempotency,
         photo_limit: PHOTO_LIMIT,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })

@@ -261,7 +261,8 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         photos: vec![photo(None, "hand_in")],
         timeline: history(),
     };
-    let moves: Vec<&MoveRule> = MOVES.iter().collect();
+    let moves: Vec<(&MoveRule, IdempotencyKey)> =
+        MOVES.iter().zip(100..).map(|(rule, key)| (rule, IdempotencyKey(id(key)))).collect();
     let near = SnapshotRow {
         cover: CoverId(id(77)),
         lon: 118.5902,
@@ -294,7 +295,7 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
             case_list(page, &query, &lines, Some("/desk?before=2026-000001"), &[place], &[party()], None),
         ),
         ("empty desk", case_list(page, &query, &[], None, &[], &[], Some(&refusal))),
-        ("case", case_file(page, &file, &moves, names, IdempotencyKey(id(9)), Some(&refusal))),
+        ("case", case_file(page, &file, &moves, names, Some(&refusal))),
         ("file", view(ChainState::Whole { length: 3 })),
         ("broken file", view(ChainState::Broken { sequence: 2 })),
     ]
@@ -423,5 +424,20 @@ fn codes_are_read_in_groups_on_every_page_that_shows_one() {
         assert!(!read.contains("3705020102000041"), "{name} in {}:\n{html}", language.tag());
         let shows = ["scan", "quiet scan", "report form", "tracking", "desk", "case", "file"].contains(&name);
         assert!(!shows || html.contains("370502 01 02 000041"), "{name} in {}:\n{html}", language.tag());
+    });
+}
+
+#[test]
+fn every_move_on_a_case_page_is_a_request_of_its_own() {
+    each_page(|_, name, html| {
+        if name == "case" {
+            let keys: Vec<&str> = html
+                .split("name=\"key\" value=\"")
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next())
+                .collect();
+            let different: std::collections::BTreeSet<&str> = keys.iter().copied().collect();
+            assert_eq!((keys.len(), different.len()), (MOVES.len(), MOVES.len()), "{keys:?}");
+        }
     });
 }

@@ -409,6 +409,7 @@ async fn desk_pages(house: &House) {
     get(&format!("/covers/{code}")).expect(200).await;
     get("/covers/3705020102999999").expect(404).await;
 
+    let stale = get("/desk/cases/2026-000003").expect(200).await.text();
     let key = IdempotencyKey::fresh().to_string();
     let forged = [("csrf", "forged"), ("key", key.as_str()), ("move", "file")];
     post("/desk/cases/2026-000003/moves").multipart(&forged, &[]).expect(403).await;
@@ -421,6 +422,19 @@ async fn desk_pages(house: &House) {
         ("until", ""),
     ];
     post("/desk/cases/2026-000003/moves").multipart(&filed, &[]).expect(303).await;
+    // Another move from the page that was open all the while: it hears that the case has moved.
+    let at = stale.find("name=\"move\" value=\"reject\"").unwrap();
+    let form = &stale[stale[..at].rfind("<form").unwrap()..at];
+    let hidden = |name: &str| {
+        let field = format!("name=\"{name}\" value=\"");
+        form[form.find(&field).unwrap() + field.len()..].split('"').next().unwrap().to_owned()
+    };
+    let (key, version) = (hidden("key"), hidden("version"));
+    let late =
+        [("csrf", csrf.as_str()), ("key", &key), ("move", "reject"), ("version", &version), ("reason", "x")];
+    let told = post("/desk/cases/2026-000003/moves").header("accept-language", "en").multipart(&late, &[]);
+    let told = told.expect(409).await.text();
+    assert!(told.contains("Somebody moved the case meanwhile"), "{told}");
     let key = IdempotencyKey::fresh().to_string();
     let close = [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "close")];
     post("/desk/cases/2026-000003/moves").multipart(&close, &[]).expect(409).await;
