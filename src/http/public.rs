@@ -284,12 +284,10 @@ pub(super) async fn language(State(state): State<AppState>, request: Request) ->
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&next)).into_response())
 }
 
-const ASSETS: &[(&str, &str, &str)] = &[
-    ("lidmark.css", "text/css; charset=utf-8", include_str!("../../assets/web/lidmark.css")),
-    ("report.js", "text/javascript; charset=utf-8", include_str!("../../assets/web/report.js")),
-];
+const ASSETS: &[(&str, &str, &str)] =
+    &[("lidmark.css", "text/css; charset=utf-8", include_str!("../../assets/web/lidmark.css"))];
 
-/// Style and script, revalidated by their digest.
+/// The style, revalidated by their digest.
 pub(super) async fn asset(Named(name): Named, headers: HeaderMap) -> Result<Response, Problem> {
     let (_, media_type, body) = ASSETS
         .iter()

@@ -22,7 +22,7 @@ pub use cover_page::{CoverView, cover_file};
 pub use words::Names;
 
 pub use public_pages::{
-    blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
+    REPORT_SCRIPT, blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
 };
 
 /// What every page needs around its content.

@@ -125,6 +125,7 @@ struct ReportPage<'a> {
     wrong_field: &'a str,
     photo_limit: usize,
     text_limit: usize,
+    script: &'static str,
 }
 
 impl ReportPage<'_> {
@@ -132,6 +133,10 @@ impl ReportPage<'_> {
         self.draft.key
     }
 }
+
+/// Stands in the report form itself: on a bad network one request less is worth more than a cached
+/// file. The policy of the pages lets this text run and no other.
+pub const REPORT_SCRIPT: &str = include_str!("../../../assets/web/report.js");
 
 /// The report form, with what was typed and what was wrong with it.
 pub fn report_form(
@@ -161,6 +166,7 @@ pub fn report_form(
         wrong_field: wrong.and_then(|refusal| refusal.field.as_deref()).unwrap_or_default(),
         photo_limit: PHOTO_LIMIT,
         text_limit: TEXT_LIMIT,
+        script: REPORT_SCRIPT,
     })
 }
 

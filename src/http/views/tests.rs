@@ -324,6 +324,8 @@ fn each_page(check: impl Fn(Language, &'static str, &str)) {
 #[test]
 fn every_page_is_filled_escaped_and_free_of_what_the_policy_forbids() {
     each_page(|language, name, html| {
+        // The policy names this one script by its digest.
+        let html = &html.replacen(&format!("<script>{REPORT_SCRIPT}</script>"), "", 1);
         let tell = |what: &str| format!("{name} in {}: {what}\n{html}", language.tag());
         assert!(html.starts_with("<!doctype html>"), "{}", tell("no document"));
         assert!(html.contains(&format!("<html lang=\"{}\"", language.tag())), "{}", tell("lang"));
@@ -400,17 +402,16 @@ fn the_report_form_puts_the_emergency_number_before_every_field() {
 }
 
 #[test]
-fn a_page_and_its_style_and_script_stay_small() {
+fn a_page_and_its_style_stay_small() {
     let squeezed = |text: &str| {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
         gzip.finish().unwrap().len()
     };
     let style = squeezed(include_str!("../../../assets/web/lidmark.css"));
-    let script = include_str!("../../../assets/web/report.js");
-    assert!(script.len() <= 6_000, "report.js has {} bytes", script.len());
+    assert!(REPORT_SCRIPT.len() <= 6_000, "report.js has {} bytes", REPORT_SCRIPT.len());
     each_page(|language, name, html| {
-        let first = squeezed(html) + style + squeezed(script);
+        let first = squeezed(html) + style;
         assert!(first <= 20_000, "{name} in {}: {first} bytes", language.tag());
     });
 }
