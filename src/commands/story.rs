@@ -281,7 +281,13 @@ pub(super) async fn tell(stage: &Stage<'_>) -> Outcome<Told> {
 
     times.at(stage.now - 19 * DAY_MS);
     fit_plates(stage, &staff, &street, (&plates, &blanks)).await?;
-    let tracking = play_cases(stage, &staff, party, &plates).await?;
+    let photos = PhotoStore::new(stage.place.photos(), PhotoLimits::default());
+    if let Some(first) = street.first() {
+        let photo = take_photo(&photos, Subject::Whole, 7).await?;
+        let crew = actor_of(&staff, Role::Crew);
+        stage.registry.add_cover_photos(&first.code.digits, vec![photo], &crew).await?;
+    }
+    let tracking = play_cases(stage, &staff, party, (&plates, &photos)).await?;
     times.at(stage.now);
     // A file with something in it: the cover of the case that was closed.
     let shown = street.get(1).or(street.first()).ok_or_else(|| Refusal::new("batch.empty"))?;
@@ -467,9 +473,8 @@ async fn play_cases(
     stage: &Stage<'_>,
     staff: &HashMap<Role, User>,
     party: PartyId,
-    plates: &[Plate],
+    (plates, photos): (&[Plate], &PhotoStore),
 ) -> Outcome<String> {
-    let photos = PhotoStore::new(stage.place.photos(), PhotoLimits::default());
     let mut times = Times { stage };
     let mut tracking = String::new();
     let mut before = String::new();
@@ -477,7 +482,7 @@ async fn play_cases(
     for ((at, script), plate) in SCRIPTS.iter().enumerate().zip(plates.iter().skip(1)) {
         let mut time = stage.now - 9 * DAY_MS + at as i64 * 15 * HOUR_MS;
         times.at(time);
-        let reported = report(stage, &photos, (at, script), plate).await?;
+        let reported = report(stage, photos, (at, script), plate).await?;
         if at == 0 {
             tracking = format!("/r/{}", stage.registry.tracking_link(&reported));
         }
@@ -485,7 +490,7 @@ async fn play_cases(
             time += 2 * HOUR_MS;
             times.at(time);
             let evidence = match step.photo {
-                Some(subject) => vec![take_photo(&photos, subject, (at * 100 + number) as u32).await?],
+                Some(subject) => vec![take_photo(photos, subject, (at * 100 + number) as u32).await?],
                 None => Vec::new(),
             };
             let until = matches!(step.made, CaseMove::Suspend | CaseMove::Extend);

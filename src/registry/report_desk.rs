@@ -269,7 +269,7 @@ async fn file_placed(
     put_cases(tx, &mut standing, &locked, now).await?;
     case_store::add_reports(tx, &reports).await?;
     for (Placed { arrived, manhole, .. }, (report, _)) in placed.iter().zip(&reports) {
-        let home = PhotoHome { manhole: *manhole, case: report.case, report: Some(report.id) };
+        let home = PhotoHome { manhole: *manhole, case: Some(report.case), report: Some(report.id) };
         files::attach_photos(tx, home, "report", &arrived.new.photos, now).await?;
     }
     files::append_all(tx, entries, &locked, now).await?;

@@ -6,7 +6,7 @@ use super::case_pages::Shot;
 use super::words::{Line, Names, PublicCover, joined, lines};
 use super::{Page, write};
 use crate::domain::Refusal;
-use crate::domain::case::Case;
+use crate::domain::case::{Case, PHOTO_LIMIT};
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::HistoryEntry;
 use crate::domain::plate::Plate;
@@ -78,6 +78,7 @@ struct CoverPage<'a> {
     whole: bool,
     proof: String,
     may_install: bool,
+    photo_limit: usize,
     wrong: Option<String>,
 }
 
@@ -103,6 +104,7 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         whole,
         proof,
         may_install: matches!(role, Some(Role::Crew | Role::Engineer | Role::Admin)),
+        photo_limit: PHOTO_LIMIT,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
 }

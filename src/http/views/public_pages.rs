@@ -8,9 +8,9 @@ use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseMove, CaseState, PHOTO_LIMIT, TEXT_LIMIT};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::{HistoryEntry, HistoryKind};
-use crate::domain::ids::IdempotencyKey;
+use crate::domain::ids::{IdempotencyKey, PhotoId};
 use crate::domain::token::Token;
-use crate::registry::{ScannedPlate, Tracked};
+use crate::registry::{PhotoRecord, ScannedPlate, Tracked};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -59,10 +59,18 @@ struct ScanPage<'a> {
     cover: PublicCover,
     open: Vec<OpenHazard>,
     emergency: bool,
+    photo: Option<CoverPhoto>,
 }
 
-/// What this cover is.
-pub fn scan(page: &Page, scanned: &ScannedPlate) -> String {
+/// Behind words instead of in the page: even a lazy picture is a request more as soon as it is near the
+/// screen, and at once where scripts are off.
+struct CoverPhoto {
+    id: PhotoId,
+    taken: String,
+}
+
+/// What this cover is; `photo` is the one that everybody may see.
+pub fn scan(page: &Page, scanned: &ScannedPlate, photo: Option<&PhotoRecord>) -> String {
     let Some(file) = &scanned.cover else { return blank_plate(page, scanned.plate.token) };
     let open: Vec<OpenHazard> = scanned.open_cases.iter().map(|case| OpenHazard::new(page, case)).collect();
     write(&ScanPage {
@@ -71,6 +79,7 @@ pub fn scan(page: &Page, scanned: &ScannedPlate) -> String {
         grouped: scanned.plate.token.grouped(),
         cover: PublicCover::new(page, file),
         emergency: open.iter().any(|hazard| hazard.emergency),
+        photo: photo.map(|photo| CoverPhoto { id: photo.id, taken: page.date(photo.created_at) }),
         open,
     })
 }

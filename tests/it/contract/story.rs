@@ -456,6 +456,11 @@ async fn desk_pages(house: &House) {
     get(&format!("{photo}?original=1")).expect(200).await;
     house.get(CREW, &format!("{photo}?original=1")).expect(403).await;
     get(&format!("/photos/{}", "0".repeat(64))).expect(404).await;
+    post(&format!("/covers/{code}/photos")).multipart(&[("csrf", &csrf)], &[jpeg(60)]).expect(303).await;
+    let page = house.get(CITIZEN, &format!("/c/{token}")).expect(200).await.text();
+    let photo =
+        page.split("href=\"").find(|rest| rest.contains("/photos/")).unwrap().split('"').next().unwrap();
+    house.get(CITIZEN, photo).expect(200).await;
     post("/logout").form(&[("csrf", "forged")]).expect(403).await;
     post("/logout").form(&[("csrf", &csrf)]).expect(303).await;
     get("/desk").expect(303).await;
