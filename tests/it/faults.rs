@@ -19,6 +19,14 @@ async fn town_on(disk: &SmallDisk) -> (Home, String) {
     town.staff("ying", Role::Admin).await;
     town.registry.close().await;
     crate::kill::be_patient(&ground.home());
+    // The log goes with the last connection, a moment after the registry said that it is closed.
+    let log = ground.home().folder().join("lidmark.db-wal");
+    for _ in 0..500 {
+        if !log.exists() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let words = disk.inside();
     let status = std::process::Command::new(&words[0])
         .args(&words[1..])
