@@ -211,7 +211,7 @@ pub struct CaseFilter {
     pub district: Option<String>,
     pub party: Option<PartyId>,
     pub emergency: Option<bool>,
-    /// Part of the case number, the cover's code or the road.
+    /// Part of the case number, of the cover's code with or without its groups, or of the road.
     pub text: Option<String>,
     /// The last number of the page before; newest come first.
     pub before: Option<String>,
@@ -274,8 +274,10 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
         if let Some(text) = &filter.text {
             let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             let pattern = format!("%{escaped}%");
+            // Codes are read in groups and stored without.
+            let digits = pattern.replace(' ', "");
             query.push(" AND (k.number LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
-            query.push(" OR c.code LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
+            query.push(" OR c.code LIKE ").push_bind(digits).push(" ESCAPE '\\'");
             query.push(" OR h.road LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
         }
         if let Some(before) = &filter.before {
