@@ -1,5 +1,6 @@
 //! The command line, run as an operator runs it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -378,9 +379,10 @@ fn the_plates_of_a_demo_follow_it_to_an_address_that_phones_can_open() {
         "{for_phones:?}"
     );
     let pdf = Path::new(said["pdf"].as_str().unwrap());
-    if let Some(pages) = symbols_of_pdf(pdf, 300) {
-        assert_eq!(pages.concat().len(), 40);
-        assert!(pages.concat().iter().all(|payload| for_phones.contains(payload)));
+    // zbar overlooks one symbol in some hundred on a full page at one resolution, another at another.
+    if let (Some(coarse), Some(fine)) = (symbols_of_pdf(pdf, 150), symbols_of_pdf(pdf, 300)) {
+        let read: BTreeSet<String> = coarse.concat().into_iter().chain(fine.concat()).collect();
+        assert_eq!(read, for_phones.iter().cloned().collect());
     }
 
     assert_eq!(demo(&["--host", "192.168.1.5"]).1, for_phones, "the same address: the same plates");
