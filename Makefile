@@ -2,9 +2,11 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# Where the demo keeps its data and listens; `make demo LISTEN=0.0.0.0:8080` lets a phone in.
+# Where the demo keeps its data and listens; `make demo LISTEN=0.0.0.0:8080` lets a phone in. The plates then
+# lead to this machine's address in its network, or to PLATE_HOST.
 DATA ?= demo-data
 LISTEN ?= 127.0.0.1:8080
+PLATE_HOST ?=
 
 .PHONY: help demo test deps lint fmt bench schemathesis tour
 
@@ -12,7 +14,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: ## a city from real open data, served on http://$(LISTEN)
-	cargo run --quiet -- demo --listen $(LISTEN) --data $(DATA)
+	cargo run --quiet -- demo --listen $(LISTEN) --data $(DATA) $(if $(PLATE_HOST),--host $(PLATE_HOST))
 
 test: deps lint ## everything that .ci/run checks; installs what is missing from Debian's packages
 	@trap 'bash tests/stop-postgres.sh' EXIT; \

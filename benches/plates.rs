@@ -6,7 +6,7 @@
 
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::ids::Millis;
-use lidmark::domain::token::{Token, plate_payload};
+use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::plates::{Face, Level, Palette, PlateRun, PlateSpec, Sheet, plan, render_batch};
 use rand::SeedableRng;
 use std::time::Instant;
@@ -81,7 +81,7 @@ fn plates(count: usize) -> Vec<PlateSpec> {
             let (class, label) = classes[at % classes.len()];
             PlateSpec {
                 token,
-                payload: plate_payload("lid.dongying.gov.cn", token, false),
+                payload: plate_payload(PlateScheme::Https, "lid.dongying.gov.cn", token, false),
                 code_groups: Some(format!("3705{:02} 01 {:02} {:06}", at % 5 + 2, at % 9 + 1, at + 1)),
                 class,
                 class_label: label.into(),

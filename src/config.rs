@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Refusal;
+use crate::domain::token::PlateScheme;
 
 /// Everything a city can set. Every field has a default, so that an empty file will do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub struct Config {
     /// Name of the service as citizens see it.
     pub city_zh: String,
     pub city_en: String,
+    /// `https`, or `http` for a trial without TLS: how the address on the plates begins.
+    pub plate_scheme: PlateScheme,
     /// Host engraved on the plates; choose once, it is read for ten years.
     pub plate_host: String,
     /// Plate addresses in lower case, for hosts that need it (a larger symbol).
@@ -43,6 +46,7 @@ impl Default for Config {
         Self {
             city_zh: "城市井盖服务".into(),
             city_en: "City manhole covers".into(),
+            plate_scheme: PlateScheme::Https,
             plate_host: "lid.example.cn".into(),
             plate_lower_case: false,
             hotline: "12345".into(),
@@ -79,10 +83,7 @@ impl Config {
     pub fn from_toml(text: &str) -> Result<Self, Refusal> {
         let config: Config = toml::from_str(text)
             .map_err(|error| Refusal::new("config.unusable").with("reason", error.to_string().trim()))?;
-        let host_fits = !config.plate_host.is_empty()
-            && config.plate_host.len() <= 60
-            && config.plate_host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
-        if !host_fits {
+        if !fits_plates(&config.plate_host) {
             let reason = "plate_host must be a host name of letters, digits, dots and hyphens";
             return Err(Refusal::new("config.unusable").with("reason", reason));
         }
@@ -93,10 +94,21 @@ impl Config {
         Ok(config)
     }
 
+    /// What the address of a plate begins with, as people open it.
+    pub fn plate_base(&self) -> String {
+        format!("{}://{}", self.plate_scheme, self.plate_host)
+    }
+
     /// As a settings file.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are plain values")
     }
+}
+
+/// Whether a host, with its port where it has one, can stand on a plate.
+pub fn fits_plates(host: &str) -> bool {
+    (1..=60).contains(&host.len())
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
 }
 
 /// Where a command finds its registry and its files.
@@ -134,5 +146,7 @@ mod tests {
         let refusal = Config::from_toml("plate_hots = 'x'").unwrap_err();
         assert!(refusal.to_string().contains("plate_hots"), "{refusal}");
         assert!(Config::from_toml("plate_host = 'a b'").is_err());
+        let refusal = Config::from_toml("plate_scheme = 'ftp'").unwrap_err();
+        assert!(refusal.to_string().contains("`https` or `http`"), "{refusal}");
     }
 }

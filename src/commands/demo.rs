@@ -1,6 +1,7 @@
 //! `lidmark demo`: a city to try, built by the same verbs that a real one uses, and then served.
 //! Running it again on its own folder changes nothing.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -13,11 +14,12 @@ use serde_json::json;
 use super::import::Lists;
 use super::story::{self, Stage};
 use super::{Ending, Ground, Language, Outcome, Say, file_trouble, serve};
-use crate::config::Config;
+use crate::config::{Config, fits_plates};
 use crate::demo::{dongying, vermont};
 use crate::domain::Refusal;
 use crate::domain::cover::{District, Party};
 use crate::domain::role::Actor;
+use crate::domain::token::PlateScheme;
 use crate::import::{Format, find_built_in};
 use crate::intake::{self, IntakeFile, Note, Reading};
 use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
@@ -31,6 +33,9 @@ pub(super) struct DemoArgs {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
     listen: String,
+    /// Where the plates lead, as phones reach it, e.g. 192.168.1.5:8080 or https://demo.example.org
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
     /// A made-up city instead of real open data
     #[arg(long, value_enum, value_name = "CITY")]
     synthetic: Option<Synthetic>,
@@ -68,6 +73,70 @@ struct Built {
     ledger: PathBuf,
     /// Tracking address of a report that is closed, relative to the host.
     tracking: String,
+    /// Where the street's plates lead.
+    #[serde(default)]
+    plates_lead_to: String,
+}
+
+/// Where the demo is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reach {
+    scheme: PlateScheme,
+    host: String,
+    /// Whether a phone can open it: not an address of this machine for itself.
+    by_phone: bool,
+}
+
+impl Reach {
+    /// From what was said by hand, or from the address that is listened on; `own` is this machine's
+    /// address in its network, for a demo that listens on all of them.
+    fn find(said: Option<&str>, address: SocketAddr, own: Option<Ipv4Addr>) -> Result<Self, Refusal> {
+        let port = address.port();
+        let plain = |host: String, by_phone| Self { scheme: PlateScheme::Http, host, by_phone };
+        if let Some(said) = said {
+            let said = said.trim_end_matches('/').to_ascii_lowercase();
+            let reach = if let Some(host) = said.strip_prefix("https://") {
+                Self { scheme: PlateScheme::Https, host: host.to_owned(), by_phone: true }
+            } else if let Some(host) = said.strip_prefix("http://") {
+                plain(host.to_owned(), true)
+            } else if said.contains(':') || port == 80 {
+                plain(said, true)
+            } else {
+                plain(format!("{said}:{port}"), true)
+            };
+            return if fits_plates(&reach.host) {
+                Ok(reach)
+            } else {
+                Err(Refusal::new("demo.host").at("host").with("read", reach.host))
+            };
+        }
+        match address.ip() {
+            ip if ip.is_unspecified() => Ok(match own {
+                Some(own) => plain(format!("{own}:{port}"), true),
+                None => plain(format!("127.0.0.1:{port}"), false),
+            }),
+            IpAddr::V4(ip) => Ok(plain(format!("{ip}:{port}"), !ip.is_loopback())),
+            IpAddr::V6(ip) if ip.is_loopback() => Ok(plain(format!("localhost:{port}"), false)),
+            // A symbol has no brackets in its alphabet.
+            IpAddr::V6(ip) => Err(Refusal::new("demo.host").at("host").with("read", ip)),
+        }
+    }
+
+    fn base(&self) -> String {
+        format!("{}://{}", self.scheme, self.host)
+    }
+}
+
+/// This machine's address in its network: the one that a packet to elsewhere would leave from. None
+/// is sent.
+fn own_address() -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // An address of RFC 5737 that nobody has.
+    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(own) if !own.is_loopback() && !own.is_unspecified() => Some(own),
+        _ => None,
+    }
 }
 
 pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
@@ -75,22 +144,27 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
     let city = if args.synthetic.is_some() { "dongying" } else { "vermont" };
     let listener = if args.no_serve { None } else { Some(serve::listen(&args.listen).await?) };
     let address = match &listener {
-        Some(listener) => listener.local_addr().map_err(anyhow::Error::new)?.to_string(),
-        None => args.listen.clone(),
+        Some(listener) => listener.local_addr().map_err(anyhow::Error::new)?,
+        None => serve::parse_address(&args.listen)?,
     };
-    let host = address.replace("0.0.0.0", "127.0.0.1");
+    let reach = Reach::find(args.host.as_deref(), address, own_address())?;
 
     let mark_path = ground.place.data.join(MARK);
     let mark = read_mark(&mark_path)?;
     check_folder(ground, mark.as_ref(), city)?;
     std::fs::create_dir_all(ground.place.data.join("plates"))
         .map_err(|error| file_trouble("file.not_written", &ground.place.data, &error))?;
-    write_settings(ground, city, &host)?;
+    write_settings(ground, city, mark.is_some(), &reach)?;
     let config = ground.config()?;
 
     let mut imported = None;
     let built = match mark.and_then(|mark| mark.built) {
-        Some(built) => built,
+        Some(built) if built.plates_lead_to == config.plate_base() => built,
+        Some(built) => {
+            let built = print_anew(ground, &config, built).await?;
+            write_mark(&mark_path, &Mark { city: city.into(), built: Some(built.clone()) })?;
+            built
+        }
         None => {
             write_mark(&mark_path, &Mark { city: city.into(), built: None })?;
             let built = build(ground, &config, &args, &mut imported).await?;
@@ -99,7 +173,7 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
         }
     };
     let seconds = started.elapsed().as_secs_f64();
-    let tell = || say_built(ground, &built, &host, imported.as_ref(), seconds);
+    let tell = || say_built(ground, &built, &reach, imported.as_ref(), seconds);
     match listener {
         None => {
             tell();
@@ -141,13 +215,27 @@ fn check_folder(ground: &Ground, mark: Option<&Mark>, city: &str) -> Result<(), 
     }
 }
 
-fn write_settings(ground: &Ground, city: &str, host: &str) -> Outcome<()> {
+/// Settings of a new demo; in one that is there (`again`) the plates follow to an address that phones
+/// can open.
+fn write_settings(ground: &Ground, city: &str, again: bool, reach: &Reach) -> Outcome<()> {
     let path = ground.place.data.join("lidmark.toml");
-    if ground.config_file.is_some() || path.exists() {
+    if ground.config_file.is_some() {
+        return Ok(());
+    }
+    let write = |config: Config| {
+        std::fs::write(&path, config.to_toml())
+            .map_err(|error| file_trouble("file.not_written", &path, &error))
+    };
+    if path.exists() {
+        let config = ground.config()?;
+        if again && reach.by_phone && config.plate_base() != reach.base() {
+            write(Config { plate_scheme: reach.scheme, plate_host: reach.host.clone(), ..config })?;
+        }
         return Ok(());
     }
     let shared = Config {
-        plate_host: host.to_owned(),
+        plate_scheme: reach.scheme,
+        plate_host: reach.host.clone(),
         // The demo is reached without TLS.
         secure_cookies: false,
         ..Config::default()
@@ -171,8 +259,7 @@ fn write_settings(ground: &Ground, city: &str, host: &str) -> Outcome<()> {
             ..shared
         }
     };
-    Ok(std::fs::write(&path, config.to_toml())
-        .map_err(|error| file_trouble("file.not_written", &path, &error))?)
+    Ok(write(config)?)
 }
 
 async fn build(
@@ -222,16 +309,27 @@ async fn build(
     say.end_progress();
     let counts = registry.counts().await?;
     registry.close().await;
+    let (pdf, ledger) = story::street_files(&ground.place);
     Ok(Built {
         covers: counts.covers,
         plates: counts.plates.iter().map(|(_, count)| count).sum(),
         cases: counts.cases.iter().map(|(_, count)| count).sum(),
         token: told.token,
         code: told.code,
-        pdf: told.pdf,
-        ledger: told.ledger,
+        pdf,
+        ledger,
         tracking: told.tracking,
+        plates_lead_to: config.plate_base(),
     })
+}
+
+/// The plates once more, with tokens of their own, when the demo has moved to another address.
+async fn print_anew(ground: &Ground, config: &Config, built: Built) -> Outcome<Built> {
+    let registry = ground.open_or_create(config, Clock::System).await?;
+    story::print_anew(&registry, config, &ground.place).await?;
+    let plates = registry.counts().await?.plates.iter().map(|(_, count)| count).sum();
+    registry.close().await;
+    Ok(Built { plates, plates_lead_to: config.plate_base(), ..built })
 }
 
 /// The sixteen files of real data as one run, so that repeated points are found across files.
@@ -295,9 +393,9 @@ fn options(source: &str, config: &Config) -> ImportOptions {
     }
 }
 
-fn say_built(ground: &Ground, built: &Built, host: &str, imported: Option<&ImportSummary>, seconds: f64) {
+fn say_built(ground: &Ground, built: &Built, reach: &Reach, imported: Option<&ImportSummary>, seconds: f64) {
     let say = ground.say;
-    let base = format!("http://{host}");
+    let base = reach.base();
     let (scan, desk) = (format!("{base}/c/{}", built.token), format!("{base}/desk"));
     let (file, tracking) = (format!("{base}/covers/{}", built.code), format!("{base}{}", built.tracking));
     if let Some(ImportSummary { read, created, updated, unchanged, duplicates, problems }) = imported {
@@ -324,6 +422,20 @@ fn say_built(ground: &Ground, built: &Built, host: &str, imported: Option<&Impor
             "home    {base}/\nscan    {scan}\ntrack   {tracking}\ndesk    {desk}\nfile    {file}\nplates  {pdf}\nledger  {ledger}"
         ),
     );
+    let plates = &built.plates_lead_to;
+    if reach.by_phone {
+        say.words(
+            format!("手机（同一网络）请打开 {base}/，或扫 {pdf} 里的任意一块铭牌"),
+            format!("On a phone in the same network open {base}/ or scan any plate of {pdf}"),
+        );
+    } else {
+        say.words(
+            format!("铭牌指向 {plates}，手机打不开本机地址；要让手机扫码，请用 make demo LISTEN=0.0.0.0:8080 重新启动"),
+            format!(
+                "The plates lead to {plates}, and phones cannot open this machine's own address; to let them scan, start again with: make demo LISTEN=0.0.0.0:8080"
+            ),
+        );
+    }
     say.words("登录名与密码（仅供演示）：", "Log-ins (for the demo only):");
     for person in story::PEOPLE {
         say.line(format!("  {:<12} {}", person.login(), person.password()));
@@ -336,6 +448,42 @@ fn say_built(ground: &Ground, built: &Built, host: &str, imported: Option<&Impor
         "covers": built.covers, "plates": built.plates, "cases": built.cases, "seconds": seconds,
         "import": imported, "changed": imported.is_some(),
         "home": format!("{base}/"), "scan": scan, "track": tracking, "desk": desk, "file": file,
-        "token": built.token, "code": built.code, "pdf": built.pdf, "ledger": built.ledger, "logins": logins,
+        "token": built.token, "code": built.code, "plates_lead_to": plates, "pdf": built.pdf, "ledger": built.ledger, "logins": logins,
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(
+        said: Option<&str>,
+        address: &str,
+        own: Option<Ipv4Addr>,
+    ) -> Result<(String, bool), &'static str> {
+        let reach = Reach::find(said, address.parse().unwrap(), own);
+        reach.map(|reach| (reach.base(), reach.by_phone)).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn plates_of_a_demo_lead_where_a_phone_gets_in() {
+        let own = Some(Ipv4Addr::new(192, 168, 1, 5));
+        let phone = |base: &str| Ok((base.to_owned(), true));
+        let desk = |base: &str| Ok((base.to_owned(), false));
+        assert_eq!(find(None, "127.0.0.1:8080", own), desk("http://127.0.0.1:8080"));
+        assert_eq!(find(None, "0.0.0.0:8080", own), phone("http://192.168.1.5:8080"));
+        assert_eq!(find(None, "[::]:8080", own), phone("http://192.168.1.5:8080"));
+        assert_eq!(find(None, "0.0.0.0:8080", None), desk("http://127.0.0.1:8080"), "no network");
+        assert_eq!(find(None, "10.0.0.7:80", own), phone("http://10.0.0.7:80"));
+        assert_eq!(find(None, "[::1]:8080", own), desk("http://localhost:8080"));
+        assert_eq!(find(None, "[fd00::2]:8080", own), Err("demo.host"));
+
+        assert_eq!(find(Some("lid.local"), "0.0.0.0:8080", own), phone("http://lid.local:8080"));
+        assert_eq!(find(Some("10.1.2.3:9000"), "127.0.0.1:8080", own), phone("http://10.1.2.3:9000"));
+        assert_eq!(
+            find(Some("https://Demo.example.org/"), "127.0.0.1:8080", own),
+            phone("https://demo.example.org")
+        );
+        assert_eq!(find(Some("a b"), "127.0.0.1:8080", own), Err("demo.host"));
+    }
 }

@@ -83,8 +83,14 @@ async fn make(ground: &Ground, args: MakeArgs) -> Outcome<Ending> {
         (None, Some(which)) => Wanted::Matching(read_filter(which)?),
         _ => return Err(Refusal::new("batch.empty").into()),
     };
-    let order =
-        PlateOrder { wanted, face: args.face, sheet: args.sheet, note: args.note, actor: Actor::System };
+    let order = PlateOrder {
+        wanted,
+        most: press::MOST_PLATES,
+        face: args.face,
+        sheet: args.sheet,
+        note: args.note,
+        actor: Actor::System,
+    };
     check_target(&args.output)?;
     if let Some(ledger) = &args.ledger {
         check_target(ledger)?;

@@ -46,11 +46,13 @@ pub(super) async fn serve(ground: &Ground, args: ServeArgs) -> Outcome<Ending> {
     .await
 }
 
+pub(super) fn parse_address(address: &str) -> Result<SocketAddr, Refusal> {
+    address.parse().map_err(|_| Refusal::new("listen.address").at("listen").with("read", address))
+}
+
 /// Takes the address before anything else is done.
 pub(super) async fn listen(address: &str) -> Outcome<TcpListener> {
-    let parsed: SocketAddr =
-        address.parse().map_err(|_| Refusal::new("listen.address").at("listen").with("read", address))?;
-    let listener = TcpListener::bind(parsed).await.map_err(|error| {
+    let listener = TcpListener::bind(parse_address(address)?).await.map_err(|error| {
         Refusal::new("listen.taken").at("listen").with("read", address).with("reason", error)
     })?;
     Ok(listener)

@@ -3,7 +3,7 @@
 //! is taken up where it ended.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -15,7 +15,7 @@ use crate::domain::Refusal;
 use crate::domain::case::{CaseMove, MoveRequest};
 use crate::domain::cover::CoverFile;
 use crate::domain::hazard::Hazard;
-use crate::domain::ids::{IdempotencyKey, Millis, PartyId};
+use crate::domain::ids::{CoverId, IdempotencyKey, Millis, PartyId};
 use crate::domain::plate::{Plate, PlateState};
 use crate::domain::position::distance_m;
 use crate::domain::role::{Actor, Role};
@@ -56,8 +56,6 @@ pub(super) struct Stage<'a> {
 pub(super) struct Told {
     pub token: String,
     pub code: String,
-    pub pdf: PathBuf,
-    pub ledger: PathBuf,
     /// Path of a tracking page.
     pub tracking: String,
 }
@@ -266,6 +264,9 @@ const SCRIPTS: &[Script] = &[
     },
 ];
 
+/// Names the batches of the street.
+const STREET_NOTE: &str = "demo: one street";
+
 pub(super) async fn tell(stage: &Stage<'_>) -> Outcome<Told> {
     let street = find_street(stage).await?;
     let mut times = Times { stage };
@@ -273,22 +274,25 @@ pub(super) async fn tell(stage: &Stage<'_>) -> Outcome<Told> {
     let party = find_handler_party(stage, &street).await?;
     let staff = add_people(stage, party).await?;
 
-    let (pdf, ledger) =
-        (stage.place.data.join("plates/street.pdf"), stage.place.data.join("plates/street.csv"));
+    let workshop = Workshop { registry: stage.registry, config: stage.config, place: stage.place };
     let covers = street.iter().take(STREET).map(|cover| cover.cover).collect();
-    let plates =
-        make_plates(stage, ("demo: one street", Wanted::Covers(covers)), (&pdf, Some(&ledger))).await?;
-    let blank_pdf = stage.place.data.join("plates/blank.pdf");
-    let blanks = make_plates(stage, ("demo: blank", Wanted::Blank(BLANK)), (&blank_pdf, None)).await?;
+    let plates = workshop.street(covers).await?;
+    let blanks = workshop.blanks().await?;
 
     times.at(stage.now - 19 * DAY_MS);
     fit_plates(stage, &staff, &street, (&plates, &blanks)).await?;
-    let tracking = play_cases(stage, &staff, party, &plates).await?;
+    let photos = PhotoStore::new(stage.place.photos(), PhotoLimits::default());
+    if let Some(first) = street.first() {
+        let photo = take_photo(&photos, Subject::Whole, 7).await?;
+        let crew = actor_of(&staff, Role::Crew);
+        stage.registry.add_cover_photos(&first.code.digits, vec![photo], &crew).await?;
+    }
+    let tracking = play_cases(stage, &staff, party, (&plates, &photos)).await?;
     times.at(stage.now);
     // A file with something in it: the cover of the case that was closed.
     let shown = street.get(1).or(street.first()).ok_or_else(|| Refusal::new("batch.empty"))?;
     let token = plates.first().ok_or_else(|| Refusal::new("batch.empty"))?.token;
-    Ok(Told { token: token.to_string(), code: shown.code.digits.clone(), pdf, ledger, tracking })
+    Ok(Told { token: token.to_string(), code: shown.code.digits.clone(), tracking })
 }
 
 struct Times<'a> {
@@ -373,37 +377,65 @@ fn actor_of(staff: &HashMap<Role, User>, role: Role) -> Actor {
     staff.get(&role).map_or(Actor::System, User::actor)
 }
 
-/// Makes a batch under a note, or finds the one of an earlier try.
-async fn make_plates(
-    stage: &Stage<'_>,
-    (note, wanted): (&str, Wanted),
-    (pdf, ledger): (&PathBuf, Option<&PathBuf>),
-) -> Outcome<Vec<Plate>> {
-    let Stage { registry, config, place, .. } = stage;
+/// PDF and ledger of the street's plates.
+pub(super) fn street_files(place: &Place) -> (PathBuf, PathBuf) {
+    (place.data.join("plates/street.pdf"), place.data.join("plates/street.csv"))
+}
+
+/// All plates once more, for the address that the settings name now.
+pub(super) async fn print_anew(registry: &Registry, config: &Config, place: &Place) -> Outcome<()> {
     let batches = registry.list_batches().await?;
-    let plates = match batches.iter().find(|batch| batch.note == note) {
-        Some(batch) => {
-            if !pdf.exists() {
-                press::reprint(registry, config, &place.data, (batch.id, &[]), pdf).await?;
-            }
-            press::list_plates(registry, batch.id).await?
-        }
-        None => {
-            let order = PlateOrder {
-                wanted,
-                face: "rect-90x60".into(),
-                sheet: "a4".into(),
-                note: note.into(),
-                actor: Actor::System,
-            };
-            press::make_batch(registry, config, &place.data, &order, pdf).await?.plates
-        }
-    };
-    if let Some(path) = ledger {
-        std::fs::write(path, press::ledger(&plates))
-            .map_err(|error| super::file_trouble("file.not_written", path, &error))?;
+    let first = batches.iter().find(|batch| batch.note.starts_with(STREET_NOTE));
+    let first = first.ok_or_else(|| Refusal::new("batch.empty"))?;
+    let plates = press::list_plates(registry, first.id).await?;
+    let workshop = Workshop { registry, config, place };
+    workshop.street(plates.iter().filter_map(|plate| plate.cover).collect()).await?;
+    workshop.blanks().await?;
+    Ok(())
+}
+
+/// Where plates are made.
+struct Workshop<'a> {
+    registry: &'a Registry,
+    config: &'a Config,
+    place: &'a Place,
+}
+
+impl Workshop<'_> {
+    /// One for each cover of the street, with a ledger.
+    async fn street(&self, covers: Vec<CoverId>) -> Outcome<Vec<Plate>> {
+        let (pdf, ledger) = street_files(self.place);
+        let plates = self.make(STREET_NOTE, Wanted::Covers(covers), &pdf).await?;
+        std::fs::write(&ledger, press::ledger(&plates))
+            .map_err(|error| super::file_trouble("file.not_written", &ledger, &error))?;
+        Ok(plates)
     }
-    Ok(plates)
+
+    /// To be bound in the field.
+    async fn blanks(&self) -> Outcome<Vec<Plate>> {
+        let pdf = self.place.data.join("plates/blank.pdf");
+        self.make("demo: blank", Wanted::Blank(BLANK), &pdf).await
+    }
+
+    /// Makes a batch for the address in the settings, or finds the one of an earlier try.
+    async fn make(&self, note: &str, wanted: Wanted, pdf: &Path) -> Outcome<Vec<Plate>> {
+        let Workshop { registry, config, place } = self;
+        let note = format!("{note}, for {}", config.plate_base());
+        let batches = registry.list_batches().await?;
+        if let Some(batch) = batches.iter().find(|batch| batch.note == note) {
+            press::reprint(registry, config, &place.data, (batch.id, &[]), pdf).await?;
+            return Ok(press::list_plates(registry, batch.id).await?);
+        }
+        let order = PlateOrder {
+            wanted,
+            most: press::MOST_PLATES,
+            face: "rect-90x60".into(),
+            sheet: "a4".into(),
+            note,
+            actor: Actor::System,
+        };
+        Ok(press::make_batch(registry, config, &place.data, &order, pdf).await?.plates)
+    }
 }
 
 /// Most plates of the street are fitted; one blank plate replaces a damaged one, one is withdrawn.
@@ -441,9 +473,8 @@ async fn play_cases(
     stage: &Stage<'_>,
     staff: &HashMap<Role, User>,
     party: PartyId,
-    plates: &[Plate],
+    (plates, photos): (&[Plate], &PhotoStore),
 ) -> Outcome<String> {
-    let photos = PhotoStore::new(stage.place.photos(), PhotoLimits::default());
     let mut times = Times { stage };
     let mut tracking = String::new();
     let mut before = String::new();
@@ -451,7 +482,7 @@ async fn play_cases(
     for ((at, script), plate) in SCRIPTS.iter().enumerate().zip(plates.iter().skip(1)) {
         let mut time = stage.now - 9 * DAY_MS + at as i64 * 15 * HOUR_MS;
         times.at(time);
-        let reported = report(stage, &photos, (at, script), plate).await?;
+        let reported = report(stage, photos, (at, script), plate).await?;
         if at == 0 {
             tracking = format!("/r/{}", stage.registry.tracking_link(&reported));
         }
@@ -459,7 +490,7 @@ async fn play_cases(
             time += 2 * HOUR_MS;
             times.at(time);
             let evidence = match step.photo {
-                Some(subject) => vec![take_photo(&photos, subject, (at * 100 + number) as u32).await?],
+                Some(subject) => vec![take_photo(photos, subject, (at * 100 + number) as u32).await?],
                 None => Vec::new(),
             };
             let until = matches!(step.made, CaseMove::Suspend | CaseMove::Extend);

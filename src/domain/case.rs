@@ -285,6 +285,7 @@ pub struct Report {
 
 /// Where the reporting phone thinks it is: a hint, 5–20 m at best.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PhonePosition {
     pub lon: f64,
     pub lat: f64,

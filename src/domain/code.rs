@@ -15,6 +15,13 @@ pub struct ComponentCode {
     pub digits: String,
 }
 
+impl ComponentCode {
+    /// As people read it: in the groups of its scheme; as it is when the scheme is not known here.
+    pub fn grouped(&self, schemes: &BTreeMap<String, Scheme>) -> String {
+        schemes.get(&self.scheme).map_or_else(|| self.digits.clone(), |scheme| scheme.grouped(&self.digits))
+    }
+}
+
 impl fmt::Display for ComponentCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.digits)

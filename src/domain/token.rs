@@ -148,14 +148,31 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
+/// How the address on a plate begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlateScheme {
+    #[default]
+    Https,
+    /// For a trial in a network of one's own: anybody on the way could read along.
+    Http,
+}
+
+impl fmt::Display for PlateScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PlateScheme::Https => "https",
+            PlateScheme::Http => "http",
+        })
+    }
+}
+
 /// What the QR symbol says: `HTTPS://{HOST}/C/{TOKEN}`, in upper case for QR alphanumeric mode,
 /// or in lower case (token excepted) for hosts that need it.
-pub fn plate_payload(host: &str, token: Token, lower_case: bool) -> String {
-    if lower_case {
-        format!("https://{}/c/{token}", host.to_ascii_lowercase())
-    } else {
-        format!("HTTPS://{}/C/{token}", host.to_ascii_uppercase())
-    }
+pub fn plate_payload(scheme: PlateScheme, host: &str, token: Token, lower_case: bool) -> String {
+    let before = format!("{scheme}://{host}/c/");
+    let before = if lower_case { before.to_ascii_lowercase() } else { before.to_ascii_uppercase() };
+    format!("{before}{token}")
 }
 
 #[cfg(test)]
@@ -217,8 +234,11 @@ mod tests {
     #[test]
     fn a_payload_is_upper_case_unless_the_host_needs_lower() {
         let token: Token = Token(0);
-        assert_eq!(plate_payload("lid.example.cn", token, false), "HTTPS://LID.EXAMPLE.CN/C/000000000000");
-        assert_eq!(plate_payload("lid.example.cn", token, true), "https://lid.example.cn/c/000000000000");
+        let payload = |scheme, host, lower_case| plate_payload(scheme, host, token, lower_case);
+        let (https, http) = (PlateScheme::Https, PlateScheme::Http);
+        assert_eq!(payload(https, "lid.example.cn", false), "HTTPS://LID.EXAMPLE.CN/C/000000000000");
+        assert_eq!(payload(https, "lid.example.cn", true), "https://lid.example.cn/c/000000000000");
+        assert_eq!(payload(http, "192.168.1.5:8080", false), "HTTP://192.168.1.5:8080/C/000000000000");
     }
 
     #[test]

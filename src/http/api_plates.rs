@@ -8,14 +8,18 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::ask::{Asked, From, Named, Nothing, Said};
+use super::ask::{Asked, From, Named, Nothing, Object, Said};
 use super::auth::Caller;
 use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::ids::{BatchId, CoverId};
 use crate::domain::token::Token;
-use crate::press::{self, MOST_PLATES, PlateOrder, Wanted};
+use crate::press::{self, PlateOrder, Wanted};
 use crate::registry::{Batch, CoverFilter, ScannedPlate};
+
+/// Most plates of one request: drawn and proved within a few seconds, while the caller waits. The
+/// command line makes ten times as many.
+const MOST_PLATES: usize = 10_000;
 
 fn public_plate(state: &AppState, scanned: &ScannedPlate) -> Response {
     let grouped = scanned.cover.as_ref().map(|file| state.registry.grouped_code(&file.code));
@@ -62,7 +66,7 @@ pub(super) struct BatchBody {
     count: Option<usize>,
     /// Codes of covers, in the order of the sheets.
     covers: Option<Vec<String>>,
-    filter: Option<FilterBody>,
+    filter: Option<Object<FilterBody>>,
     face: Option<String>,
     sheet: Option<String>,
     #[serde(default)]
@@ -85,6 +89,7 @@ pub(super) async fn create_batch(
 ) -> Result<Response, Problem> {
     let order = PlateOrder {
         wanted: wanted(&state, &body).await?,
+        most: MOST_PLATES,
         face: body.face.unwrap_or_else(|| "rect-90x60".to_owned()),
         sheet: body.sheet.unwrap_or_else(|| "a4".to_owned()),
         note: body.note,
@@ -125,7 +130,7 @@ async fn wanted(state: &AppState, body: &BatchBody) -> Result<Wanted, Problem> {
             }
             Ok(Wanted::Covers(covers))
         }
-        (None, None, Some(filter)) => Ok(Wanted::Matching(CoverFilter {
+        (None, None, Some(Object(filter))) => Ok(Wanted::Matching(CoverFilter {
             district: filter.district.clone(),
             class: filter.class.as_deref().map(str::parse).transpose()?,
             road: filter.road.clone(),

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::ask::{Asked, From, Named, Nothing, Reader, Said, has_media_type, idempotency_key};
+use super::ask::{Asked, From, Named, Nothing, Object, Reader, Said, has_media_type, idempotency_key};
 use super::forms::{Form, store_photos};
 use super::public::{REPORT_BYTES, send_report};
 use super::{AppState, Problem, json as shapes};
@@ -23,7 +23,7 @@ struct ReportBody {
     #[serde(default)]
     description: String,
     contact: Option<String>,
-    phone_position: Option<PhonePosition>,
+    phone_position: Option<Object<PhonePosition>>,
 }
 
 pub(super) async fn create_report(
@@ -59,7 +59,7 @@ pub(super) async fn create_report(
             hazard: body.hazard.parse()?,
             description: body.description,
             contact: body.contact,
-            phone_position: body.phone_position,
+            phone_position: body.phone_position.map(|Object(position)| position),
             photos: Vec::new(),
             language,
         }

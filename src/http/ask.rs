@@ -1,12 +1,15 @@
 //! What a request asks for: language, form of the answer, query parameters, JSON bodies.
 
+use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::views::Page;
 use super::{AppState, Problem};
@@ -56,6 +59,7 @@ impl Reader {
         Page {
             catalogue: self.catalogue(),
             config: &state.config,
+            schemes: state.registry.schemes_by_id(),
             session,
             path: &self.path,
             now: state.registry.now(),
@@ -132,14 +136,8 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Said<T> {
 }
 
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // serde would also take a list of the values of an object's fields; a list is no object.
-    let parsed = match bytes.trim_ascii_start().first() {
-        Some(b'[') => {
-            serde_json::from_slice::<serde_json::Map<_, _>>(bytes).and_then(|_| serde_json::from_slice(bytes))
-        }
-        _ => serde_json::from_slice(bytes),
-    };
-    parsed.map_err(|error| {
+    let parsed = serde_json::from_slice::<Object<T>>(bytes);
+    parsed.map(|Object(said)| said).map_err(|error| {
         let (status, code) = if error.is_data() {
             (StatusCode::UNPROCESSABLE_ENTITY, "http.json_data")
         } else {
@@ -147,6 +145,27 @@ pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem
         };
         Problem { status, refusal: Refusal::new(code).with("reason", error) }
     })
+}
+
+/// An object with named fields. Left alone, serde would take a list of their values as well.
+pub(super) struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an object with named fields")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
 }
 
 pub(super) fn has_media_type(headers: &HeaderMap, wanted: &str) -> bool {

@@ -1,7 +1,7 @@
 //! The desk and the file: pages for staff.
 
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -191,9 +191,10 @@ async fn case_page(
     let file = state.registry.find_case(number, &actor).await?.ok_or_else(|| unknown_case(number))?;
     let parties = state.registry.list_parties().await?;
     let moves = possible_moves(&file.case, &actor);
+    let moves: Vec<_> = moves.into_iter().map(|rule| (rule, IdempotencyKey::fresh())).collect();
     let around = reader.page(state, caller.session.as_ref());
     let names = Names { parties: &parties, staff: &state.registry.list_users().await? };
-    Ok(views::case_file(&around, &file, &moves, names, IdempotencyKey::fresh(), problem))
+    Ok(views::case_file(&around, &file, &moves, names, problem))
 }
 
 pub(super) fn unknown_case(number: &str) -> Problem {
@@ -322,7 +323,6 @@ async fn cover_page(
     };
     let cases: Vec<_> = cases.iter().filter(may_see).cloned().collect();
     let view = CoverView {
-        code_grouped: &state.registry.grouped_code(&file.code),
         file: &file,
         plates: &plates,
         cases: &cases,
@@ -366,12 +366,44 @@ pub(super) async fn install_plate(
         Ok(token) => install(&state, token, &code, &caller.actor()).await.map(drop),
         Err(refusal) => Err(refusal.into()),
     };
-    match installed {
-        Ok(()) => {
-            Ok(Redirect::to(&format!("/covers/{}", super::auth::percent_encode(&code))).into_response())
+    cover_form_answer(&state, &reader, &caller, &code, installed).await
+}
+
+/// Photos that staff took of the cover; everybody who scans its plate may see them.
+pub(super) async fn add_cover_photos(
+    State(state): State<AppState>,
+    reader: Reader,
+    caller: Caller,
+    Named(code): Named,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+    let mut form = Form::from_request(request, &state).await?;
+    form.only(&["csrf"])?;
+    caller.check_csrf(form.field("csrf"))?;
+    let photos = std::mem::take(&mut form.photos);
+    let added = match store_photos(&state, photos).await {
+        Ok(photos) => {
+            let added = state.registry.add_cover_photos(&code, photos, &caller.actor()).await;
+            added.map(|cover| state.covers_changed(&[cover.cover])).map_err(Problem::from)
         }
+        Err(problem) => Err(problem),
+    };
+    cover_form_answer(&state, &reader, &caller, &code, added).await
+}
+
+/// Back to the file of the cover, which says what was wrong where something was.
+async fn cover_form_answer(
+    state: &AppState,
+    reader: &Reader,
+    caller: &Caller,
+    code: &str,
+    done: Result<(), Problem>,
+) -> Result<Response, Problem> {
+    match done {
+        Ok(()) => Ok(Redirect::to(&format!("/covers/{}", super::auth::percent_encode(code))).into_response()),
         Err(problem) if problem.status.is_client_error() => {
-            let html = cover_page(&state, &reader, &caller, &code, Some(&problem.refusal)).await?;
+            let html = cover_page(state, reader, caller, code, Some(&problem.refusal)).await?;
             Ok(page_with_problem(problem.status, html))
         }
         Err(problem) => Err(problem),
@@ -403,6 +435,7 @@ pub(super) async fn photo(
     caller: Caller,
     Named(digest): Named,
     Asked(which): Asked<WhichPhoto>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let unknown = || Problem::not_found("photo.unknown");
     let digest: PhotoDigest = digest.parse().map_err(|_| unknown())?;
@@ -426,7 +459,7 @@ pub(super) async fn photo(
         return Err(unknown());
     }
     if which.original.is_none() {
-        return public_photo(&state, digest.0).await;
+        return public_photo(&state, &headers, digest.0, "private, max-age=3600").await;
     }
     if !matches!(caller.user.role, Role::Supervisor | Role::Engineer | Role::Admin) {
         let refusal = Refusal::new("http.role")

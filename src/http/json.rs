@@ -165,7 +165,7 @@ pub(super) fn case(case: &Case) -> Value {
 pub(super) fn case_line(line: &CaseLine) -> Value {
     known([
         ("case", case(&line.case)),
-        ("cover_code", json!(line.code)),
+        ("cover_code", json!(line.code.as_ref().map(|code| &code.digits))),
         ("road", json!(line.road)),
         ("district", json!(line.district_zh)),
         ("party_name", json!(line.party_name)),

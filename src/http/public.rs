@@ -14,7 +14,7 @@ use super::views::{self, ReportDraft};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::hazard::Hazard;
-use crate::domain::ids::IdempotencyKey;
+use crate::domain::ids::{IdempotencyKey, PhotoId};
 use crate::domain::token::Token;
 use crate::photos::{PhotoDigest, PhotoError};
 use crate::registry::{NewReport, ScannedPlate};
@@ -86,7 +86,8 @@ pub(super) async fn scan(
     let Some(cover) = &scanned.cover else {
         return Ok(page(views::blank_plate(&around, token)));
     };
-    let html = views::scan(&around, &scanned, &state.registry.grouped_code(&cover.code));
+    let photos = state.registry.list_public_photos((cover.manhole, cover.cover)).await?;
+    let html = views::scan(&around, &scanned, photos.first());
     let drawn = Drawn::new(html, state.registry.now());
     state.shared.pages.keep(moment, (token, reader.language), cover.cover, &drawn);
     Ok(drawn_page(drawn, gzip))
@@ -104,6 +105,27 @@ fn drawn_page(drawn: Drawn, gzip: bool) -> Response {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// A photo of the cover that everybody may see, behind the words on the scan page.
+pub(super) async fn cover_photo(
+    State(state): State<AppState>,
+    From(network): From,
+    _: Asked<Nothing>,
+    Path((token, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::not_found("photo.unknown");
+    let (token, id) = token.parse::<Token>().ok().zip(id.parse::<PhotoId>().ok()).ok_or_else(unknown)?;
+    let Some(scanned) = state.registry.find_plate(token).await? else {
+        state.shared.tries.count(network, state.registry.now())?;
+        return Err(unknown());
+    };
+    let cover = scanned.cover.filter(|_| scanned.plate.state.is_live()).ok_or_else(unknown)?;
+    let photos = state.registry.list_public_photos((cover.manhole, cover.cover)).await?;
+    let photo = photos.iter().find(|photo| photo.id == id).ok_or_else(unknown)?;
+    // Not for long: a case that is opened again takes its photo back.
+    public_photo(&state, &headers, photo.digest, "public, max-age=600").await
 }
 
 /// A live plate with a cover, or the answer that says what to do instead.
@@ -233,6 +255,7 @@ pub(super) async fn tracking_photo(
     State(state): State<AppState>,
     From(network): From,
     Path((link, number)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let unknown = || Problem::not_found("photo.unknown");
     let Some(tracked) = state.registry.find_tracked(&link).await? else {
@@ -241,15 +264,26 @@ pub(super) async fn tracking_photo(
     };
     let number: usize = number.parse().map_err(|_| unknown())?;
     let photo = tracked.photos.get(number).ok_or_else(unknown)?;
-    public_photo(&state, photo.digest).await
+    // Private, because the address is a secret.
+    public_photo(&state, &headers, photo.digest, "private, max-age=3600").await
 }
 
-/// The rendition without metadata; private all the same, its address is a secret.
-pub(super) async fn public_photo(state: &AppState, digest: [u8; 32]) -> Result<Response, Problem> {
+/// The rendition without metadata. Its bytes never change, so its digest is the tag.
+pub(super) async fn public_photo(
+    state: &AppState,
+    asked: &HeaderMap,
+    digest: [u8; 32],
+    kept: &'static str,
+) -> Result<Response, Problem> {
+    let digest = PhotoDigest(digest);
+    let etag = format!("\"{digest}\"");
+    let headers = [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, kept.to_owned())];
+    if asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
     let photos = state.photos.clone();
-    let bytes = read_file(move || photos.open_public(PhotoDigest(digest))).await?;
-    let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=3600")];
-    Ok((headers, bytes).into_response())
+    let bytes = read_file(move || photos.open_public(digest)).await?;
+    Ok((headers, [(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response())
 }
 
 /// The bytes of a photo's file; at most as many as were taken in.
@@ -284,12 +318,10 @@ pub(super) async fn language(State(state): State<AppState>, request: Request) ->
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&next)).into_response())
 }
 
-const ASSETS: &[(&str, &str, &str)] = &[
-    ("lidmark.css", "text/css; charset=utf-8", include_str!("../../assets/web/lidmark.css")),
-    ("report.js", "text/javascript; charset=utf-8", include_str!("../../assets/web/report.js")),
-];
+const ASSETS: &[(&str, &str, &str)] =
+    &[("lidmark.css", "text/css; charset=utf-8", include_str!("../../assets/web/lidmark.css"))];
 
-/// Style and script, revalidated by their digest.
+/// The style, revalidated by their digest.
 pub(super) async fn asset(Named(name): Named, headers: HeaderMap) -> Result<Response, Problem> {
     let (_, media_type, body) = ASSETS
         .iter()

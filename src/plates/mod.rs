@@ -390,13 +390,13 @@ fn name_character(character: char) -> String {
 mod tests {
     use super::proof::Expected;
     use super::*;
-    use crate::domain::token::plate_payload;
+    use crate::domain::token::{PlateScheme, plate_payload};
 
     pub(super) fn plate(number: i64) -> PlateSpec {
         let token = Token::from_i64(number * 0x0005_DEEC_E66D).unwrap();
         PlateSpec {
             token,
-            payload: plate_payload("lid.example.cn", token, false),
+            payload: plate_payload(PlateScheme::Https, "lid.example.cn", token, false),
             code_groups: Some(format!("370502 01 02 {number:06}")),
             class: CoverClass::Sewage,
             class_label: "污水井盖".into(),

@@ -89,7 +89,16 @@ pub(super) fn set(text_box: &TextBox, text: &str, font: &Font) -> Result<Vec<Lin
             size -= 0.02;
         }
     }
-    let (size, lines) = best;
+    let (size, mut lines) = best;
+    // Lines of like length: one ideograph alone on the last line looks like a mistake.
+    let mut room = area.w / size;
+    while lines.len() > 1 {
+        room *= 0.92;
+        match break_lines(text, room, lines.len(), font)? {
+            Some(narrower) => lines = narrower,
+            None => break,
+        }
+    }
     if size + 1e-6 < text_box.min_pt * MM_PER_PT {
         return Err(Unfit::TooLong);
     }
@@ -188,6 +197,8 @@ mod tests {
         let lines = set(&owner_box(), name, &font).unwrap();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<String>(), name);
+        let lengths: Vec<usize> = lines.iter().map(|line| line.text.chars().count()).collect();
+        assert!(lengths[0].abs_diff(lengths[1]) <= 6, "{lengths:?}");
         for line in &lines {
             assert!(width(&line.text, &font).unwrap() * line.size <= owner_box().area.w + 1e-6);
         }

@@ -14,12 +14,13 @@ use crate::domain::ids::{BatchId, CoverId};
 use crate::domain::plate::{Plate, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::{Token, plate_payload};
+use crate::messages::{Catalogue, Language};
 use crate::plates::{
     Face, Level, Palette, PlateError, PlateRun, PlateSpec, RenderSummary, Sheet, render_batch, write_ledger,
 };
 use crate::registry::{Batch, CoverFilter, NewBatch, Registry, RegistryError};
 
-/// Most plates of one order.
+/// Most plates of one order from the command line.
 pub const MOST_PLATES: usize = 100_000;
 /// How often a clash of tokens is answered with new ones. One clash in 2⁵⁵ draws per plate is expected.
 const DRAWS: usize = 4;
@@ -39,6 +40,8 @@ pub enum Wanted {
 #[derive(Debug, Clone)]
 pub struct PlateOrder {
     pub wanted: Wanted,
+    /// An order that comes to more is refused.
+    pub most: usize,
     pub face: String,
     pub sheet: String,
     pub note: String,
@@ -145,7 +148,7 @@ pub async fn make_batch(
     if order.note.chars().count() > 200 || order.note.chars().any(char::is_control) {
         return Err(Refusal::new("batch.note").at("note").into());
     }
-    let wanted = find_wanted(registry, &order.wanted).await?;
+    let wanted = find_wanted(registry, &order.wanted, order.most).await?;
     let mut draws = 0;
     loop {
         draws += 1;
@@ -240,11 +243,21 @@ pub fn ledger(plates: &[Plate]) -> Vec<u8> {
     out
 }
 
-async fn find_wanted(registry: &Registry, wanted: &Wanted) -> Result<Vec<Option<CoverFile>>, PressError> {
+async fn find_wanted(
+    registry: &Registry,
+    wanted: &Wanted,
+    most: usize,
+) -> Result<Vec<Option<CoverFile>>, PressError> {
     let found: Vec<Option<CoverFile>> = match wanted {
-        Wanted::Blank(count) => vec![None; (*count).min(MOST_PLATES + 1)],
+        Wanted::Blank(count) => vec![None; (*count).min(most + 1)],
         Wanted::Covers(ids) => {
+            let mut seen = HashSet::with_capacity(ids.len());
+            let twice = ids.iter().copied().find(|id| !seen.insert(*id));
             let mut files = find_covers(registry, ids).await?;
+            if let Some(file) = twice.and_then(|id| files.get(&id)) {
+                let code = registry.grouped_code(&file.code);
+                return Err(Refusal::new("batch.cover_twice").at("covers").with("code", code).into());
+            }
             let unknown = |id: &CoverId| {
                 RegistryError::NotFound(Refusal::new("cover.unknown").at("covers").with("read", id))
             };
@@ -257,7 +270,7 @@ async fn find_wanted(registry: &Registry, wanted: &Wanted) -> Result<Vec<Option<
         Wanted::Matching(filter) => {
             let mut filter = CoverFilter { limit: 1000, ..filter.clone() };
             let mut found: Vec<Option<CoverFile>> = Vec::new();
-            while found.len() <= MOST_PLATES {
+            while found.len() <= most {
                 let page = registry.list_covers(filter.clone()).await?;
                 let Some(last) = page.last() else { break };
                 filter.after = Some(last.cover);
@@ -269,8 +282,8 @@ async fn find_wanted(registry: &Registry, wanted: &Wanted) -> Result<Vec<Option<
     if found.is_empty() {
         return Err(Refusal::new("batch.empty").into());
     }
-    if found.len() > MOST_PLATES {
-        return Err(Refusal::new("batch.too_many").at("count").with("most", MOST_PLATES).into());
+    if found.len() > most {
+        return Err(Refusal::new("batch.too_many").at("count").with("most", most).into());
     }
     Ok(found)
 }
@@ -305,7 +318,8 @@ fn draw_specs(registry: &Registry, config: &Config, wanted: &[Option<CoverFile>]
                     break token;
                 }
             };
-            let payload = plate_payload(&config.plate_host, token, config.plate_lower_case);
+            let payload =
+                plate_payload(config.plate_scheme, &config.plate_host, token, config.plate_lower_case);
             spec_of(registry, config, cover.as_ref(), (token, payload))
         })
         .collect()
@@ -317,13 +331,15 @@ fn spec_of(
     cover: Option<&CoverFile>,
     (token, payload): (Token, String),
 ) -> PlateSpec {
+    // Faces are drawn in Chinese, whoever orders them.
+    let words = Catalogue::of(Language::Zh);
     let Some(cover) = cover else {
         return PlateSpec {
             token,
             payload,
             code_groups: None,
             class: CoverClass::Unidentified,
-            class_label: "城市井盖".into(),
+            class_label: words.text("plate_face.any_cover").to_owned(),
             owner: config.city_zh.clone(),
             hotline: config.hotline.clone(),
             road: String::new(),
@@ -337,8 +353,9 @@ fn spec_of(
         payload,
         code_groups: Some(registry.grouped_code(&cover.code)),
         class: cover.survey.class,
-        class_label: class_label(cover.survey.class).into(),
-        owner: owner.map_or_else(|| "权属待查".to_owned(), |party| party.name.clone()),
+        class_label: words.word("class", cover.survey.class),
+        owner: owner
+            .map_or_else(|| words.text("plate_face.owner_unknown").to_owned(), |party| party.name.clone()),
         hotline: owner.and_then(|party| party.hotline.clone()).unwrap_or_else(|| config.hotline.clone()),
         road: cover
             .survey
@@ -348,28 +365,6 @@ fn spec_of(
             .unwrap_or_else(|| cover.district.name_zh.clone()),
         level: if cover.survey.placement == Some(Placement::Carriageway) { Level::H } else { Level::Q },
         symbol: None,
-    }
-}
-
-/// The class as plates name it.
-pub const fn class_label(class: CoverClass) -> &'static str {
-    match class {
-        CoverClass::WaterSupply => "上水井盖",
-        CoverClass::Sewage => "污水井盖",
-        CoverClass::Storm => "雨水井盖",
-        CoverClass::StormGrate => "雨水箅子",
-        CoverClass::Power => "电力井盖",
-        CoverClass::StreetLight => "路灯井盖",
-        CoverClass::Telecom => "通信井盖",
-        CoverClass::CableTv => "电视井盖",
-        CoverClass::DataNetwork => "网络井盖",
-        CoverClass::Heating => "热力井盖",
-        CoverClass::Gas => "燃气井盖",
-        CoverClass::Police => "公安井盖",
-        CoverClass::Combined => "合流井盖",
-        CoverClass::Reclaimed => "中水井盖",
-        CoverClass::OilGas => "输油(气)井盖",
-        CoverClass::Unidentified => "不明井盖",
     }
 }
 

@@ -208,7 +208,7 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
     if !case_store::update_case(tx, &case, case.version - 1).await? {
         return Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile").with("state", from)));
     }
-    let home = PhotoHome { manhole: case.manhole, case: case.id, report: None };
+    let home = PhotoHome { manhole: case.manhole, case: Some(case.id), report: None };
     files::attach_photos(tx, home, order.made.as_str(), &order.photos, now).await?;
     let body = json!({
         "case": case.number,

@@ -1,11 +1,16 @@
 //! The file of a manhole: how entries are chained, read and proved, and how photos are attached.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Registry, RegistryError};
+use crate::domain::Refusal;
+use crate::domain::case::{CaseMove, CaseState, PHOTO_LIMIT};
+use crate::domain::cover::CoverFile;
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
-use crate::domain::ids::{CaseId, ManholeId, Millis, PhotoId, ReportId};
+use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PhotoId, ReportId};
+use crate::domain::role::Actor;
 use crate::store::cases::{self, PhotoRecord};
+use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::{ChainHead, LockedFile};
 use crate::store::{StoreError, Tx, history};
 
@@ -20,6 +25,9 @@ pub enum ChainState {
         sequence: i64,
     },
 }
+
+/// Role of a photo that staff took of a cover. The other roles are `report` and the moves of a case.
+const OF_COVER: &str = "cover";
 
 /// A photo that the photo store has on disk already, to be named by a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +99,7 @@ pub(super) fn chained(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PhotoHome {
     pub manhole: ManholeId,
-    pub case: CaseId,
+    pub case: Option<CaseId>,
     pub report: Option<ReportId>,
 }
 
@@ -117,7 +125,7 @@ pub(super) fn photo_records(
         id: PhotoId::fresh(),
         digest: photo.digest,
         manhole: home.manhole,
-        case: Some(home.case),
+        case: home.case,
         report: home.report,
         role: role.to_owned(),
         media_type: photo.media_type.clone(),
@@ -172,6 +180,78 @@ impl Registry {
     /// The photos of a manhole, oldest first.
     pub async fn list_photos(&self, manhole: ManholeId) -> Result<Vec<PhotoRecord>, RegistryError> {
         Ok(cases::list_manhole_photos(&mut self.store.read().await?, manhole).await?)
+    }
+
+    /// What everybody may see of a cover: photos that staff took of it, newest first, then those that
+    /// came with the closing of a case that is closed still. Never what a citizen sent.
+    pub async fn list_public_photos(
+        &self,
+        (manhole, cover): (ManholeId, CoverId),
+    ) -> Result<Vec<PhotoRecord>, RegistryError> {
+        let mut tx = self.store.read().await?;
+        let mut photos = cases::list_manhole_photos(&mut tx, manhole).await?;
+        photos.retain(|photo| photo.report.is_none());
+        if photos.is_empty() {
+            return Ok(photos);
+        }
+        let closed: Vec<CaseId> = cases::list_manhole_cases(&mut tx, manhole)
+            .await?
+            .into_iter()
+            .filter(|case| case.state == CaseState::Closed && case.cover == Some(cover))
+            .map(|case| case.id)
+            .collect();
+        let of_closing = |photo: &PhotoRecord| {
+            photo.role == CaseMove::Close.as_str() && photo.case.is_some_and(|case| closed.contains(&case))
+        };
+        photos.retain(|photo| photo.role == OF_COVER || of_closing(photo));
+        photos.sort_by_key(|photo| (photo.role != OF_COVER, std::cmp::Reverse(photo.created_at)));
+        Ok(photos)
+    }
+
+    /// Adds photos that staff took of a cover, for everybody to see. One that is there already is
+    /// left alone, so the same form twice adds nothing.
+    pub async fn add_cover_photos(
+        &self,
+        code: &str,
+        photos: Vec<AttachedPhoto>,
+        actor: &Actor,
+    ) -> Result<CoverFile, RegistryError> {
+        let read: String = code.chars().take(40).collect();
+        let cover = self.find_cover_by_code(code).await?.ok_or_else(|| {
+            RegistryError::NotFound(Refusal::new("cover.unknown").at("code").with("read", read))
+        })?;
+        if photos.is_empty() {
+            return Err(Refusal::new("form.missing").at("photos").with("field", "photos").into());
+        }
+        if photos.len() > PHOTO_LIMIT {
+            let refusal = Refusal::new("photo.too_many").at("photos").with("count", photos.len());
+            return Err(refusal.with("most", PHOTO_LIMIT).into());
+        }
+        let (now, actor, target) = (self.now(), actor.word(), (cover.cover, cover.manhole));
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let (mut photos, actor) = (photos.clone(), actor.clone());
+                Box::pin(async move {
+                    let (cover, manhole) = target;
+                    let file = lock(tx, manhole).await?;
+                    let known = cases::list_manhole_photos(tx, manhole).await?;
+                    photos.retain(|photo| {
+                        !known.iter().any(|known| known.role == OF_COVER && known.digest == photo.digest)
+                    });
+                    if photos.is_empty() {
+                        return Ok(());
+                    }
+                    let home = PhotoHome { manhole, case: None, report: None };
+                    attach_photos(tx, home, OF_COVER, &photos, now).await?;
+                    let body = json!({"photos": digest_list(&photos)});
+                    let entry = NewEntry { actor, kind: HistoryKind::PhotoAdded, case: None, body };
+                    append(tx, manhole, file.head, now, vec![entry]).await?;
+                    let changed = vec![(ChangeKind::Cover, cover.0)];
+                    Ok(feed::record(tx, now, News { events: Vec::new(), changed }).await?)
+                })
+            })
+            .await?;
+        Ok(cover)
     }
 
     /// Where a photo with this digest is used, to decide who may see it.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::domain::Refusal;
-use crate::domain::code::Scheme;
+use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
@@ -198,11 +198,14 @@ impl Registry {
         self.schemes.values().cloned().collect()
     }
 
+    /// The schemes by their ids.
+    pub fn schemes_by_id(&self) -> &BTreeMap<String, Scheme> {
+        &self.schemes
+    }
+
     /// A code in the groups of its scheme; as it is when the scheme is not known here.
-    pub fn grouped_code(&self, code: &crate::domain::code::ComponentCode) -> String {
-        self.schemes
-            .get(&code.scheme)
-            .map_or_else(|| code.digits.clone(), |scheme| scheme.grouped(&code.digits))
+    pub fn grouped_code(&self, code: &ComponentCode) -> String {
+        code.grouped(&self.schemes)
     }
 }
 

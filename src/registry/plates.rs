@@ -44,7 +44,10 @@ impl Registry {
     pub async fn commit_batch(&self, new: NewBatch) -> Result<(), RegistryError> {
         let now = self.now();
         if new.plates.is_empty() || new.plates.len() as i64 != new.batch.plate_count {
-            return Err(Refusal::new("batch.count").with("count", new.plates.len()).into());
+            return Err(Refusal::new("batch.count")
+                .with("count", new.plates.len())
+                .with("most", new.batch.plate_count)
+                .into());
         }
         let new = std::sync::Arc::new(new);
         self.store
@@ -122,18 +125,21 @@ impl Registry {
         })?;
         let (now, actor) = (self.now(), actor.word());
         let target = (cover.cover, cover.manhole);
+        let registry = self.clone();
         self.store
             .write::<(), RegistryError, _>(move |tx| {
-                let actor = actor.clone();
+                let (actor, registry) = (actor.clone(), registry.clone());
                 Box::pin(async move {
                     let (cover, manhole) = target;
                     let file = files::lock(tx, manhole).await?;
                     let plate = plates::find_plate(tx, token)
                         .await?
                         .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))?;
-                    if plate.cover.is_some_and(|bound| bound != cover) {
-                        let bound = plate.printed_code.unwrap_or_default();
-                        let refusal = Refusal::new("plate.bound_elsewhere").at("token").with("code", bound);
+                    if let Some(bound) = plate.cover.filter(|bound| *bound != cover) {
+                        // A plate that was blank has no printed code: the cover itself says which.
+                        let file = covers::find_cover(tx, bound).await?;
+                        let code = file.map(|file| registry.grouped_code(&file.code)).unwrap_or_default();
+                        let refusal = Refusal::new("plate.bound_elsewhere").at("token").with("code", code);
                         return Err(RegistryError::Conflict(refusal));
                     }
                     if plate.state == PlateState::Installed {

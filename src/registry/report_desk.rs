@@ -230,7 +230,7 @@ async fn file_placed(
         entries.extend((!joined && case.emergency).then(|| filed_at_once(&case)));
         filed.news.events.push(event(&case, new.hazard, joined));
         let id = ReportId::fresh();
-        let home = PhotoHome { manhole: place.manhole, case: case.id, report: Some(id) };
+        let home = PhotoHome { manhole: place.manhole, case: Some(case.id), report: Some(id) };
         filed.photos.extend(files::photo_records(home, "report", &new.photos, now));
         let answer = Reported {
             report: id,

@@ -2,6 +2,8 @@
 //! a read model of all covers. Knows `domain` only; the tables and the change feed are the
 //! registry's, which loads and patches the snapshot.
 
+mod columns;
+mod overlay;
 pub mod quadkey;
 pub mod snapshot;
 

@@ -1,19 +1,16 @@
 //! A read model of all covers, sorted by quadkey in packed columns, so that a map is answered
 //! without the database. A snapshot never changes; `LiveSnapshot` hands out the newest one.
-//!
-//! Memory: 47 bytes a cover (quadkey 8, id 16, longitude and latitude as the tables store them 16,
-//! class, state and flags 3, order by id 4). The 32 bytes first planned would round the position,
-//! and a box could then answer otherwise than the tables do.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
-use std::ops::Range;
+use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::columns::{Columns, HAS_PLATE, OPEN_CASE, pack_flags};
+use super::overlay::{At, Overlay, Slice};
 use super::quadkey::{BBox, KeyRange, TileId};
 use crate::domain::cover::{CoverClass, CoverState};
 use crate::domain::ids::CoverId;
-use crate::domain::position::{QUADKEY_ZOOM, distance_m, quadkey};
+use crate::domain::position::{QUADKEY_ZOOM, distance_m};
 
 /// What the map knows of a cover.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,17 +87,14 @@ pub struct Snapshot {
     /// Sequence of the last change that it contains.
     version: i64,
     base: Arc<Columns>,
-    /// Positions in `base` that are gone or replaced, rising.
-    hidden: Vec<u32>,
-    /// What came since `base` was packed, in the order of (quadkey, id).
-    added: Vec<Entry>,
+    overlay: Overlay,
 }
 
 impl Snapshot {
     /// Packs all rows; `version` is the sequence of the last change they contain. Of rows with the
     /// same id the last one counts. Cheapest when the rows come in the order of quadkeys.
     pub fn build(rows: impl IntoIterator<Item = SnapshotRow>, version: i64) -> Self {
-        Self { version, base: Arc::new(Columns::build(rows)), hidden: Vec::new(), added: Vec::new() }
+        Self { version, base: Arc::new(Columns::build(rows)), overlay: Overlay::default() }
     }
 
     /// Sequence of the last change that it contains.
@@ -109,7 +103,7 @@ impl Snapshot {
     }
 
     pub fn len(&self) -> usize {
-        self.base.len() - self.hidden.len() + self.added.len()
+        self.overlay.count_with(self.base.len())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -118,46 +112,20 @@ impl Snapshot {
 
     /// Bytes held on the heap; older snapshots that readers still hold share most of them.
     pub fn heap_bytes(&self) -> usize {
-        self.base.heap_bytes()
-            + self.hidden.capacity() * size_of::<u32>()
-            + self.added.capacity() * size_of::<Entry>()
+        self.base.heap_bytes() + self.overlay.heap_bytes()
     }
 
     /// The same covers after some changes, of which the last one on a cover counts. Costs time by
     /// the number of recent changes, and once in a while a pass over all covers.
     pub fn with_changes(&self, changes: impl IntoIterator<Item = Change>, version: i64) -> Self {
-        let mut last: HashMap<CoverId, Option<SnapshotRow>> = HashMap::new();
-        for change in changes {
-            match change {
-                Change::Put(row) => last.insert(row.cover, Some(row)),
-                Change::Remove(cover) => last.insert(cover, None),
-            };
-        }
-        let mut hidden = self.hidden.clone();
-        hidden.extend(last.keys().filter_map(|cover| self.base.find(*cover)));
-        hidden.sort_unstable();
-        hidden.dedup();
-        let mut added: Vec<Entry> = Vec::with_capacity(self.added.len() + last.len());
-        added.extend(self.added.iter().filter(|entry| !last.contains_key(&entry.row.cover)));
-        added.extend(last.into_values().flatten().map(Entry::new));
-        // Stable sort: it finds the long sorted run that is already there.
-        added.sort_by_key(Entry::order);
-
-        let patched = Self { version, base: Arc::clone(&self.base), hidden, added };
-        if patched.hidden.len() + patched.added.len() > patch_limit(patched.base.len()) {
-            patched.repacked()
-        } else {
-            patched
-        }
+        let overlay = self.overlay.with_changes(&self.base, changes);
+        let patched = Self { version, base: Arc::clone(&self.base), overlay };
+        if patched.overlay.is_heavy(patched.base.len()) { patched.repacked() } else { patched }
     }
 
     fn repacked(&self) -> Self {
-        Self {
-            version: self.version,
-            base: Arc::new(Columns::merge(self)),
-            hidden: Vec::new(),
-            added: Vec::new(),
-        }
+        let base = Arc::new(Columns::merge(&self.base, &self.overlay));
+        Self { version: self.version, base, overlay: Overlay::default() }
     }
 
     /// Every row.
@@ -168,12 +136,7 @@ impl Snapshot {
     /// The row of one cover. Fast for what was there at the last packing; recent arrivals are
     /// looked through one by one.
     pub fn find(&self, cover: CoverId) -> Option<SnapshotRow> {
-        match self.base.find(cover) {
-            Some(position) if self.hidden.binary_search(&position).is_err() => {
-                Some(self.base.row(position as usize))
-            }
-            _ => self.added.iter().find(|entry| entry.row.cover == cover).map(|entry| entry.row),
-        }
+        self.overlay.find(&self.base, cover)
     }
 
     /// Rows in a box, edges included, on the coordinates as stored.
@@ -299,7 +262,8 @@ impl Snapshot {
             }
             start = end + 1;
         }
-        for Entry { row, .. } in slice.added {
+        for entry in slice.added {
+            let row = &entry.row;
             take(row.class as u8, row.state as u8, pack_flags(row.flags));
         }
         tally
@@ -312,26 +276,12 @@ impl Snapshot {
     fn in_slice<'a>(&'a self, slice: Slice<'a>) -> impl Iterator<Item = SnapshotRow> + 'a {
         slice.map(|at| match at {
             At::Base(position) => self.base.row(position),
-            At::Added(at) => self.added[at].row,
+            At::Added(at) => self.overlay.added()[at].row,
         })
     }
 
     fn slice(&self, keys: KeyRange) -> Slice<'_> {
-        let (first, last) = (keys.first as u64, keys.last as u64);
-        let base = between(&self.base.keys, |key| *key < first, |key| *key <= last);
-        let hidden = between(
-            &self.hidden,
-            |position| (*position as usize) < base.start,
-            |position| (*position as usize) < base.end,
-        );
-        let added = between(&self.added, |entry| entry.key < first, |entry| entry.key <= last);
-        Slice {
-            columns: &self.base,
-            base,
-            hidden: &self.hidden[hidden],
-            added_from: added.start,
-            added: &self.added[added],
-        }
+        self.overlay.slice(&self.base, keys)
     }
 }
 
@@ -389,234 +339,6 @@ impl LiveSnapshot {
 
 /// Rows that are sooner measured than shared out to smaller tiles.
 const SMALL_TILE: usize = 24;
-const HAS_PLATE: u8 = 1;
-const OPEN_CASE: u8 = 2;
-const GONE: u32 = u32::MAX;
-
-/// How many recent changes are kept beside the packed columns. Each patch copies them and each
-/// packing copies everything, so a share of the whole keeps both cheap on average.
-fn patch_limit(packed: usize) -> usize {
-    (packed / 64).max(1024)
-}
-
-fn pack_flags(flags: Flags) -> u8 {
-    (u8::from(flags.has_plate) * HAS_PLATE) | (u8::from(flags.open_case) * OPEN_CASE)
-}
-
-/// Positions of the items that are not `before` and still `within`, in a sorted slice.
-fn between<T>(items: &[T], before: impl Fn(&T) -> bool, within: impl Fn(&T) -> bool) -> Range<usize> {
-    let start = items.partition_point(before);
-    start..start + items[start..].partition_point(within)
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    key: u64,
-    row: SnapshotRow,
-}
-
-impl Entry {
-    fn new(row: SnapshotRow) -> Self {
-        Self { key: quadkey(row.lon, row.lat) as u64, row }
-    }
-
-    fn order(&self) -> (u64, CoverId) {
-        (self.key, self.row.cover)
-    }
-}
-
-/// The packed part of a snapshot, in the order of (quadkey, id).
-#[derive(Debug, Default)]
-struct Columns {
-    keys: Vec<u64>,
-    ids: Vec<CoverId>,
-    lons: Vec<f64>,
-    lats: Vec<f64>,
-    classes: Vec<u8>,
-    states: Vec<u8>,
-    flags: Vec<u8>,
-    /// Positions in the order of their ids.
-    by_id: Vec<u32>,
-}
-
-impl Columns {
-    fn with_capacity(count: usize) -> Self {
-        Self {
-            keys: Vec::with_capacity(count),
-            ids: Vec::with_capacity(count),
-            lons: Vec::with_capacity(count),
-            lats: Vec::with_capacity(count),
-            classes: Vec::with_capacity(count),
-            states: Vec::with_capacity(count),
-            flags: Vec::with_capacity(count),
-            by_id: Vec::new(),
-        }
-    }
-
-    fn build(rows: impl IntoIterator<Item = SnapshotRow>) -> Self {
-        let rows = rows.into_iter();
-        let mut columns = Self::with_capacity(rows.size_hint().0);
-        rows.for_each(|row| columns.push(quadkey(row.lon, row.lat) as u64, row));
-        columns.order_by_id();
-        columns.drop_repeated_ids();
-        columns.sort();
-        columns.shrink();
-        columns
-    }
-
-    fn merge(snapshot: &Snapshot) -> Self {
-        let base = &snapshot.base;
-        let mut columns = Self::with_capacity(snapshot.len());
-        let mut moved = vec![GONE; base.len()];
-        let mut arrived = vec![GONE; snapshot.added.len()];
-        for at in snapshot.slice(KeyRange::WORLD) {
-            let position = columns.len() as u32;
-            match at {
-                At::Base(old) => {
-                    moved[old] = position;
-                    columns.push(base.keys[old], base.row(old));
-                }
-                At::Added(new) => {
-                    arrived[new] = position;
-                    columns.push(snapshot.added[new].key, snapshot.added[new].row);
-                }
-            }
-        }
-        arrived.sort_unstable_by_key(|position| columns.ids[*position as usize]);
-        let mut arrived = arrived.into_iter().peekable();
-        let mut by_id = Vec::with_capacity(columns.len());
-        for old in &base.by_id {
-            let position = moved[*old as usize];
-            if position == GONE {
-                continue;
-            }
-            let id = columns.ids[position as usize];
-            while let Some(earlier) = arrived.next_if(|arrival| columns.ids[*arrival as usize] < id) {
-                by_id.push(earlier);
-            }
-            by_id.push(position);
-        }
-        by_id.extend(arrived);
-        columns.by_id = by_id;
-        columns
-    }
-
-    fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.keys.capacity() * size_of::<u64>()
-            + self.ids.capacity() * size_of::<CoverId>()
-            + (self.lons.capacity() + self.lats.capacity()) * size_of::<f64>()
-            + self.classes.capacity()
-            + self.states.capacity()
-            + self.flags.capacity()
-            + self.by_id.capacity() * size_of::<u32>()
-    }
-
-    fn push(&mut self, key: u64, row: SnapshotRow) {
-        self.keys.push(key);
-        self.ids.push(row.cover);
-        self.lons.push(row.lon);
-        self.lats.push(row.lat);
-        self.classes.push(row.class as u8);
-        self.states.push(row.state as u8);
-        self.flags.push(pack_flags(row.flags));
-    }
-
-    fn row(&self, at: usize) -> SnapshotRow {
-        SnapshotRow {
-            cover: self.ids[at],
-            lon: self.lons[at],
-            lat: self.lats[at],
-            class: CoverClass::ALL[usize::from(self.classes[at])],
-            state: CoverState::ALL[usize::from(self.states[at])],
-            flags: Flags {
-                has_plate: self.flags[at] & HAS_PLATE != 0,
-                open_case: self.flags[at] & OPEN_CASE != 0,
-            },
-        }
-    }
-
-    fn find(&self, cover: CoverId) -> Option<u32> {
-        self.by_id
-            .binary_search_by_key(&cover, |position| self.ids[*position as usize])
-            .ok()
-            .map(|at| self.by_id[at])
-    }
-
-    fn drop_repeated_ids(&mut self) {
-        let repeated = |pair: &[u32]| self.ids[pair[0] as usize] == self.ids[pair[1] as usize];
-        if self.by_id.windows(2).any(repeated) {
-            let last: HashMap<CoverId, usize> =
-                self.ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-            let mut kept: Vec<u32> = last.into_values().map(|at| at as u32).collect();
-            kept.sort_unstable();
-            self.gather(&kept);
-            self.order_by_id();
-        }
-    }
-
-    fn sort(&mut self) {
-        if self.keys.is_sorted() && !self.keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return;
-        }
-        let mut order: Vec<(u64, u32)> = self.keys.iter().copied().zip(0u32..).collect();
-        order.sort_unstable_by(|(key, at), (other_key, other_at)| {
-            key.cmp(other_key).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
-        });
-        let order: Vec<u32> = order.into_iter().map(|(_, at)| at).collect();
-        self.gather(&order);
-        let mut moved = vec![0; order.len()];
-        for (at, before) in (0u32..).zip(&order) {
-            moved[*before as usize] = at;
-        }
-        self.by_id.iter_mut().for_each(|position| *position = moved[*position as usize]);
-    }
-
-    /// Rearranges one column after the other, so that only one exists twice at a time.
-    fn gather(&mut self, order: &[u32]) {
-        fn gather<T: Copy>(column: &mut Vec<T>, order: &[u32]) {
-            *column = order.iter().map(|at| column[*at as usize]).collect();
-        }
-        gather(&mut self.keys, order);
-        gather(&mut self.ids, order);
-        gather(&mut self.lons, order);
-        gather(&mut self.lats, order);
-        gather(&mut self.classes, order);
-        gather(&mut self.states, order);
-        gather(&mut self.flags, order);
-    }
-
-    fn order_by_id(&mut self) {
-        // By the first half of the id, which is the time of its making; the rest only decides ties. A
-        // stable sort, which finds the runs of ids that came in order, and of equal ids keeps the
-        // order they came in.
-        let mut order: Vec<(u64, u32)> = self.ids.iter().map(|id| id.0.as_u64_pair().0).zip(0u32..).collect();
-        order.sort_by(|(half, at), (other_half, other_at)| {
-            half.cmp(other_half).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
-        });
-        self.by_id = order.into_iter().map(|(_, at)| at).collect();
-    }
-
-    fn shrink(&mut self) {
-        self.keys.shrink_to_fit();
-        self.ids.shrink_to_fit();
-        self.lons.shrink_to_fit();
-        self.lats.shrink_to_fit();
-        self.classes.shrink_to_fit();
-        self.states.shrink_to_fit();
-        self.flags.shrink_to_fit();
-    }
-}
-
-/// Where a row lies: packed, or among the recent arrivals.
-enum At {
-    Base(usize),
-    Added(usize),
-}
-
 /// Something that is no nearer than `least_m` meters; a row is exactly as far.
 struct Known {
     least_m: f64,
@@ -654,55 +376,12 @@ impl PartialEq for Known {
 
 impl Eq for Known {}
 
-/// A stretch of a snapshot; as an iterator it merges the packed rows with the recent arrivals.
-struct Slice<'a> {
-    columns: &'a Columns,
-    base: Range<usize>,
-    /// Hidden positions within `base`.
-    hidden: &'a [u32],
-    /// Where `added` starts within the snapshot's arrivals.
-    added_from: usize,
-    added: &'a [Entry],
-}
-
-impl Slice<'_> {
-    /// How many rows, without looking at them.
-    fn size(&self) -> usize {
-        self.base.len() - self.hidden.len() + self.added.len()
-    }
-}
-
-impl Iterator for Slice<'_> {
-    type Item = At;
-
-    fn next(&mut self) -> Option<At> {
-        while let Some((first, rest)) = self.hidden.split_first()
-            && *first as usize == self.base.start
-        {
-            self.hidden = rest;
-            self.base.start += 1;
-        }
-        let at = self.base.start;
-        let packed_is_next = match self.added.first() {
-            None => true,
-            Some(entry) => {
-                !self.base.is_empty() && (self.columns.keys[at], self.columns.ids[at]) < entry.order()
-            }
-        };
-        if packed_is_next {
-            self.base.next().map(At::Base)
-        } else {
-            self.added = &self.added[1..];
-            self.added_from += 1;
-            Some(At::Added(self.added_from - 1))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::position::quadkey;
     use proptest::prelude::*;
+    use std::collections::HashMap;
     use uuid::Uuid;
 
     fn cover(number: u32) -> CoverId {
@@ -925,7 +604,7 @@ mod tests {
             snapshot = snapshot.with_changes(rows, i64::from(step) + 1);
         }
         assert_eq!(snapshot.len(), 10_000);
-        assert!(snapshot.added.len() <= 1024 && snapshot.base.len() >= 8976);
+        assert!(snapshot.overlay.added().len() <= 1024 && snapshot.base.len() >= 8976);
         assert!(snapshot.rows().all(|row| snapshot.find(row.cover) == Some(row)));
         assert_eq!(snapshot.repacked().heap_bytes(), 10_000 * 47);
     }

@@ -7,6 +7,7 @@ use super::script::Script;
 use super::sheet::{Sheet, cells};
 use super::{StoreError, Tx, on_db};
 use crate::domain::case::{Case, CaseState, PhonePosition, Report};
+use crate::domain::code::ComponentCode;
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId, PhotoId, ReportId, UserId};
 
@@ -165,7 +166,7 @@ pub struct CaseFilter {
     pub district: Option<String>,
     pub party: Option<PartyId>,
     pub emergency: Option<bool>,
-    /// Part of the case number, the cover's code or the road.
+    /// Part of the case number, of the cover's code with or without its groups, or of the road.
     pub text: Option<String>,
     /// The last number of the page before; newest come first.
     pub before: Option<String>,
@@ -176,7 +177,7 @@ pub struct CaseFilter {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaseLine {
     pub case: Case,
-    pub code: Option<String>,
+    pub code: Option<ComponentCode>,
     pub road: Option<String>,
     pub district_zh: String,
     pub district_en: String,
@@ -187,6 +188,7 @@ pub struct CaseLine {
 struct CaseLineSql {
     #[sqlx(flatten)]
     case: CaseRowSql,
+    scheme: Option<String>,
     code: Option<String>,
     road: Option<String>,
     district_zh: String,
@@ -200,7 +202,7 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
         let mut query = sqlx::QueryBuilder::new(
             "SELECT k.id, k.number, k.manhole_id, k.cover_id, k.hazard, k.state, k.emergency, k.report_count,
              k.party_id, k.handed_in_by, k.joined_to, k.until, k.created_at, k.updated_at, k.closed_at, k.version,
-             c.code, h.road, d.name_zh AS district_zh, d.name_en AS district_en, p.name AS party_name
+             c.scheme, c.code, h.road, d.name_zh AS district_zh, d.name_en AS district_en, p.name AS party_name
              FROM cases k JOIN manholes h ON h.id = k.manhole_id JOIN districts d ON d.code = k.district
              LEFT JOIN covers c ON c.id = k.cover_id LEFT JOIN parties p ON p.id = k.party_id WHERE 1 = 1",
         );
@@ -227,8 +229,10 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
         if let Some(text) = &filter.text {
             let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             let pattern = format!("%{escaped}%");
+            // Codes are read in groups and stored without.
+            let digits = pattern.replace(' ', "");
             query.push(" AND (k.number LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
-            query.push(" OR c.code LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
+            query.push(" OR c.code LIKE ").push_bind(digits).push(" ESCAPE '\\'");
             query.push(" OR h.road LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
         }
         if let Some(before) = &filter.before {
@@ -241,7 +245,7 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
         .map(|row| {
             Ok(CaseLine {
                 case: row.case.try_into()?,
-                code: row.code,
+                code: row.scheme.zip(row.code).map(|(scheme, digits)| ComponentCode { scheme, digits }),
                 road: row.road,
                 district_zh: row.district_zh,
                 district_en: row.district_en,

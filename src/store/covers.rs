@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Encode, FromRow, Postgres, Sqlite, Type};
 use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
@@ -267,25 +269,43 @@ pub async fn find_cover_by_code(tx: &mut Tx, digits: &str) -> Result<Option<Cove
     }
 }
 
-/// The files of these covers, in no particular order; unknown ids are left out.
-pub async fn list_covers_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<CoverFile>, StoreError> {
-    let mut files = Vec::with_capacity(ids.len());
-    for chunk in ids.chunks(500) {
-        let rows: Vec<CoverRow> = on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new(FILE);
-            query.push(" WHERE c.id IN (");
+/// Most keys that one statement asks for.
+const KEYS_AT_ONCE: usize = 500;
+
+/// The rows of `select` whose `column` has one of these keys, in no particular order.
+async fn list_by_key<R, K>(
+    tx: &mut Tx,
+    select: &'static str,
+    column: &'static str,
+    keys: &[K],
+) -> Result<Vec<R>, StoreError>
+where
+    R: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
+    K: Clone + Send + Sync + 'static + Type<Sqlite> + Type<Postgres>,
+    K: for<'q> Encode<'q, Sqlite> + for<'q> Encode<'q, Postgres>,
+{
+    let mut rows = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(KEYS_AT_ONCE) {
+        let found: Vec<R> = on_db!(tx, |c| {
+            let mut query = sqlx::QueryBuilder::new(select);
+            query.push(" WHERE ").push(column).push(" IN (");
             let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(id.0);
+            for key in chunk {
+                list.push_bind(key.clone());
             }
             query.push(")");
             query.build_query_as().fetch_all(&mut *c).await?
         });
-        for row in rows {
-            files.push(CoverFile::try_from(row)?);
-        }
+        rows.extend(found);
     }
-    Ok(files)
+    Ok(rows)
+}
+
+/// The files of these covers, in no particular order; unknown ids are left out.
+pub async fn list_covers_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<CoverFile>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows: Vec<CoverRow> = list_by_key(tx, FILE, "c.id", &ids).await?;
+    rows.into_iter().map(CoverFile::try_from).collect()
 }
 
 /// A box as ranges of quadkeys, both ends included, and exactly: west, south, east, north.
@@ -426,23 +446,9 @@ pub async fn list_points(
 
 /// The points of these covers; an id that has no cover any more is left out.
 pub async fn list_points_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<PointRow>, StoreError> {
-    let mut points = Vec::with_capacity(ids.len());
-    for chunk in ids.chunks(500) {
-        let rows: Vec<PointSql> = on_db!(tx, |c| {
-            let mut query = sqlx::QueryBuilder::new(POINT);
-            query.push(" WHERE c.id IN (");
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(id.0);
-            }
-            query.push(")");
-            query.build_query_as().fetch_all(&mut *c).await?
-        });
-        for row in rows {
-            points.push(PointRow::try_from(row)?);
-        }
-    }
-    Ok(points)
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows: Vec<PointSql> = list_by_key(tx, POINT, "c.id", &ids).await?;
+    rows.into_iter().map(PointRow::try_from).collect()
 }
 
 /// What identity is matched by: key, class and place of every cover, and its code.

@@ -123,9 +123,15 @@ pub async fn make_move(browser: &Browser, made: &str, brings: &[(&str, &str)]) {
 async fn a_first_scan_is_two_requests_and_twenty_kilobytes() {
     let street = Street::serve().await;
     let Some(browser) = Browser::open(Visitor::default()).await else { return };
-    browser.requests().await;
-    browser.goto(&street.scan_url(0)).await;
+    assert_light(&browser, &street, &street.scan_url(0)).await;
     assert!(browser.page_text().await.contains("东营水务"), "{}", browser.page_text().await);
+    assert_sound(&browser, "the scan page").await;
+}
+
+/// Opens a page and holds it to two requests and twenty kilobytes, nothing from elsewhere.
+async fn assert_light(browser: &Browser, street: &Street, url: &str) {
+    browser.requests().await;
+    browser.goto(url).await;
     let requests: Vec<_> = browser
         .requests()
         .await
@@ -136,7 +142,21 @@ async fn a_first_scan_is_two_requests_and_twenty_kilobytes() {
     assert!(requests.iter().all(|(url, _, _)| url.starts_with(&street.server.base())), "{requests:?}");
     let bytes: u64 = requests.iter().map(|(_, _, bytes)| bytes).sum();
     assert!(bytes <= 20_000, "{bytes} bytes: {requests:?}");
-    assert_sound(&browser, "the scan page").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_form_opened_directly_is_two_requests_and_its_script_runs() {
+    let street = Street::serve().await;
+    for visitor in [Visitor::default(), Visitor::default().without_scripts()] {
+        let Some(browser) = Browser::open(visitor).await else { return };
+        assert_light(&browser, &street, &format!("{}/report", street.scan_url(0))).await;
+        browser.wait_for("[name=hazard]").await;
+    }
+    let Some(browser) = Browser::open(Visitor::default()).await else { return };
+    browser.goto(&format!("{}/report", street.scan_url(0))).await;
+    browser.choose_file("[name=photos]", &street.photo).await;
+    browser.wait_for("#previews img").await;
+    assert_sound(&browser, "the report form with a photo").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,14 @@ async fn town_on(disk: &SmallDisk) -> (Home, String) {
     town.staff("ying", Role::Admin).await;
     town.registry.close().await;
     crate::kill::be_patient(&ground.home());
+    // The log goes with the last connection, a moment after the registry said that it is closed.
+    let log = ground.home().folder().join("lidmark.db-wal");
+    for _ in 0..500 {
+        if !log.exists() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let words = disk.inside();
     let status = std::process::Command::new(&words[0])
         .args(&words[1..])
@@ -40,6 +48,18 @@ async fn report(server: &Server, token: &str) -> (u16, Value) {
         .await
         .expect("the server goes on");
     (answer.status().as_u16(), answer.json().await.expect("an answer is JSON"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_clears_away_what_a_power_cut_left_of_photos() {
+    let Some(ground) = Ground::sqlite() else { return };
+    let folder = ground.home().folder().join("photos/original/ab");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (half, kept) = (folder.join(".0f0f0f.tmp"), folder.join("not-ours.txt"));
+    std::fs::write(&half, "half a photo").unwrap();
+    std::fs::write(&kept, "somebody's note").unwrap();
+    let _server = Server::start(ground.home()).await;
+    assert!(!half.exists() && kept.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,7 +20,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &["store", "spatial", "domain"]),
     ("outbox", &["registry", "domain"]),
     ("intake", &["registry", "import", "domain"]),
-    ("press", &["registry", "plates", "config", "domain"]),
+    ("press", &["registry", "plates", "messages", "config", "domain"]),
     (
         "http",
         &[

@@ -18,6 +18,8 @@ struct Row<'a> {
     hazard: String,
     state: String,
     place: String,
+    /// Digits for the address and groups to be read.
+    code: Option<(&'a str, String)>,
     created: String,
 }
 
@@ -71,6 +73,7 @@ pub fn case_list(
                     }),
                     line.road.as_deref(),
                 ]),
+                code: line.code.as_ref().map(|code| (code.digits.as_str(), page.code(code))),
                 created: page.date_time(line.case.created_at),
             })
             .collect(),
@@ -128,10 +131,12 @@ struct MoveForm {
     photo: bool,
     target: bool,
     until: bool,
+    /// Of this form alone: two moves from one page are two requests.
+    idempotency: IdempotencyKey,
 }
 
 impl MoveForm {
-    fn new(page: &Page, rule: &MoveRule) -> Self {
+    fn new(page: &Page, rule: &MoveRule, idempotency: IdempotencyKey) -> Self {
         let needs = |evidence| rule.needs.contains(&evidence);
         Self {
             key: rule.made.as_str(),
@@ -142,6 +147,7 @@ impl MoveForm {
             photo: needs(Evidence::Photo),
             target: needs(Evidence::Target),
             until: needs(Evidence::Until),
+            idempotency,
         }
     }
 }
@@ -163,18 +169,17 @@ struct CasePage<'a> {
     lines: Vec<Line>,
     moves: Vec<MoveForm>,
     parties: Vec<Choice>,
-    idempotency: IdempotencyKey,
     photo_limit: usize,
     wrong: Option<String>,
 }
 
-/// One case: everything around it, and a form for each move that this person can make now.
+/// One case: everything around it, and a form for each move that this person can make now,
+/// under a key of its own.
 pub fn case_file(
     page: &Page,
     file: &CaseFile,
-    moves: &[&MoveRule],
+    moves: &[(&MoveRule, IdempotencyKey)],
     names: Names,
-    idempotency: IdempotencyKey,
     wrong: Option<&Refusal>,
 ) -> String {
     let case = &file.case;
@@ -189,7 +194,7 @@ pub fn case_file(
         created: page.date_time(case.created_at),
         updated: page.date_time(case.updated_at),
         until: case.until.map(|until| page.date(until)),
-        cover: cover.map(|cover| PublicCover::new(page, cover, &cover.code.digits)),
+        cover: cover.map(|cover| PublicCover::new(page, cover)),
         digits: cover.map_or("", |cover| &cover.code.digits),
         reports: file
             .reports
@@ -206,7 +211,7 @@ pub fn case_file(
             .collect(),
         photos: file.photos.iter().map(|photo| Shot::new(page, photo)).collect(),
         lines: lines(page, names, &file.timeline),
-        moves: moves.iter().map(|rule| MoveForm::new(page, rule)).collect(),
+        moves: moves.iter().map(|(rule, key)| MoveForm::new(page, rule, *key)).collect(),
         parties: parties
             .iter()
             .map(|party| Choice {
@@ -215,7 +220,6 @@ pub fn case_file(
                 chosen: likely.is_some_and(|likely| likely.id == party.id),
             })
             .collect(),
-        idempotency,
         photo_limit: PHOTO_LIMIT,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })

@@ -6,7 +6,7 @@ use super::case_pages::Shot;
 use super::words::{Line, Names, PublicCover, joined, lines};
 use super::{Page, write};
 use crate::domain::Refusal;
-use crate::domain::case::Case;
+use crate::domain::case::{Case, PHOTO_LIMIT};
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::HistoryEntry;
 use crate::domain::plate::Plate;
@@ -17,8 +17,6 @@ use crate::spatial::Near;
 /// What the page shows.
 pub struct CoverView<'a> {
     pub file: &'a CoverFile,
-    /// In the groups of its scheme.
-    pub code_grouped: &'a str,
     pub plates: &'a [Plate],
     pub cases: &'a [Case],
     pub photos: &'a [PhotoRecord],
@@ -80,6 +78,7 @@ struct CoverPage<'a> {
     whole: bool,
     proof: String,
     may_install: bool,
+    photo_limit: usize,
     wrong: Option<String>,
 }
 
@@ -93,7 +92,7 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
     let role = page.session.map(|session| session.user.role);
     write(&CoverPage {
         page: *page,
-        cover: PublicCover::new(page, file, view.code_grouped),
+        cover: PublicCover::new(page, file),
         digits: &file.code.digits,
         facts: facts(page, file),
         extra: file.survey.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
@@ -105,6 +104,7 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         whole,
         proof,
         may_install: matches!(role, Some(Role::Crew | Role::Engineer | Role::Admin)),
+        photo_limit: PHOTO_LIMIT,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
 }

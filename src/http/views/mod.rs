@@ -1,9 +1,12 @@
 //! Pages: each is a struct beside its template. What the public may see is decided here and in the
 //! templates alone: a field that no public page names cannot leave.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 
 use crate::config::Config;
+use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::domain::{Refusal, hazard::Hazard};
 use crate::messages::{Catalogue, Language};
@@ -19,7 +22,7 @@ pub use cover_page::{CoverView, cover_file};
 pub use words::Names;
 
 pub use public_pages::{
-    blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
+    REPORT_SCRIPT, blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
 };
 
 /// What every page needs around its content.
@@ -27,6 +30,8 @@ pub use public_pages::{
 pub struct Page<'a> {
     pub catalogue: &'a Catalogue,
     pub config: &'a Config,
+    /// For the groups in which codes are read.
+    pub schemes: &'a BTreeMap<String, Scheme>,
     /// Who is logged in, on pages for staff.
     pub session: Option<&'a Session>,
     /// Where the language form returns to; empty where the address opens something by itself.
@@ -77,6 +82,11 @@ impl<'a> Page<'a> {
 
     fn city(&self) -> &'a str {
         if self.is_chinese() { &self.config.city_zh } else { &self.config.city_en }
+    }
+
+    /// A code in the groups of its scheme.
+    fn code(&self, code: &ComponentCode) -> String {
+        code.grouped(self.schemes)
     }
 
     fn csrf(&self) -> &'a str {

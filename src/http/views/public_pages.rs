@@ -8,9 +8,9 @@ use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseMove, CaseState, PHOTO_LIMIT, TEXT_LIMIT};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::{HistoryEntry, HistoryKind};
-use crate::domain::ids::IdempotencyKey;
+use crate::domain::ids::{IdempotencyKey, PhotoId};
 use crate::domain::token::Token;
-use crate::registry::{ScannedPlate, Tracked};
+use crate::registry::{PhotoRecord, ScannedPlate, Tracked};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -59,18 +59,27 @@ struct ScanPage<'a> {
     cover: PublicCover,
     open: Vec<OpenHazard>,
     emergency: bool,
+    photo: Option<CoverPhoto>,
 }
 
-/// What this cover is. `code` in the groups of its scheme.
-pub fn scan(page: &Page, scanned: &ScannedPlate, code: &str) -> String {
+/// Behind words instead of in the page: even a lazy picture is a request more as soon as it is near the
+/// screen, and at once where scripts are off.
+struct CoverPhoto {
+    id: PhotoId,
+    taken: String,
+}
+
+/// What this cover is; `photo` is the one that everybody may see.
+pub fn scan(page: &Page, scanned: &ScannedPlate, photo: Option<&PhotoRecord>) -> String {
     let Some(file) = &scanned.cover else { return blank_plate(page, scanned.plate.token) };
     let open: Vec<OpenHazard> = scanned.open_cases.iter().map(|case| OpenHazard::new(page, case)).collect();
     write(&ScanPage {
         page: *page,
         token: scanned.plate.token,
         grouped: scanned.plate.token.grouped(),
-        cover: PublicCover::new(page, file, code),
+        cover: PublicCover::new(page, file),
         emergency: open.iter().any(|hazard| hazard.emergency),
+        photo: photo.map(|photo| CoverPhoto { id: photo.id, taken: page.date(photo.created_at) }),
         open,
     })
 }
@@ -125,6 +134,7 @@ struct ReportPage<'a> {
     wrong_field: &'a str,
     photo_limit: usize,
     text_limit: usize,
+    script: &'static str,
 }
 
 impl ReportPage<'_> {
@@ -132,6 +142,10 @@ impl ReportPage<'_> {
         self.draft.key
     }
 }
+
+/// Stands in the report form itself: on a bad network one request less is worth more than a cached
+/// file. The policy of the pages lets this text run and no other.
+pub const REPORT_SCRIPT: &str = include_str!("../../../assets/web/report.js");
 
 /// The report form, with what was typed and what was wrong with it.
 pub fn report_form(
@@ -150,18 +164,18 @@ pub fn report_form(
             chosen: draft.hazard == Some(*hazard),
         })
         .collect();
-    let code = scanned.plate.printed_code.as_deref();
     let cover = scanned.cover.as_ref();
     write(&ReportPage {
         page: *page,
         token: scanned.plate.token,
-        cover: cover.map(|file| PublicCover::new(page, file, code.unwrap_or(&file.code.digits))),
+        cover: cover.map(|file| PublicCover::new(page, file)),
         tiles,
         draft,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
         wrong_field: wrong.and_then(|refusal| refusal.field.as_deref()).unwrap_or_default(),
         photo_limit: PHOTO_LIMIT,
         text_limit: TEXT_LIMIT,
+        script: REPORT_SCRIPT,
     })
 }
 
@@ -218,7 +232,7 @@ pub fn tracking(page: &Page, link: &str, tracked: &Tracked) -> String {
         hazard: page.word("hazard", tracked.report.hazard),
         state: page.word("public_state", tracked.case.state),
         reported_at: page.date_time(tracked.report.created_at),
-        cover: tracked.cover.as_ref().map(|file| PublicCover::new(page, file, &file.code.digits)),
+        cover: tracked.cover.as_ref().map(|file| PublicCover::new(page, file)),
         steps: tracked.timeline.iter().filter_map(|entry| step(page, entry)).collect(),
         photos,
     })

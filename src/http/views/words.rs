@@ -59,13 +59,13 @@ pub(super) struct PublicCover {
 }
 
 impl PublicCover {
-    pub(super) fn new(page: &Page, file: &CoverFile, code: &str) -> Self {
+    pub(super) fn new(page: &Page, file: &CoverFile) -> Self {
         let hotline = file.owner.as_ref().and_then(|owner| owner.hotline.as_deref());
         let hotline = hotline.unwrap_or(&page.config.hotline);
         Self {
             class_word: page.word("class", file.survey.class),
             class_key: file.survey.class.as_str(),
-            code: code.to_owned(),
+            code: page.code(&file.code),
             place: page.place(file),
             owner: file.owner.as_ref().map(|owner| owner.name.clone()),
             hotline: hotline.to_owned(),

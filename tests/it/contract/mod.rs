@@ -2,5 +2,6 @@
 
 mod doors;
 mod house;
+mod photos;
 mod refusals;
 mod story;

@@ -235,6 +235,7 @@ both_engines! {
             with(good.clone(), "contact", json!("1".repeat(101))),
             with(good.clone(), "phone_position", json!("here")),
             with(good.clone(), "phone_position", json!({"lon": 1})),
+            with(good.clone(), "phone_position", json!({"lon": 118.5, "lat": 37.4, "accuracy_m": 5, "alt": 3})),
             with(good.clone(), "phone_position", at(json!(0), json!(0))),
             with(good.clone(), "phone_position", at(json!(37.4), json!(118.5))),
             with(good.clone(), "phone_position", at(json!(181), json!(0))),
@@ -249,6 +250,10 @@ both_engines! {
                 house.post(CITIZEN, "/api/v1/reports").header("accept-language", "en").keyed().json(body.clone());
             refused(&house, ask, &[400, 422], &about.chars().take(200).collect::<String>()).await;
         }
+        let list = with(good.clone(), "phone_position", json!([118.5, 37.4, 5]));
+        let ask = house.post(CITIZEN, "/api/v1/reports").header("accept-language", "en").keyed().json(list);
+        let detail = ask.expect(422).await.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("sequence, expected an object with named fields"), "{detail}");
         let unknown = with(good.clone(), "token", json!(unknown_token(&house)));
         refused(
             &house,
@@ -315,6 +320,8 @@ both_engines! {
             json!({"count": 1.5}),
             json!({"count": "8"}),
             json!({"count": 1_000_000_000}),
+            json!({"count": 10_001}),
+            json!({"filter": ["370502", null, null]}),
             json!({"count": 1, "covers": ["3705020102000001"]}),
             json!({"covers": []}),
             json!({"covers": [7]}),
@@ -341,6 +348,13 @@ both_engines! {
             "unknown cover",
         )
         .await;
+        let twice = house.code(1).await;
+        let covers = json!({"covers": [house.code(0).await, twice, house.code(2).await, twice]});
+        let ask = house.post(ADMIN, "/api/v1/plate-batches").header("accept-language", "en").json(covers);
+        let answer = ask.expect(422).await;
+        assert_eq!(answer.code(), "batch.cover_twice");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.replace(' ', "").contains(&twice), "{detail}");
         let install = format!("/api/v1/plates/{token}/install");
         for body in [json!({}), json!({"code": 3}), json!({"code": "3705020102000001", "x": 1})] {
             refused(&house, house.post(ADMIN, &install).json(body.clone()), &[400, 422], &body.to_string()).await;

@@ -176,11 +176,9 @@ async fn citizen_pages(house: &House, link: &str) {
     let plain = [("key", key.as_str()), ("hazard", "cable"), ("description", "as a plain form")];
     house.post(CITIZEN, &format!("/c/{token}/report")).form(&plain).expect(303).await;
     house.get(CITIZEN, &format!("/r/{link}")).expect(200).await;
-    for asset in ["lidmark.css", "report.js"] {
-        let asset = format!("/assets/{asset}");
-        let tag = house.get(CITIZEN, &asset).expect(200).await.header("etag").unwrap().to_owned();
-        house.get(CITIZEN, &asset).header("if-none-match", &tag).expect(304).await;
-    }
+    let style = "/assets/lidmark.css";
+    let tag = house.get(CITIZEN, style).expect(200).await.header("etag").unwrap().to_owned();
+    house.get(CITIZEN, style).header("if-none-match", &tag).expect(304).await;
     house.get(CITIZEN, "/assets/secret.txt").expect(404).await;
     let chosen = house.post(CITIZEN, "/language").form(&[("lang", "en"), ("next", "/c/x")]).expect(303).await;
     assert!(chosen.header("set-cookie").unwrap().starts_with("lang=en"));
@@ -409,6 +407,7 @@ async fn desk_pages(house: &House) {
     get(&format!("/covers/{code}")).expect(200).await;
     get("/covers/3705020102999999").expect(404).await;
 
+    let stale = get("/desk/cases/2026-000003").expect(200).await.text();
     let key = IdempotencyKey::fresh().to_string();
     let forged = [("csrf", "forged"), ("key", key.as_str()), ("move", "file")];
     post("/desk/cases/2026-000003/moves").multipart(&forged, &[]).expect(403).await;
@@ -421,6 +420,19 @@ async fn desk_pages(house: &House) {
         ("until", ""),
     ];
     post("/desk/cases/2026-000003/moves").multipart(&filed, &[]).expect(303).await;
+    // Another move from the page that was open all the while: it hears that the case has moved.
+    let at = stale.find("name=\"move\" value=\"reject\"").unwrap();
+    let form = &stale[stale[..at].rfind("<form").unwrap()..at];
+    let hidden = |name: &str| {
+        let field = format!("name=\"{name}\" value=\"");
+        form[form.find(&field).unwrap() + field.len()..].split('"').next().unwrap().to_owned()
+    };
+    let (key, version) = (hidden("key"), hidden("version"));
+    let late =
+        [("csrf", csrf.as_str()), ("key", &key), ("move", "reject"), ("version", &version), ("reason", "x")];
+    let told = post("/desk/cases/2026-000003/moves").header("accept-language", "en").multipart(&late, &[]);
+    let told = told.expect(409).await.text();
+    assert!(told.contains("Somebody moved the case meanwhile"), "{told}");
     let key = IdempotencyKey::fresh().to_string();
     let close = [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "close")];
     post("/desk/cases/2026-000003/moves").multipart(&close, &[]).expect(409).await;
@@ -444,6 +456,11 @@ async fn desk_pages(house: &House) {
     get(&format!("{photo}?original=1")).expect(200).await;
     house.get(CREW, &format!("{photo}?original=1")).expect(403).await;
     get(&format!("/photos/{}", "0".repeat(64))).expect(404).await;
+    post(&format!("/covers/{code}/photos")).multipart(&[("csrf", &csrf)], &[jpeg(60)]).expect(303).await;
+    let page = house.get(CITIZEN, &format!("/c/{token}")).expect(200).await.text();
+    let photo =
+        page.split("href=\"").find(|rest| rest.contains("/photos/")).unwrap().split('"').next().unwrap();
+    house.get(CITIZEN, photo).expect(200).await;
     post("/logout").form(&[("csrf", "forged")]).expect(403).await;
     post("/logout").form(&[("csrf", &csrf)]).expect(303).await;
     get("/desk").expect(303).await;

@@ -2,7 +2,7 @@
 
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::ids::Millis;
-use lidmark::domain::token::{Token, plate_payload};
+use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::plates::{
     Face, Level, Palette, PlacedPlate, PlateRun, PlateSpec, RenderSummary, Sheet, plan, render_batch,
 };
@@ -30,7 +30,7 @@ fn plates(count: usize) -> Vec<PlateSpec> {
             let (class, label, owner, road) = STREET[at % STREET.len()];
             PlateSpec {
                 token,
-                payload: plate_payload("lid.dongying.gov.cn", token, false),
+                payload: plate_payload(PlateScheme::Https, "lid.dongying.gov.cn", token, false),
                 code_groups: (at % 5 != 4)
                     .then(|| format!("370502 01 {:02} {:06}", at % 9 + 1, 480_100 + at)),
                 class,
@@ -129,6 +129,38 @@ fn printed_codes_and_chinese_texts_are_read_back_from_the_file() {
         }
         assert_eq!(count("只用于查看和上报, 不收费"), plates.len(), "{place}\n{text}");
         assert_eq!(count("现场绑定"), 1, "{place}\n{text}");
+    }
+}
+
+/// As cities write them: a place instead of a road, a full legal name, a code of 19 digits, a long host.
+#[test]
+fn the_longest_texts_that_a_city_brings_fit_every_face() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plates = plates(6);
+    let (road, owner) = (
+        "人民南路四段与科华北路交叉口西北侧辅道人行横道以南",
+        "成都市锦江区综合行政执法和城市管理局市政公用设施管护服务中心排水一所",
+    );
+    for plate in &mut plates {
+        let host = "jinggai.chengguan.chengdu.gov.cn";
+        plate.payload = plate_payload(PlateScheme::Https, host, plate.token, false);
+        plate.code_groups = Some("510104 001 01 13 000001".into());
+        (plate.class, plate.class_label) = (CoverClass::OilGas, "输油（气）井盖".into());
+        (plate.road, plate.owner) = (road.into(), owner.into());
+    }
+    for run in runs() {
+        let (bytes, summary) = render(&run, &plates);
+        let file = on_disk(folder.path(), &run, &bytes);
+        let (Some(read), Some(text)) = (symbols_of_pdf(&file, 150), text_of_pdf(&file)) else { return };
+        let read: Vec<Vec<String>> = read.into_iter().map(sorted).collect();
+        let place = format!("{} on {}", run.face.id, run.sheet.id);
+        assert_eq!(read, ledger(&plates, &summary.plates), "{place}");
+        if run.sheet.id == "single" {
+            let squeezed: String = text.split_whitespace().collect();
+            for words in [road, owner, "51010400101 13000001".replace(' ', "").as_str()] {
+                assert_eq!(squeezed.matches(words).count(), plates.len(), "{words}, {place}\n{text}");
+            }
+        }
     }
 }
 

@@ -148,6 +148,8 @@ both_engines! {
         assert_eq!(count(CaseFilter { hazard: Some(Hazard::Level), ..CaseFilter::default() }, &desk).await, 3);
         assert_eq!(count(CaseFilter { emergency: Some(true), ..CaseFilter::default() }, &desk).await, 1);
         assert_eq!(count(CaseFilter { text: Some("黄河".into()), ..CaseFilter::default() }, &desk).await, 4);
+        // As it is read off a page.
+        assert_eq!(count(CaseFilter { text: Some("370502 01 02".into()), ..CaseFilter::default() }, &desk).await, 4);
         assert_eq!(count(CaseFilter { text: Some("100%".into()), ..CaseFilter::default() }, &desk).await, 0);
         assert_eq!(count(CaseFilter { district: Some("370502".into()), ..CaseFilter::default() }, &desk).await, 4);
         assert_eq!(count(CaseFilter { before: Some("2026-000003".into()), ..CaseFilter::default() }, &desk).await, 2);

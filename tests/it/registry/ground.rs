@@ -9,7 +9,7 @@ use lidmark::domain::ids::{IdempotencyKey, Millis, PartyId};
 use lidmark::domain::plate::{Plate, PlateState, SymbolRecord};
 use lidmark::domain::position::{Position, PositionMethod, RawPosition};
 use lidmark::domain::role::{Actor, Role};
-use lidmark::domain::token::Token;
+use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::registry::{
     AttachedPhoto, Batch, Clock, ImportMode, ImportOptions, NewBatch, NewReport, NewUser, Outcome, Registry,
     RegistryOptions, Reported,
@@ -157,7 +157,7 @@ pub fn plate(batch: &Batch, ordinal: i64, token: Token) -> Plate {
         batch: batch.id,
         ordinal,
         state: PlateState::Printed,
-        payload: lidmark::domain::token::plate_payload(&batch.host, token, false),
+        payload: plate_payload(PlateScheme::Https, &batch.host, token, false),
         face: batch.face.clone(),
         symbol: SymbolRecord { version: 3, level: 'Q', mask: 2 },
         cover: None,

@@ -1,0 +1,209 @@
+//! The packed part of a snapshot: every row in columns, sorted by place and found by id.
+//!
+//! Memory: 47 bytes a cover (quadkey 8, id 16, longitude and latitude as the tables store them 16,
+//! class, state and flags 3, order by id 4). The 32 bytes first planned would round the position,
+//! and a box could then answer otherwise than the tables do.
+
+use std::collections::HashMap;
+
+use super::overlay::{At, Overlay};
+use super::quadkey::KeyRange;
+use super::snapshot::{Flags, SnapshotRow};
+use crate::domain::cover::{CoverClass, CoverState};
+use crate::domain::ids::CoverId;
+use crate::domain::position::quadkey;
+
+pub(super) const HAS_PLATE: u8 = 1;
+pub(super) const OPEN_CASE: u8 = 2;
+const GONE: u32 = u32::MAX;
+
+pub(super) fn pack_flags(flags: Flags) -> u8 {
+    (u8::from(flags.has_plate) * HAS_PLATE) | (u8::from(flags.open_case) * OPEN_CASE)
+}
+
+/// The packed part of a snapshot, in the order of (quadkey, id).
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    pub(super) keys: Vec<u64>,
+    pub(super) ids: Vec<CoverId>,
+    lons: Vec<f64>,
+    lats: Vec<f64>,
+    pub(super) classes: Vec<u8>,
+    pub(super) states: Vec<u8>,
+    pub(super) flags: Vec<u8>,
+    /// Positions in the order of their ids.
+    by_id: Vec<u32>,
+}
+
+impl Columns {
+    fn with_capacity(count: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(count),
+            ids: Vec::with_capacity(count),
+            lons: Vec::with_capacity(count),
+            lats: Vec::with_capacity(count),
+            classes: Vec::with_capacity(count),
+            states: Vec::with_capacity(count),
+            flags: Vec::with_capacity(count),
+            by_id: Vec::new(),
+        }
+    }
+
+    pub(super) fn build(rows: impl IntoIterator<Item = SnapshotRow>) -> Self {
+        let rows = rows.into_iter();
+        let mut columns = Self::with_capacity(rows.size_hint().0);
+        rows.for_each(|row| columns.push(quadkey(row.lon, row.lat) as u64, row));
+        columns.order_by_id();
+        columns.drop_repeated_ids();
+        columns.sort();
+        columns.shrink();
+        columns
+    }
+
+    /// Packs what was packed and what came since into one.
+    pub(super) fn merge(base: &Self, overlay: &Overlay) -> Self {
+        let mut columns = Self::with_capacity(overlay.count_with(base.len()));
+        let mut moved = vec![GONE; base.len()];
+        let mut arrived = vec![GONE; overlay.added().len()];
+        for at in overlay.slice(base, KeyRange::WORLD) {
+            let position = columns.len() as u32;
+            match at {
+                At::Base(old) => {
+                    moved[old] = position;
+                    columns.push(base.keys[old], base.row(old));
+                }
+                At::Added(new) => {
+                    arrived[new] = position;
+                    let entry = &overlay.added()[new];
+                    columns.push(entry.key, entry.row);
+                }
+            }
+        }
+        arrived.sort_unstable_by_key(|position| columns.ids[*position as usize]);
+        let mut arrived = arrived.into_iter().peekable();
+        let mut by_id = Vec::with_capacity(columns.len());
+        for old in &base.by_id {
+            let position = moved[*old as usize];
+            if position == GONE {
+                continue;
+            }
+            let id = columns.ids[position as usize];
+            while let Some(earlier) = arrived.next_if(|arrival| columns.ids[*arrival as usize] < id) {
+                by_id.push(earlier);
+            }
+            by_id.push(position);
+        }
+        by_id.extend(arrived);
+        columns.by_id = by_id;
+        columns
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<u64>()
+            + self.ids.capacity() * size_of::<CoverId>()
+            + (self.lons.capacity() + self.lats.capacity()) * size_of::<f64>()
+            + self.classes.capacity()
+            + self.states.capacity()
+            + self.flags.capacity()
+            + self.by_id.capacity() * size_of::<u32>()
+    }
+
+    fn push(&mut self, key: u64, row: SnapshotRow) {
+        self.keys.push(key);
+        self.ids.push(row.cover);
+        self.lons.push(row.lon);
+        self.lats.push(row.lat);
+        self.classes.push(row.class as u8);
+        self.states.push(row.state as u8);
+        self.flags.push(pack_flags(row.flags));
+    }
+
+    pub(super) fn row(&self, at: usize) -> SnapshotRow {
+        SnapshotRow {
+            cover: self.ids[at],
+            lon: self.lons[at],
+            lat: self.lats[at],
+            class: CoverClass::ALL[usize::from(self.classes[at])],
+            state: CoverState::ALL[usize::from(self.states[at])],
+            flags: Flags {
+                has_plate: self.flags[at] & HAS_PLATE != 0,
+                open_case: self.flags[at] & OPEN_CASE != 0,
+            },
+        }
+    }
+
+    pub(super) fn find(&self, cover: CoverId) -> Option<u32> {
+        self.by_id
+            .binary_search_by_key(&cover, |position| self.ids[*position as usize])
+            .ok()
+            .map(|at| self.by_id[at])
+    }
+
+    fn drop_repeated_ids(&mut self) {
+        let repeated = |pair: &[u32]| self.ids[pair[0] as usize] == self.ids[pair[1] as usize];
+        if self.by_id.windows(2).any(repeated) {
+            let last: HashMap<CoverId, usize> =
+                self.ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+            let mut kept: Vec<u32> = last.into_values().map(|at| at as u32).collect();
+            kept.sort_unstable();
+            self.gather(&kept);
+            self.order_by_id();
+        }
+    }
+
+    fn sort(&mut self) {
+        if self.keys.is_sorted() && !self.keys.windows(2).any(|pair| pair[0] == pair[1]) {
+            return;
+        }
+        let mut order: Vec<(u64, u32)> = self.keys.iter().copied().zip(0u32..).collect();
+        order.sort_unstable_by(|(key, at), (other_key, other_at)| {
+            key.cmp(other_key).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
+        });
+        let order: Vec<u32> = order.into_iter().map(|(_, at)| at).collect();
+        self.gather(&order);
+        let mut moved = vec![0; order.len()];
+        for (at, before) in (0u32..).zip(&order) {
+            moved[*before as usize] = at;
+        }
+        self.by_id.iter_mut().for_each(|position| *position = moved[*position as usize]);
+    }
+
+    /// Rearranges one column after the other, so that only one exists twice at a time.
+    fn gather(&mut self, order: &[u32]) {
+        fn gather<T: Copy>(column: &mut Vec<T>, order: &[u32]) {
+            *column = order.iter().map(|at| column[*at as usize]).collect();
+        }
+        gather(&mut self.keys, order);
+        gather(&mut self.ids, order);
+        gather(&mut self.lons, order);
+        gather(&mut self.lats, order);
+        gather(&mut self.classes, order);
+        gather(&mut self.states, order);
+        gather(&mut self.flags, order);
+    }
+
+    fn order_by_id(&mut self) {
+        // By the first half of the id, which is the time of its making; the rest only decides ties. A
+        // stable sort, which finds the runs of ids that came in order, and of equal ids keeps the
+        // order they came in.
+        let mut order: Vec<(u64, u32)> = self.ids.iter().map(|id| id.0.as_u64_pair().0).zip(0u32..).collect();
+        order.sort_by(|(half, at), (other_half, other_at)| {
+            half.cmp(other_half).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
+        });
+        self.by_id = order.into_iter().map(|(_, at)| at).collect();
+    }
+
+    fn shrink(&mut self) {
+        self.keys.shrink_to_fit();
+        self.ids.shrink_to_fit();
+        self.lons.shrink_to_fit();
+        self.lats.shrink_to_fit();
+        self.classes.shrink_to_fit();
+        self.states.shrink_to_fit();
+        self.flags.shrink_to_fit();
+    }
+}
