@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::coordinates::{Coordinates, Understood};
 use super::{Ending, Failure, Ground, Outcome, file_trouble};
+use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::cover::District;
 use crate::domain::role::Actor;
@@ -35,6 +37,10 @@ pub(super) struct ImportArgs {
     /// A district that the file names and the registry does not know yet
     #[arg(long = "district", value_name = "CODE=NAME")]
     districts: Vec<String>,
+    /// Reference system of the coordinates: EPSG:N, CM:118.5 for a meridian of your own, gcj02, bd09, or
+    /// auto to find it in the numbers; the profile's unless given
+    #[arg(long, value_name = "SYSTEM")]
+    crs: Option<String>,
     /// Read and compare everything, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -54,12 +60,23 @@ pub(super) struct ImportArgs {
 
 pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending> {
     let config = ground.config()?;
-    let profile = Arc::new(find_profile(&args.profile)?);
+    let book = ground.crs_book()?;
+    let profile = Arc::new(find_profile(&args.profile, &book)?);
     let given = read_districts(&args.districts)?;
     let schemes = ground.schemes()?;
+    let coordinates = Coordinates {
+        ground,
+        book: &book,
+        profile: &profile,
+        schemes: &schemes,
+        scheme: args.scheme.as_deref(),
+        wanted: args.crs.as_deref(),
+    };
     for file in &args.files {
         open_file(file)?;
     }
+    let understood: Vec<Understood> =
+        args.files.iter().map(|file| coordinates.understand(file)).collect::<Outcome<_>>()?;
     let registry = ground.open_or_create(&config, Clock::System).await?;
     let brought = missing_districts(&registry, &profile, given).await?;
     let numbered_in = args.scheme.clone().or_else(|| profile.scheme.clone()).unwrap_or(config.scheme);
@@ -80,13 +97,14 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
         },
         districts: brought,
         files: &args.files,
+        understood,
     };
     let wants_preview = !args.dry_run && !args.yes && std::io::stdin().is_terminal();
     if args.dry_run || wants_preview {
         let mut lists = Lists::open(args.problems.as_deref(), args.duplicates.as_deref(), SHOWN)?;
         let summary = plan.run(ImportMode::DryRun, &mut lists).await?;
         lists.finish()?;
-        say_summary(ground, &summary, true, lists.file_problems);
+        plan.say_summary(&summary, true, lists.file_problems);
         if args.dry_run {
             registry.close().await;
             return Ok(ending(&summary, lists.file_problems));
@@ -100,7 +118,7 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
     let summary = plan.run(ImportMode::Write, &mut lists).await?;
     lists.finish()?;
     registry.close().await;
-    say_summary(ground, &summary, false, lists.file_problems);
+    plan.say_summary(&summary, false, lists.file_problems);
     Ok(ending(&summary, lists.file_problems))
 }
 
@@ -108,32 +126,14 @@ fn ending(summary: &ImportSummary, file_problems: u64) -> Ending {
     if summary.problems + file_problems == 0 { Ending::Done } else { Ending::Part }
 }
 
-fn say_summary(ground: &Ground, summary: &ImportSummary, dry_run: bool, file_problems: u64) {
-    let ImportSummary { read, created, updated, unchanged, duplicates, problems } = *summary;
-    let would = if dry_run { " (dry run, nothing was written)" } else { "" };
-    let preview = if dry_run { "（试运行，未写入）" } else { "" };
-    ground.say.words(
-        format!(
-            "读取 {read} = 新建 {created} + 更新 {updated} + 未变 {unchanged} + 重复 {duplicates} + 问题 {problems}{preview}"
-        ),
-        format!(
-            "{read} rows read = {created} created + {updated} updated + {unchanged} unchanged + {duplicates} duplicates + {problems} problems{would}"
-        ),
-    );
-    ground.say.summary(&json!({
-        "read": read, "created": created, "updated": updated, "unchanged": unchanged,
-        "duplicates": duplicates, "problems": problems, "file_problems": file_problems, "dry_run": dry_run,
-    }));
-}
-
 /// A profile by file or by the name of one that comes with the program.
-pub(super) fn find_profile(wanted: &str) -> Outcome<Profile> {
+fn find_profile(wanted: &str, book: &CrsBook) -> Outcome<Profile> {
     if let Some(profile) = find_built_in(wanted) {
-        return Ok(profile);
+        return Ok(profile.with_book(book.clone()));
     }
     let path = Path::new(wanted);
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Profile::from_toml(&text).map_err(|refusal| refusal.with("file", wanted))?),
+        Ok(text) => Ok(Profile::from_toml_with(&text, book).map_err(|refusal| refusal.with("file", wanted))?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let known: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
             Err(Refusal::new("profile.unknown").with("read", wanted).with("fits", known.join(", ")).into())
@@ -179,9 +179,34 @@ struct Plan<'a> {
     options: ImportOptions,
     districts: Vec<District>,
     files: &'a [PathBuf],
+    /// How the coordinates of each file are read.
+    understood: Vec<Understood>,
 }
 
 impl Plan<'_> {
+    fn say_summary(&self, summary: &ImportSummary, dry_run: bool, file_problems: u64) {
+        let ImportSummary { read, created, updated, unchanged, duplicates, problems } = *summary;
+        let would = if dry_run { " (dry run, nothing was written)" } else { "" };
+        let preview = if dry_run { "（试运行，未写入）" } else { "" };
+        self.ground.say.words(
+            format!(
+                "读取 {read} = 新建 {created} + 更新 {updated} + 未变 {unchanged} + 重复 {duplicates} + 问题 {problems}{preview}"
+            ),
+            format!(
+                "{read} rows read = {created} created + {updated} updated + {unchanged} unchanged + {duplicates} duplicates + {problems} problems{would}"
+            ),
+        );
+        let mut said = json!({
+            "read": read, "created": created, "updated": updated, "unchanged": unchanged,
+            "duplicates": duplicates, "problems": problems, "file_problems": file_problems, "dry_run": dry_run,
+        });
+        let found: Vec<&Value> = self.understood.iter().filter_map(|file| file.found.as_ref()).collect();
+        if !found.is_empty() {
+            said["coordinates"] = json!(found);
+        }
+        self.ground.say.summary(&said);
+    }
+
     async fn run(&self, mode: ImportMode, lists: &mut Lists) -> Outcome<ImportSummary> {
         if mode == ImportMode::Write && !self.districts.is_empty() {
             self.registry.put_districts(&self.districts).await?;
@@ -190,7 +215,8 @@ impl Plan<'_> {
         run.expect_districts(self.districts.iter().map(|district| district.code.clone()));
         let say = self.ground.say;
         let started = std::time::Instant::now();
-        for path in self.files {
+        for (path, understood) in self.files.iter().zip(&self.understood) {
+            let reading = Reading { profile: understood.profile.clone(), ..self.reading.clone() };
             let file = open_file(path)?;
             lists.begin_file(&file.name);
             let name = file.name.clone();
@@ -205,7 +231,7 @@ impl Plan<'_> {
                 say.progress(format!("{name}: {read} rows, {rate:.0}/s"));
             };
             let counted = run.summary.problems;
-            let taken = intake::take_file(&mut run, &self.reading, file, note, progress).await;
+            let taken = intake::take_file(&mut run, &reading, file, note, progress).await;
             say.end_progress();
             if let Some(failure) = failed {
                 return Err(failure);
@@ -228,7 +254,7 @@ impl Plan<'_> {
 }
 
 /// Opens a file and tells what it is by its name and first bytes.
-fn open_file(path: &Path) -> Outcome<IntakeFile> {
+pub(super) fn open_file(path: &Path) -> Outcome<IntakeFile> {
     let unreadable = |error: std::io::Error| file_trouble("file.not_read", path, &error);
     if path.is_dir() {
         return Err(Refusal::new("file.folder").with("file", path.display()).into());

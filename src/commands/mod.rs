@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Place};
+use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::code::{Scheme, built_in_schemes};
 use crate::registry::{Clock, Database, Registry, RegistryError, RegistryOptions};
 
 mod check;
+mod coordinates;
 mod demo;
 mod import;
 mod plates;
@@ -153,6 +155,16 @@ impl Ground {
             schemes.push(Scheme::from_toml(&text).map_err(|refusal| refusal.with("file", file.display()))?);
         }
         Ok(schemes)
+    }
+
+    /// Built-in reference systems and those of `crs.toml` in the data folder.
+    fn crs_book(&self) -> Outcome<CrsBook> {
+        let file = self.place.data.join("crs.toml");
+        match std::fs::read_to_string(&file) {
+            Ok(text) => Ok(CrsBook::built_in().with(&text)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(CrsBook::built_in()),
+            Err(error) => Err(file_trouble("file.not_read", &file, &error).into()),
+        }
     }
 
     /// Opens the registry that exists already; a mistyped folder must not become a new city.

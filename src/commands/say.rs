@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use serde_json::{Value, json};
 
 use super::{Failure, Language};
+use crate::crs::Evidence;
 use crate::domain::Refusal;
 use crate::messages;
 
@@ -81,6 +82,14 @@ impl Say {
         (code, detail)
     }
 
+    /// The sentence of an observation.
+    pub(super) fn evidence(&self, evidence: &Evidence) -> String {
+        let params = evidence.params();
+        let values: Vec<(&str, &str)> = params.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let language = catalogue_language(self.language);
+        messages::Catalogue::of(language).fill(&format!("evidence.{}", evidence.code()), &values)
+    }
+
     /// The sentence of a refusal.
     pub(super) fn sentence(&self, refusal: &Refusal) -> String {
         say_refusal(refusal, self.language)
@@ -89,13 +98,16 @@ impl Say {
 
 /// The sentence of a refusal in the language asked for.
 pub(super) fn say_refusal(refusal: &Refusal, language: Language) -> String {
-    let language = match language {
-        Language::Zh => messages::Language::Zh,
-        Language::En => messages::Language::En,
-    };
-    let sentence = messages::Catalogue::of(language).refusal(refusal);
+    let sentence = messages::Catalogue::of(catalogue_language(language)).refusal(refusal);
     // A code without a sentence is better told with its facts than alone.
     if sentence == format!("refusal.{}", refusal.code) { refusal.to_string() } else { sentence }
+}
+
+fn catalogue_language(language: Language) -> messages::Language {
+    match language {
+        Language::Zh => messages::Language::Zh,
+        Language::En => messages::Language::En,
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]

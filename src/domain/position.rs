@@ -20,15 +20,59 @@ named_enum! {
     }
 }
 
-/// Coordinates exactly as the survey gave them.
+/// The numbers exactly as the survey gave them, whichever of them its file named first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RawPosition {
-    /// First ordinate in file order: easting or longitude.
+    /// Easting or longitude.
     pub x: f64,
-    /// Second ordinate: northing or latitude.
+    /// Northing or latitude.
     pub y: f64,
-    /// EPSG code of the reference system of `x` and `y`.
+    /// Reference system of `x` and `y`: a [`SystemCode`], which is EPSG's code where there is one.
     pub epsg: u32,
+}
+
+/// Code of a reference system: EPSG's, or one of ours above 900 000, where EPSG has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SystemCode(pub u32);
+
+impl SystemCode {
+    /// Degrees as Chinese online maps shift them, and as one of these maps shifts them once more.
+    pub const GCJ02: Self = Self(900_001);
+    pub const BD09: Self = Self(900_002);
+    /// Codes that a city gives to systems of its own in `crs.toml`.
+    pub const OWN: std::ops::RangeInclusive<u32> = 910_000..=999_999;
+    /// Gauss-Krüger on a meridian of the city's own: this and the meridian in seconds of arc.
+    const MERIDIAN: u32 = 10_000_000;
+
+    /// The code of a usual CGCS2000 grid (easting 500 km on the meridian) by its meridian in degrees
+    /// east; `None` for one that does not lie on whole seconds of the eastern hemisphere.
+    pub fn of_meridian(degrees: f64) -> Option<Self> {
+        let seconds = degrees * 3600.0;
+        let whole = seconds.round();
+        let fits = (0.0..=648_000.0).contains(&whole) && (seconds - whole).abs() < 1e-5;
+        fits.then(|| Self(Self::MERIDIAN + whole as u32))
+    }
+
+    /// The meridian of [`Self::of_meridian`], in degrees.
+    pub fn meridian(self) -> Option<f64> {
+        let seconds = self.0.checked_sub(Self::MERIDIAN).filter(|seconds| *seconds <= 648_000)?;
+        Some(f64::from(seconds) / 3600.0)
+    }
+}
+
+/// `EPSG:4527`, `CM:118.5`, `GCJ-02`, `OWN:910001`: what a person may also type.
+impl std::fmt::Display for SystemCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::GCJ02 => f.write_str("GCJ-02"),
+            Self::BD09 => f.write_str("BD-09"),
+            Self(own) if Self::OWN.contains(&own) => write!(f, "OWN:{own}"),
+            Self(code) => match self.meridian() {
+                Some(degrees) => write!(f, "CM:{degrees}"),
+                None => write!(f, "EPSG:{code}"),
+            },
+        }
+    }
 }
 
 /// A position in CGCS2000 degrees with its birth certificate.
@@ -126,6 +170,19 @@ mod tests {
             assert_eq!(check_degrees(lon, lat).unwrap_err().code, code);
         }
         assert_eq!(check_degrees(118.59, 37.46), Ok(()));
+    }
+
+    #[test]
+    fn a_system_without_a_code_of_epsg_has_one_that_says_what_it_is() {
+        let said = |code: u32| SystemCode(code).to_string();
+        assert_eq!(said(4527), "EPSG:4527");
+        assert_eq!(said(SystemCode::BD09.0), "BD-09");
+        assert_eq!(said(910_001), "OWN:910001");
+        let meridian = SystemCode::of_meridian(118.5).unwrap();
+        assert_eq!((meridian.to_string().as_str(), meridian.meridian()), ("CM:118.5", Some(118.5)));
+        assert_eq!(SystemCode::of_meridian(118.0 + 40.0 / 60.0).unwrap().0, 10_427_200);
+        assert_eq!(SystemCode::of_meridian(118.500_1), None);
+        assert_eq!(SystemCode::of_meridian(-72.5), None);
     }
 
     #[test]

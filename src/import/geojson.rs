@@ -11,7 +11,7 @@ use std::fmt;
 use std::io::Read;
 
 use super::csv::read_more;
-use super::mapping::{Cell, Flaw, Mapper, Meaning, Point, crs_of_name};
+use super::mapping::{Cell, Flaw, Mapper, Meaning, Point};
 use super::{BOM, Problem, Scope, refuse_by_magic, shown, shown_bytes};
 use crate::domain::Refusal;
 use crate::domain::cover::Candidate;
@@ -79,7 +79,7 @@ impl<R: Read> GeoJsonReader<R> {
                 State::Fresh => self.open(),
                 State::Top => self.next_top(mapper),
                 State::Features => self.next_feature(mapper),
-                State::Tail => self.read_tail(),
+                State::Tail => self.read_tail(mapper),
                 State::Done => {
                     let failed = self.input_failed.take()?;
                     Some(self.of_file("", Refusal::new("file.unreadable").with("reason", failed)))
@@ -134,7 +134,7 @@ impl<R: Read> GeoJsonReader<R> {
                 self.start += 1;
                 self.skip_blanks();
                 self.start += 1;
-                self.check_collection(&head)
+                self.check_collection(&head, mapper)
             }
             (Cut::Whole(len), false) => {
                 let range = self.start..self.start + len;
@@ -241,7 +241,7 @@ impl<R: Read> GeoJsonReader<R> {
     }
 
     /// After the features: a late `crs` and the end of the object.
-    fn read_tail(&mut self) -> Option<Item> {
+    fn read_tail(&mut self, mapper: &Mapper<'_>) -> Option<Item> {
         let mut tail = b"{".to_vec();
         let mut scan = Scan { depth: 1, ..Scan::default() };
         let mut at = self.start;
@@ -258,7 +258,7 @@ impl<R: Read> GeoJsonReader<R> {
                         }
                         _ => tail,
                     };
-                    let item = self.check_collection(&tail);
+                    let item = self.check_collection(&tail, mapper);
                     // The rows are out; what follows the object is read whatever its tail said.
                     self.state = State::Top;
                     return item;
@@ -281,7 +281,7 @@ impl<R: Read> GeoJsonReader<R> {
 
     /// Looks at the members of a collection beside its features; a file in another reference
     /// system is refused as a whole.
-    fn check_collection(&mut self, members: &[u8]) -> Option<Item> {
+    fn check_collection(&mut self, members: &[u8], mapper: &Mapper<'_>) -> Option<Item> {
         let top: Top = match serde_json::from_slice(members) {
             Ok(top) => top,
             Err(error) => return Some(self.of_file(&shown_bytes(members), unreadable(&error))),
@@ -290,7 +290,7 @@ impl<R: Read> GeoJsonReader<R> {
             return Some(self.of_file(&kind, Refusal::new("geojson.type").with("read", shown(&kind))));
         }
         let name = top.crs?.properties?.name?;
-        match crs_of_name(&name) {
+        match mapper.crs_of_name(&name) {
             Ok(epsg) => self.epsg = Some(epsg),
             Err(refusal) => {
                 self.state = State::Done;

@@ -1,10 +1,12 @@
 //! Cells of a row → candidate, as the profile says. Format-free: CSV and GeoJSON both come here.
 
 use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use super::profile::{FIELDS, Field, Profile, Word, Words, plain};
 use super::{Problem, READ_SHOWN, Scope, Source, shown};
+use crate::crs::{Reading, parse_degrees};
 use crate::domain::Refusal;
 use crate::domain::code::{CodeParts, ComponentCode, Scheme};
 use crate::domain::cover::{Candidate, CoverState, Survey};
@@ -107,6 +109,19 @@ pub(super) struct Mapper<'a> {
     scheme: Option<&'a Scheme>,
     /// What a field says where the row says nothing: from the file's name, else the profile's default.
     defaults: [Option<&'a str>; FIELDS],
+    /// The system that the file names, once a row asked for it.
+    declared: OnceCell<(u32, Option<Reading>)>,
+    /// Numbers as read, while a sample is taken.
+    pub(super) sample: Option<RefCell<RawSample>>,
+}
+
+/// Coordinates before anything is made of them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RawSample {
+    /// In file order: longitude or easting where the columns or the format call it so, then the other.
+    pub points: Vec<(f64, f64)>,
+    /// Code of the system that the file names.
+    pub declared: Option<u32>,
 }
 
 impl<'a> Mapper<'a> {
@@ -144,7 +159,7 @@ impl<'a> Mapper<'a> {
             }
             None => {}
         }
-        Ok(Self { profile, scheme, defaults })
+        Ok(Self { profile, scheme, defaults, declared: OnceCell::new(), sample: None })
     }
 
     pub(super) fn meaning_of(&self, column: &str) -> Meaning {
@@ -328,16 +343,24 @@ impl<'a> Mapper<'a> {
         extra: &mut BTreeMap<String, String>,
     ) -> Result<Position, Flaw> {
         let (lon_slot, lat_slot) = (slots[Field::Lon as usize], slots[Field::Lat as usize]);
-        let (x, y, epsg, columns) = match (point, lon_slot, lat_slot) {
+        let angles = self.profile.reading.crs.is_degrees();
+        let (x, y, declared, columns) = match (point, lon_slot, lat_slot) {
             (Some(point), _, _) => {
                 // A height of 0 is how GIS programs write "none".
                 if let Some(z) = point.z.filter(|z| *z != 0.0) {
                     extra.insert("z".into(), z.to_string());
                 }
-                (point.x, point.y, point.epsg.unwrap_or(self.profile.epsg), ("geometry", "geometry"))
+                (point.x, point.y, point.epsg, ("geometry", "geometry"))
             }
             (None, Some(lon), Some(lat)) => {
-                (number(lon)?, number(lat)?, self.profile.epsg, (lon.column, lat.column))
+                let numbers = (number(lon, angles)?, number(lat, angles)?);
+                // Minutes and seconds are kept as surveyed beside the degrees they make.
+                for slot in [lon, lat] {
+                    if slot.text.parse::<f64>().is_err() {
+                        self.keep(extra, slot.column, slot.column, slot.text)?;
+                    }
+                }
+                (numbers.0, numbers.1, None, (lon.column, lat.column))
             }
             (None, None, None) => {
                 let by_columns =
@@ -350,10 +373,19 @@ impl<'a> Mapper<'a> {
                 return Err(Flaw::new(Refusal::new("position.missing").at("position")).column(column));
             }
         };
-        self.check_place(x, y).map_err(|refusal| {
-            let column = if y.abs() > 90.0 { columns.1 } else { columns.0 };
-            Flaw::new(refusal).column(column).read(&format!("{x}, {y}"))
-        })?;
+        if let Some(sample) = &self.sample {
+            let mut sample = sample.borrow_mut();
+            sample.points.push((x, y));
+            sample.declared = sample.declared.or(declared);
+        }
+        let (reading, epsg) = self.reading(declared);
+        let place = reading
+            .place(x, y)
+            .and_then(|place| self.check_place(place.lon, place.lat).map(|()| place))
+            .map_err(|refusal| {
+                let column = if y.abs() > 90.0 { columns.1 } else { columns.0 };
+                Flaw::new(refusal).column(column).read(&format!("{x}, {y}"))
+            })?;
         let method = self
             .word(slots, Field::PositionMethod, &self.profile.position_method, extra)?
             .unwrap_or(PositionMethod::Unknown);
@@ -366,14 +398,25 @@ impl<'a> Mapper<'a> {
             None => None,
         };
         Ok(Position {
-            lon: x,
-            lat: y,
-            raw: RawPosition { x, y, epsg },
+            lon: place.lon,
+            lat: place.lat,
+            raw: RawPosition { x: place.east, y: place.north, epsg },
             method,
             accuracy_m,
             surveyed_at,
             device: self.text(slots, Field::Device)?,
         })
+    }
+
+    /// How coordinates are read in a file that names this system; what the user said goes before.
+    fn reading(&self, declared: Option<u32>) -> (&Reading, u32) {
+        let ours = (&self.profile.reading, self.profile.epsg);
+        let Some(epsg) = declared.filter(|epsg| *epsg != ours.1 && !self.profile.insisted) else {
+            return ours;
+        };
+        let (_, reading) =
+            self.declared.get_or_init(|| (epsg, self.profile.book.find(epsg).ok().map(Reading::new)));
+        reading.as_ref().map_or(ours, |reading| (reading, epsg))
     }
 
     fn check_place(&self, lon: f64, lat: f64) -> Result<(), Refusal> {
@@ -553,8 +596,14 @@ fn check_length(text: &str, most: usize, column: &str) -> Result<(), Flaw> {
     Err(Flaw::new(refusal).column(column).read(text))
 }
 
-fn number(slot: Slot<'_>) -> Result<f64, Flaw> {
-    slot.text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
+/// A coordinate; minutes and seconds where the system counts in degrees.
+fn number(slot: Slot<'_>, angle: bool) -> Result<f64, Flaw> {
+    let read = match slot.text.parse::<f64>() {
+        Ok(number) => Some(number).filter(|number| number.is_finite()),
+        Err(_) if angle => parse_degrees(slot.text),
+        Err(_) => None,
+    };
+    read.ok_or_else(|| {
         let read: String = slot.text.chars().take(READ_SHOWN).collect();
         Flaw::new(Refusal::new("position.unreadable").at("position").with("read", read))
             .column(slot.column)
@@ -575,23 +624,19 @@ fn rounded(slot: Slot<'_>) -> Flaw {
     Flaw::new(Refusal::new("id.rounded").with("read", slot.text)).column(slot.column).read(slot.text)
 }
 
-/// The reference systems of this release: degrees of WGS 84 and CGCS2000, which differ by less
-/// than any survey of a cover can tell.
-pub(super) fn check_epsg(epsg: u32) -> Result<u32, Refusal> {
-    match epsg {
-        4326 | 4490 => Ok(epsg),
-        _ => Err(Refusal::new("crs.unsupported").at("epsg").with("read", format!("EPSG:{epsg}"))),
-    }
-}
-
-/// Reads the `crs` name of older GeoJSON: `urn:ogc:def:crs:OGC:1.3:CRS84`, `EPSG:4490`.
-pub(super) fn crs_of_name(name: &str) -> Result<u32, Refusal> {
-    let last = name.rsplit([':', '/']).next().unwrap_or_default();
-    if last.eq_ignore_ascii_case("crs84") {
-        return Ok(4326);
-    }
-    match last.parse() {
-        Ok(epsg) => check_epsg(epsg),
-        Err(_) => Err(Refusal::new("crs.unsupported").at("epsg").with("read", shown(name))),
+impl Mapper<'_> {
+    /// Reads the `crs` name of older GeoJSON: `urn:ogc:def:crs:OGC:1.3:CRS84`, `EPSG:4490`. Refuses a
+    /// system that no book names, unless the user said which one it is.
+    pub(super) fn crs_of_name(&self, name: &str) -> Result<u32, Refusal> {
+        if self.profile.insisted {
+            return Ok(self.profile.epsg);
+        }
+        let last = name.rsplit([':', '/']).next().unwrap_or_default();
+        if last.eq_ignore_ascii_case("crs84") {
+            return Ok(4326);
+        }
+        let unsupported = || Refusal::new("crs.unsupported").at("epsg").with("read", shown(name));
+        let code = last.parse().map_err(|_| unsupported())?;
+        self.profile.book.find(code).map(|_| code).map_err(|_| unsupported())
     }
 }

@@ -1,4 +1,4 @@
-//! Files of a census → candidates and problems. Knows the nouns and nothing else: what is created,
+//! Files of a census → candidates and problems. Knows the nouns and reference systems, nothing else: what is created,
 //! updated or a duplicate is for the registry to say. One bad row never loses a good one.
 //!
 //! ```text
@@ -13,8 +13,10 @@ mod geojson;
 mod mapping;
 mod profile;
 
+pub use mapping::RawSample;
 pub use profile::{Field, Profile, built_in_profiles, find_built_in};
 
+use std::cell::RefCell;
 use std::io::Read;
 
 use crate::domain::Refusal;
@@ -111,6 +113,21 @@ pub fn read_rows<'a, R: Read>(
         Format::GeoJson => Reader::GeoJson(geojson::GeoJsonReader::new(bytes)),
     };
     Ok(Rows { mapper, reader, rows_read: 0 })
+}
+
+/// The coordinates of the first rows as numbers, whatever else is right or wrong in these rows: what
+/// the reference system of a file is found by. At most `rows` rows are read.
+pub fn sample_positions<R: Read>(
+    profile: &Profile,
+    schemes: &[Scheme],
+    source: &Source<'_>,
+    bytes: R,
+    rows: u64,
+) -> Result<RawSample, Refusal> {
+    let mut read = read_rows(profile, schemes, source, bytes)?;
+    read.mapper.sample = Some(RefCell::default());
+    while read.rows_read < rows && read.next().is_some() {}
+    Ok(read.mapper.sample.take().unwrap_or_default().into_inner())
 }
 
 impl<R> Rows<'_, R> {

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use super::dates::{DateFormat, parse_zone};
-use super::mapping::{Meaning, check_epsg};
+use super::mapping::Meaning;
+use crate::crs::{Area, Crs, CrsBook, Reading};
 use crate::domain::Refusal;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
 use crate::domain::names::named_enum;
@@ -52,9 +53,16 @@ pub struct Profile {
     pub scheme: Option<String>,
     /// Districts that the profile knows by name: code and name.
     pub districts: Vec<(String, String)>,
+    /// How two coordinates are read.
+    pub(super) reading: Reading,
+    /// The code of `reading`, under which positions are kept.
     pub(super) epsg: u32,
-    /// West, south, east, north of where the source can lie.
-    pub(super) bbox: Option<[f64; 4]>,
+    /// Whether the user said `reading`, which then beats what a file says of itself.
+    pub(super) insisted: bool,
+    /// The systems that a file may name.
+    pub(super) book: CrsBook,
+    /// Where the source can lie.
+    pub(super) bbox: Option<Area>,
     pub(super) delimiter: Option<u8>,
     /// Words that mean "unknown" in every column, in small letters.
     pub(super) unknown: Vec<String>,
@@ -138,7 +146,7 @@ struct ProfileFile {
     scheme: Option<String>,
     #[serde(default = "wgs84")]
     epsg: u32,
-    bbox: Option<[f64; 4]>,
+    bbox: Option<Area>,
     delimiter: Option<char>,
     #[serde(default)]
     unknown: Vec<String>,
@@ -193,13 +201,18 @@ struct FieldFile {
 impl Profile {
     /// Reads a profile. Refuses one with words or columns that cannot be meant.
     pub fn from_toml(text: &str) -> Result<Self, Refusal> {
+        Self::from_toml_with(text, &CrsBook::built_in())
+    }
+
+    /// The same with the reference systems of a city's own.
+    pub fn from_toml_with(text: &str, book: &CrsBook) -> Result<Self, Refusal> {
         let mut file: ProfileFile = toml::from_str(text)
             .map_err(|error| Refusal::new("profile.unreadable").with("reason", error.message()))?;
         let id = file.id.clone();
         let unusable =
             |reason: String| Refusal::new("profile.unusable").with("id", &id).with("reason", reason);
 
-        check_epsg(file.epsg)?;
+        let reading = Reading::new(book.find(file.epsg)?);
         if let Some([west, south, east, north]) = file.bbox
             && !(west < east && south < north)
         {
@@ -276,7 +289,10 @@ impl Profile {
             name_en: file.name_en,
             scheme: file.scheme,
             districts,
+            reading,
             epsg: file.epsg,
+            insisted: false,
+            book: book.clone(),
             bbox: file.bbox,
             delimiter,
             unknown: lower(file.unknown),
@@ -295,6 +311,28 @@ impl Profile {
             load_class,
             position_method: method,
         })
+    }
+
+    /// The system that the source's coordinates are in.
+    pub fn crs(&self) -> &Crs {
+        &self.reading.crs
+    }
+
+    /// Where the source can lie: west, south, east, north.
+    pub fn bbox(&self) -> Option<Area> {
+        self.bbox
+    }
+
+    /// The same profile for a file whose coordinates are read in this way, whatever the file says of
+    /// itself. Refuses a system that has no code to be kept under.
+    pub fn read_in(&self, reading: Reading) -> Result<Self, Refusal> {
+        let epsg = reading.code()?;
+        Ok(Self { reading, epsg, insisted: true, ..self.clone() })
+    }
+
+    /// The same with the reference systems of a city's own, which a file may name.
+    pub fn with_book(self, book: CrsBook) -> Self {
+        Self { book, ..self }
     }
 
     pub(super) fn rule(&self, field: Field) -> &Rule {
@@ -432,7 +470,7 @@ mod tests {
             ("[fields.class]\ndefault = \"swamp\"", "profile.unusable", "swamp"),
             ("[fields.swamp]\ncolumns = []", "profile.unreadable", "swamp"),
             ("bbox = [1, 2, 1, 3]\n[fields]", "profile.unusable", "bbox"),
-            ("epsg = 3857\n[fields]", "crs.unsupported", "3857"),
+            ("epsg = 4214\n[fields]", "crs.unsupported", "4214"),
             ("[dates]\nformats = [\"iso\"]\nzone = \"east\"\n[fields]", "profile.unusable", "east"),
         ] {
             let text = if text.starts_with("id") { text.to_owned() } else { format!("{head}{text}") };

@@ -6,6 +6,7 @@ mod architecture;
 mod browser;
 mod commands;
 mod contract;
+mod crs;
 mod faults;
 mod import;
 mod kill;

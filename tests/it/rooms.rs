@@ -12,7 +12,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("messages", &["domain"]),
     ("spatial", &["domain"]),
     ("photos", &["domain"]),
-    ("import", &["domain"]),
+    ("crs", &["domain"]),
+    ("import", &["crs", "domain"]),
     ("plates", &["domain"]),
     ("tiles", &["domain"]),
     ("demo", &["domain"]),
@@ -31,8 +32,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "http", "outbox", "demo", "registry", "intake", "press", "import", "plates", "spatial", "tiles",
-            "photos", "messages", "config", "domain",
+            "http", "outbox", "demo", "registry", "intake", "press", "import", "crs", "plates", "spatial",
+            "tiles", "photos", "messages", "config", "domain",
         ],
     ),
 ];

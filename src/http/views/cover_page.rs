@@ -10,6 +10,7 @@ use crate::domain::case::{Case, PHOTO_LIMIT};
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::HistoryEntry;
 use crate::domain::plate::Plate;
+use crate::domain::position::SystemCode;
 use crate::domain::role::Role;
 use crate::registry::{ChainState, PhotoRecord};
 use crate::spatial::Near;
@@ -149,7 +150,7 @@ fn facts(page: &Page, file: &CoverFile) -> Vec<(String, String)> {
         ("maintainer", party(&file.maintainer)),
         ("supervisor", party(&file.supervisor)),
         ("position", Some(format!("{:.7}, {:.7}", position.lon, position.lat))),
-        ("raw", Some(format!("{}, {} (EPSG:{})", position.raw.x, position.raw.y, position.raw.epsg))),
+        ("raw", Some(format!("{}, {} ({})", position.raw.x, position.raw.y, SystemCode(position.raw.epsg)))),
         ("method", Some(page.word("position_method", position.method))),
         ("accuracy", position.accuracy_m.map(|meters| format!("± {meters} m"))),
         ("surveyed_at", position.surveyed_at.map(|at| page.date(at))),

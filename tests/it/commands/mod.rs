@@ -1,5 +1,7 @@
 //! The command line, run as an operator runs it.
 
+mod coordinates;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};

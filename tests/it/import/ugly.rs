@@ -234,9 +234,24 @@ fn every_shape_that_a_collection_can_have_is_read() {
         (
             collection(&good).replace(
                 r#""features""#,
-                r#""crs":{"type":"name","properties":{"name":"EPSG:3857"}},"features""#,
+                r#""crs":{"type":"name","properties":{"name":"EPSG:2437"}},"features""#,
             ),
             vec!["0 crs.unsupported -"],
+        ),
+        // Degrees under the name of a system in meters.
+        (
+            collection(&good).replace(
+                r#""features""#,
+                r#""crs":{"type":"name","properties":{"name":"EPSG:3857"}},"features""#,
+            ),
+            vec!["1 position.outside_system geometry"],
+        ),
+        (
+            collection(&good.replace("118.59,37.46", "39640676.165,4148750.030")).replace(
+                r#""features""#,
+                r#""crs":{"type":"name","properties":{"name":"urn:ogc:def:crs:EPSG::4527"}},"features""#,
+            ),
+            vec!["1 ok"],
         ),
         (r#"{"type":"FeatureCollection"}"#.into(), vec!["0 geojson.no_features -"]),
         (r#"{"type":"Point","coordinates":[1,2]}"#.into(), vec!["0 geojson.type -"]),
