@@ -14,6 +14,7 @@ need chromium-driver chromedriver
 need poppler-utils pdftoppm
 need zbar-tools zbarimg
 need qpdf qpdf
+need gdal-bin ogr2ogr
 need fonts-noto-cjk "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
 [ ${#missing[@]} -eq 0 ] && exit 0
 

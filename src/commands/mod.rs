@@ -19,6 +19,7 @@ mod say;
 mod serve;
 mod staff;
 mod story;
+mod understood;
 
 use say::Say;
 

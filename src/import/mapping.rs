@@ -1,4 +1,4 @@
-//! Cells of a row → candidate, as the profile says. Format-free: CSV and GeoJSON both come here.
+//! Cells of a row → candidate, as the profile says. Format-free: every reader comes here.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +13,8 @@ use crate::domain::position::{Position, PositionMethod, RawPosition, check_degre
 /// Characters that a field, and a column kept as read, may have.
 const MAX_TEXT: usize = 500;
 const MAX_KEPT: usize = 4000;
+/// A name this long can have been cut: ten bytes, less a character that did not fit any more.
+const CUT_NAME: usize = 8;
 
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(super) struct Cell<'r> {
     pub(super) name: &'r str,
     pub(super) meaning: &'r Meaning,
     pub(super) text: &'r str,
+    /// A number of which the file holds fewer digits than were typed in.
+    pub(super) inexact: bool,
 }
 
 /// A geometry.
@@ -41,7 +45,7 @@ pub(super) struct Point {
     pub(super) epsg: Option<u32>,
 }
 
-/// The columns of a CSV file.
+/// The columns of a table.
 pub(super) struct Columns {
     names: Vec<String>,
     meanings: Vec<Meaning>,
@@ -99,6 +103,7 @@ struct Slot<'r> {
     rank: u16,
     column: &'r str,
     text: &'r str,
+    inexact: bool,
 }
 
 /// A profile, ready for one file.
@@ -152,14 +157,30 @@ impl<'a> Mapper<'a> {
         columns.get(column).or_else(|| columns.get(&plain(column))).copied().unwrap_or(Meaning::Unnamed)
     }
 
+    /// The full name of a column whose name a table of the shapefile kind has cut to ten bytes, where
+    /// the profile knows exactly one that begins so.
+    pub(super) fn full_name(&self, cut: &str) -> String {
+        let cut = cut.trim();
+        if cut.len() >= CUT_NAME && matches!(self.meaning_of(cut), Meaning::Unnamed) {
+            let begins = plain(cut);
+            let mut found = self.profile.columns.keys().filter(|name| plain(name).starts_with(&begins));
+            if let Some(name) = found.next()
+                && found.all(|other| plain(other) == plain(name))
+            {
+                return name.clone();
+            }
+        }
+        cut.to_owned()
+    }
+
     /// Whether the profile names this column.
     pub(super) fn wants(&self, column: &str) -> bool {
         self.profile.columns.contains_key(column)
     }
 
     /// Sorts out a header. Refuses one in which a field could stand in two columns of one name, or
-    /// that cannot give any candidate.
-    pub(super) fn columns_of_header(&self, mut names: Vec<String>) -> Result<Columns, Flaw> {
+    /// that cannot give any candidate. `has_point` = the file has shapes beside its columns.
+    pub(super) fn columns_of_header(&self, mut names: Vec<String>, has_point: bool) -> Result<Columns, Flaw> {
         let mut seen: HashMap<String, u32> = HashMap::new();
         let mut meanings = Vec::with_capacity(names.len());
         for (at, name) in names.iter_mut().enumerate() {
@@ -187,8 +208,8 @@ impl<'a> Mapper<'a> {
         };
         let code_says_it = self.scheme.is_some() && has(Field::Code);
         let missing = [
-            (Field::Lon, has(Field::Lon)),
-            (Field::Lat, has(Field::Lat)),
+            (Field::Lon, has_point || has(Field::Lon)),
+            (Field::Lat, has_point || has(Field::Lat)),
             (Field::Class, has(Field::Class) || code_says_it),
             (Field::District, has(Field::District) || code_says_it),
         ]
@@ -231,7 +252,7 @@ impl<'a> Mapper<'a> {
                     if let Some(keep) = &self.profile.rule(field).keep {
                         self.keep(&mut extra, keep, cell.name, text)?;
                     }
-                    let new = Slot { rank, column: cell.name, text };
+                    let new = Slot { rank, column: cell.name, text, inexact: cell.inexact };
                     match &mut slots[field as usize] {
                         empty @ None => *empty = Some(new),
                         // The first column in the profile's order speaks; another one that says
@@ -253,7 +274,7 @@ impl<'a> Mapper<'a> {
         for field in Field::ALL {
             if let (empty @ None, Some(text)) = (&mut slots[*field as usize], self.defaults[*field as usize])
             {
-                *empty = Some(Slot { rank: u16::MAX, column: "", text });
+                *empty = Some(Slot { rank: u16::MAX, column: "", text, inexact: false });
             }
         }
         self.survey(line, &slots, extra, point)
@@ -315,7 +336,7 @@ impl<'a> Mapper<'a> {
             extra,
         };
         let source_key = match slots[Field::SourceKey as usize] {
-            Some(slot) if is_rounded_number(slot.text) => return Err(rounded(slot)),
+            Some(slot) if slot.inexact || is_rounded_number(slot.text) => return Err(rounded(slot)),
             _ => self.text(slots, Field::SourceKey)?,
         };
         Ok(Candidate { line, source_key, code, survey })
@@ -395,7 +416,7 @@ impl<'a> Mapper<'a> {
     }
 
     fn code(&self, slot: Slot<'_>) -> Result<(ComponentCode, CodeParts), Flaw> {
-        if is_rounded_number(slot.text) {
+        if slot.inexact || is_rounded_number(slot.text) {
             return Err(rounded(slot));
         }
         let Some(scheme) = self.scheme else {
@@ -572,7 +593,8 @@ fn is_rounded_number(text: &str) -> bool {
 }
 
 fn rounded(slot: Slot<'_>) -> Flaw {
-    Flaw::new(Refusal::new("id.rounded").with("read", slot.text)).column(slot.column).read(slot.text)
+    let code = if slot.inexact { "id.number" } else { "id.rounded" };
+    Flaw::new(Refusal::new(code).with("read", slot.text)).column(slot.column).read(slot.text)
 }
 
 /// The reference systems of this release: degrees of WGS 84 and CGCS2000, which differ by less
@@ -581,17 +603,5 @@ pub(super) fn check_epsg(epsg: u32) -> Result<u32, Refusal> {
     match epsg {
         4326 | 4490 => Ok(epsg),
         _ => Err(Refusal::new("crs.unsupported").at("epsg").with("read", format!("EPSG:{epsg}"))),
-    }
-}
-
-/// Reads the `crs` name of older GeoJSON: `urn:ogc:def:crs:OGC:1.3:CRS84`, `EPSG:4490`.
-pub(super) fn crs_of_name(name: &str) -> Result<u32, Refusal> {
-    let last = name.rsplit([':', '/']).next().unwrap_or_default();
-    if last.eq_ignore_ascii_case("crs84") {
-        return Ok(4326);
-    }
-    match last.parse() {
-        Ok(epsg) => check_epsg(epsg),
-        Err(_) => Err(Refusal::new("crs.unsupported").at("epsg").with("read", shown(name))),
     }
 }
