@@ -117,7 +117,7 @@ impl Store {
                     .foreign_keys(true)
                     .pragma("temp_store", "memory")
                     .pragma("wal_autocheckpoint", WAL_PAGES);
-                let writing = options.clone().pragma("cache_size", "-96000");
+                let writing = options.clone().pragma("cache_size", "-64000");
                 let write_pool = SqlitePoolOptions::new()
                     .max_connections(1)
                     .min_connections(1)
