@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +26,10 @@ use crate::store::{Store, StoreError, Tx, people};
 
 /// Most reports that share a transaction.
 const GROUP: usize = 256;
+/// How long a group waits for as many reports as were under way during the one before. Without it
+/// clients fall into two groups that follow each other, each with half of the reports and a whole
+/// commit of its own.
+const GATHERING: Duration = Duration::from_millis(1);
 const SCOPE: &str = "report";
 
 /// A report that passed its checks.
@@ -68,17 +73,29 @@ async fn file_groups(
     mut arriving: mpsc::Receiver<Waiting>,
 ) {
     let mut waiting = Vec::new();
+    let mut under_way = 0;
     while !waiting.is_empty() || arriving.recv_many(&mut waiting, GROUP).await > 0 {
+        gather(&mut waiting, under_way, &mut arriving).await;
         let (group, replies): (Vec<Arrived>, Vec<_>) =
             take_group(&mut waiting).into_iter().map(|one| (one.arrived, one.reply)).unzip();
         let now = clock.now();
         let year = super::year_at(now, utc_offset_minutes);
         let answers = file_group(&store, group, now, year).await;
+        under_way = replies.len() + waiting.len() + arriving.len();
         for (reply, answer) in replies.into_iter().zip(answers) {
             // The citizen may have gone away; the report stands all the same.
             let _ = reply.send(answer);
         }
     }
+}
+
+/// Lets a group grow to `expected` reports while its time lasts. A lone report never waits.
+async fn gather(waiting: &mut Vec<Waiting>, expected: usize, arriving: &mut mpsc::Receiver<Waiting>) {
+    let grow = async {
+        while waiting.len() < expected.min(GROUP) && arriving.recv_many(waiting, GROUP).await > 0 {}
+    };
+    // Late reports are in the next group.
+    let _ = tokio::time::timeout(GATHERING, grow).await;
 }
 
 /// A repeated call waits for the next group, where it finds the first one's answer.
