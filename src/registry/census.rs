@@ -252,8 +252,10 @@ impl ImportRun {
                 self.codebook.begin_write(codes.iter(), plan.change_count());
                 let (store, plan) = (self.registry.store.clone(), Arc::new(plan));
                 Task::Running(tokio::spawn(async move {
+                    // A plan writes the manholes of its covers and entries; its districts and parties
+                    // were read from the tables, which never lose one.
                     store
-                        .write::<_, RegistryError, _>(move |tx| {
+                        .write_with_parents::<_, RegistryError, _>(move |tx| {
                             let plan = plan.clone();
                             Box::pin(async move { plan.carry_out(tx).await })
                         })

@@ -12,6 +12,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Postgres, Sqlite};
+use writer::Parents;
 
 pub mod bulk;
 pub mod cases;
@@ -119,8 +120,8 @@ impl Store {
                     .pragma("wal_autocheckpoint", WAL_PAGES);
                 let writing = options.clone().pragma("cache_size", "-64000");
                 let write_pool = SqlitePoolOptions::new()
-                    .max_connections(1)
-                    .min_connections(1)
+                    .max_connections(2)
+                    .min_connections(2)
                     .connect_with(writing)
                     .await?;
                 sqlx::migrate!("migrations/sqlite")
@@ -131,7 +132,9 @@ impl Store {
                     .max_connections(4)
                     .connect_with(options.pragma("cache_size", "-16000").pragma("query_only", "on"))
                     .await?;
-                let writer = writer::GroupWriter::start(write_pool.acquire().await?);
+                let writer =
+                    writer::GroupWriter::start(write_pool.acquire().await?, write_pool.acquire().await?)
+                        .await?;
                 Ok(Self { engine: Engine::Sqlite { readers, write_pool, writer: Arc::new(writer) } })
             }
             Database::Postgres(url) => {
@@ -182,8 +185,29 @@ impl Store {
         E: WriteError,
         F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, T, E> + Send + Sync + 'static,
     {
+        self.write_as(Parents::LookedUp, work).await
+    }
+
+    /// Like [`Store::write`], for bulk work whose rows refer only to rows that it writes itself, or that
+    /// exist and are never removed (districts, parties): SQLite does not look them up again, which
+    /// is a fifth of the work of a census.
+    pub async fn write_with_parents<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: WriteError,
+        F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, T, E> + Send + Sync + 'static,
+    {
+        self.write_as(Parents::Known, work).await
+    }
+
+    async fn write_as<T, E, F>(&self, parents: Parents, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: WriteError,
+        F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, T, E> + Send + Sync + 'static,
+    {
         match &self.engine {
-            Engine::Sqlite { writer, .. } => writer.run(work).await,
+            Engine::Sqlite { writer, .. } => writer.run(parents, work).await,
             Engine::Postgres { pool } => writer::run_postgres(pool.clone(), work).await,
         }
     }

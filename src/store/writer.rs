@@ -1,4 +1,4 @@
-//! How writes reach the disk. SQLite: one connection commits concurrent requests in groups with
+//! How writes reach the disk. SQLite: one writer commits concurrent requests in groups with
 //! `synchronous=FULL`. PostgreSQL: one transaction each, repeated on a serialization failure.
 
 use std::panic::AssertUnwindSafe;
@@ -33,7 +33,16 @@ impl WriteError for StoreError {
 const GROUP: usize = 512;
 const POSTGRES_TRIES: usize = 8;
 
+/// Whether the database looks up the rows that a job's rows refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parents {
+    LookedUp,
+    /// The job writes them itself, or they are of a kind that is never removed.
+    Known,
+}
+
 trait Job: Send {
+    fn parents(&self) -> Parents;
     /// Does the work and keeps its outcome; `false` when it failed.
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> Pin<Box<dyn Future<Output = bool> + Send + 't>>;
     /// Answers the caller: the kept outcome after a commit, else why there was none.
@@ -42,6 +51,7 @@ trait Job: Send {
 
 struct Work<T, E, F> {
     work: F,
+    parents: Parents,
     outcome: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
@@ -52,6 +62,10 @@ where
     E: WriteError,
     F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, T, E> + Send,
 {
+    fn parents(&self) -> Parents {
+        self.parents
+    }
+
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> Pin<Box<dyn Future<Output = bool> + Send + 't>> {
         Box::pin(async move {
             // A panicking member must not take the writer with it.
@@ -81,14 +95,28 @@ pub(super) struct GroupWriter {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// The writer's two connections; only one of them is ever in a transaction. SQLite prepares every
+/// statement anew when its foreign keys are switched, so they are not.
+struct Connections {
+    guarded: Tx,
+    /// Foreign keys are off.
+    trusting: Tx,
+}
+
 impl GroupWriter {
-    pub(super) fn start(connection: PoolConnection<Sqlite>) -> Self {
+    /// `guarded` enforces foreign keys; `trusting` will not.
+    pub(super) async fn start(
+        guarded: PoolConnection<Sqlite>,
+        trusting: PoolConnection<Sqlite>,
+    ) -> Result<Self, StoreError> {
+        let mut connections = Connections { guarded: Tx::Sqlite(guarded), trusting: Tx::Sqlite(trusting) };
+        execute(&mut connections.trusting, "PRAGMA foreign_keys = OFF").await?;
         let (jobs, waiting) = mpsc::channel(GROUP * 4);
-        let task = tokio::spawn(write_groups(Tx::Sqlite(connection), waiting));
-        Self { jobs: Mutex::new(Some(jobs)), task: Mutex::new(Some(task)) }
+        let task = tokio::spawn(write_groups(connections, waiting));
+        Ok(Self { jobs: Mutex::new(Some(jobs)), task: Mutex::new(Some(task)) })
     }
 
-    pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(super) async fn run<T, E, F>(&self, parents: Parents, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: WriteError,
@@ -97,7 +125,7 @@ impl GroupWriter {
         let stopped = || E::from(StoreError::Stopped);
         let jobs = self.jobs.lock().ok().and_then(|jobs| jobs.clone()).ok_or_else(stopped)?;
         let (reply, answer) = oneshot::channel();
-        jobs.send(Box::new(Work { work, outcome: None, reply })).await.map_err(|_| stopped())?;
+        jobs.send(Box::new(Work { work, parents, outcome: None, reply })).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -113,34 +141,43 @@ impl GroupWriter {
     }
 }
 
-async fn write_groups(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
-    let mut group = Vec::with_capacity(GROUP);
-    while waiting.recv_many(&mut group, GROUP).await > 0 {
-        let commit = match write_together(&mut tx, &mut group).await {
-            Ok(Together::Committed) => Ok(()),
-            Ok(Together::MemberFailed) if group.len() > 1 => write_one_by_one(&mut tx, &mut group).await,
-            Ok(Together::MemberFailed) => Err(StoreError::Stopped),
-            Err(error) => {
-                // Whatever stopped the group, the connection must not keep a transaction open.
-                let _ = execute(&mut tx, "ROLLBACK").await;
-                Err(error)
-            }
-        };
-        match commit {
-            Ok(()) => group.drain(..).for_each(|job| job.answer(Ok(()))),
-            Err(error) => {
-                let again = || match &error {
-                    StoreError::Full => StoreError::Full,
-                    StoreError::ReadOnly => StoreError::ReadOnly,
-                    _ => StoreError::Stopped,
-                };
-                if !matches!(error, StoreError::Stopped) {
-                    tracing::error!(error = ?error, jobs = group.len(), "a group of writes was rolled back");
-                }
-                group.drain(..).for_each(|job| job.answer(Err(again())));
-            }
-        }
+async fn write_groups(mut connections: Connections, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    let mut arrived = Vec::with_capacity(GROUP);
+    while waiting.recv_many(&mut arrived, GROUP).await > 0 {
+        let (trusting, guarded): (Vec<Box<dyn Job>>, _) =
+            arrived.drain(..).partition(|job| job.parents() == Parents::Known);
+        write_group(&mut connections.guarded, guarded).await;
+        write_group(&mut connections.trusting, trusting).await;
     }
+}
+
+/// Writes a group and answers its members.
+async fn write_group(tx: &mut Tx, mut group: Vec<Box<dyn Job>>) {
+    if group.is_empty() {
+        return;
+    }
+    let commit = match write_together(tx, &mut group).await {
+        Ok(Together::Committed) => Ok(()),
+        Ok(Together::MemberFailed) if group.len() > 1 => write_one_by_one(tx, &mut group).await,
+        Ok(Together::MemberFailed) => Err(StoreError::Stopped),
+        Err(error) => {
+            // Whatever stopped the group, the connection must not keep a transaction open.
+            let _ = execute(tx, "ROLLBACK").await;
+            Err(error)
+        }
+    };
+    let Err(error) = commit else {
+        return group.into_iter().for_each(|job| job.answer(Ok(())));
+    };
+    let again = || match &error {
+        StoreError::Full => StoreError::Full,
+        StoreError::ReadOnly => StoreError::ReadOnly,
+        _ => StoreError::Stopped,
+    };
+    if !matches!(error, StoreError::Stopped) {
+        tracing::error!(error = ?error, jobs = group.len(), "a group of writes was rolled back");
+    }
+    group.into_iter().for_each(|job| job.answer(Err(again())));
 }
 
 enum Together {
@@ -225,5 +262,33 @@ where
 fn close(tx: Tx) {
     if let Tx::Postgres(connection) = tx {
         drop(connection.detach());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Database, Store};
+
+    /// Adds a session of nobody.
+    async fn add_orphan(store: &Store, parents: Parents) -> Result<(), StoreError> {
+        const ORPHAN: &str = "INSERT INTO sessions (secret_hash, user_id, created_at, expires_at)
+                              VALUES (randomblob(32), randomblob(16), 0, 0)";
+        match parents {
+            Parents::LookedUp => store.write(|tx| Box::pin(execute(tx, ORPHAN))).await,
+            Parents::Known => store.write_with_parents(|tx| Box::pin(execute(tx, ORPHAN))).await,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_bulk_work_goes_without_a_look_at_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Database::Sqlite(folder.path().to_owned())).await.unwrap();
+        for _ in 0..2 {
+            let refused = add_orphan(&store, Parents::LookedUp).await;
+            assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+            add_orphan(&store, Parents::Known).await.unwrap();
+        }
+        store.close().await;
     }
 }
