@@ -12,6 +12,7 @@ use crate::domain::Refusal;
 use crate::domain::code::{Scheme, built_in_schemes};
 use crate::registry::{Clock, Database, Registry, RegistryError, RegistryOptions};
 
+mod areas;
 mod check;
 mod coordinates;
 mod demo;
@@ -71,6 +72,9 @@ enum Command {
     Check,
     /// Take in a census (CSV or GeoJSON)
     Import(import::ImportArgs),
+    /// Outlines of districts, management areas and grid cells
+    #[command(subcommand)]
+    Areas(areas::AreasCommand),
     /// Make plates, or print a batch once more
     #[command(subcommand)]
     Plates(plates::PlatesCommand),
@@ -242,6 +246,7 @@ async fn obey(ground: &Ground, command: Command) -> Outcome<Ending> {
         Command::Migrate => migrate(ground).await,
         Command::Check => check::check(ground).await,
         Command::Import(args) => import::import(ground, args).await,
+        Command::Areas(command) => areas::areas(ground, command).await,
         Command::Plates(command) => plates::plates(ground, command).await,
         Command::User(command) => staff::user(ground, command).await,
         Command::Token(command) => staff::token(ground, command).await,

@@ -205,7 +205,7 @@ impl<'a> Mapper<'a> {
             (Field::Lon, has(Field::Lon)),
             (Field::Lat, has(Field::Lat)),
             (Field::Class, has(Field::Class) || code_says_it),
-            (Field::District, has(Field::District) || code_says_it),
+            (Field::District, has(Field::District) || code_says_it || self.profile.districts_by_position),
         ]
         .into_iter()
         .find(|(_, there)| !there);
@@ -297,6 +297,8 @@ impl<'a> Mapper<'a> {
         let district = match (self.text(slots, Field::District)?, &parts) {
             (Some(district), _) => district,
             (None, Some(parts)) => parts.district.clone(),
+            // The registry, which knows the outlines, fills it in.
+            (None, None) if profile.districts_by_position => String::new(),
             (None, None) => return Err(self.missing(Field::District)),
         };
         if let (Some(parts), Some(slot)) = (&parts, slots[Field::Code as usize]) {

@@ -7,12 +7,14 @@
 //!
 //! Rows come one at a time in the order of the file; memory stays flat whatever the file's size.
 
+mod areas;
 mod csv;
 mod dates;
 mod geojson;
 mod mapping;
 mod profile;
 
+pub use areas::{AreaColumns, LARGEST as LARGEST_AREA_FILE, read_areas};
 pub use mapping::RawSample;
 pub use profile::{Field, Profile, built_in_profiles, find_built_in};
 

@@ -61,6 +61,8 @@ pub struct Profile {
     pub(super) insisted: bool,
     /// The systems that a file may name.
     pub(super) book: CrsBook,
+    /// Whether a row that names no district belongs to the one in whose outline it lies.
+    pub(super) districts_by_position: bool,
     /// Where the source can lie.
     pub(super) bbox: Option<Area>,
     pub(super) delimiter: Option<u8>,
@@ -146,6 +148,8 @@ struct ProfileFile {
     scheme: Option<String>,
     #[serde(default = "wgs84")]
     epsg: u32,
+    #[serde(default)]
+    districts_by_position: bool,
     bbox: Option<Area>,
     delimiter: Option<char>,
     #[serde(default)]
@@ -293,6 +297,7 @@ impl Profile {
             epsg: file.epsg,
             insisted: false,
             book: book.clone(),
+            districts_by_position: file.districts_by_position,
             bbox: file.bbox,
             delimiter,
             unknown: lower(file.unknown),

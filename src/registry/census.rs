@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use super::areas::{DistrictOf, district_of};
 use super::chunk::{Change, Fresh, Plan};
 use super::codebook::Codebook;
 use super::identity::{IdentityIndex, Match};
@@ -15,11 +16,13 @@ use super::numbering::{Demand, Sequences};
 use super::resurvey::merged;
 use super::{Registry, RegistryError};
 use crate::domain::Refusal;
+use crate::domain::area::AreaKind;
 use crate::domain::code::{CodeParts, ComponentCode};
 use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
 use crate::domain::ids::{CoverId, ManholeId, PartyId};
 use crate::domain::position::distance_m;
 use crate::domain::role::Actor;
+use crate::spatial::Locator;
 use crate::store::covers::CodeOwner;
 use crate::store::{StoreError, covers, people};
 
@@ -102,6 +105,8 @@ pub struct ImportRun {
     /// `None` until a chunk numbers covers, and after somebody else did.
     sequences: Option<Sequences>,
     districts: HashSet<String>,
+    /// The outlines of the districts, where the city has them.
+    outlines: Option<Locator>,
     parties: Arc<HashMap<String, PartyId>>,
     file: u16,
     writing: Option<Writing>,
@@ -163,6 +168,9 @@ impl Registry {
         let parties =
             people::list_parties(&mut tx).await?.into_iter().map(|party| (party.name, party.id)).collect();
         let parties = Arc::new(parties);
+        drop(tx);
+        let outlines = self.area_index(AreaKind::District).await?;
+        let outlines = (!outlines.is_empty()).then(|| outlines.into_locator());
         Ok(ImportRun {
             registry: self.clone(),
             options,
@@ -170,6 +178,7 @@ impl Registry {
             codebook,
             sequences: None,
             districts,
+            outlines,
             parties,
             file: 0,
             writing: None,
@@ -198,10 +207,10 @@ impl ImportRun {
     }
 
     /// Finds out what some rows mean, in file order, and makes ready what will be written.
-    pub async fn prepare(&mut self, rows: Vec<Candidate>) -> Result<Prepared, RegistryError> {
+    pub async fn prepare(&mut self, mut rows: Vec<Candidate>) -> Result<Prepared, RegistryError> {
+        let refused = rows.iter_mut().map(|row| self.locate(row).err().map(Outcome::Problem));
+        let mut outcomes: Vec<Option<Outcome>> = refused.collect();
         let rows = Arc::new(rows);
-        let mut outcomes: Vec<Option<Outcome>> = Vec::new();
-        outcomes.resize_with(rows.len(), || None);
         let parts = self.refuse_unfit(&rows, &mut outcomes).await?;
         let mut fresh = Vec::new();
         let mut known = Vec::new();
@@ -290,6 +299,32 @@ impl ImportRun {
         }
     }
 
+    /// Finds the district of a row that names none, and holds one that does to its outline.
+    fn locate(&mut self, row: &mut Candidate) -> Result<(), Refusal> {
+        let survey = &mut row.survey;
+        let Some(outlines) = &mut self.outlines else {
+            return if survey.district.is_empty() {
+                Err(Refusal::new("area.no_districts").at("district"))
+            } else {
+                Ok(())
+            };
+        };
+        let place = (survey.position.lon, survey.position.lat);
+        match district_of(outlines, place, &survey.district) {
+            DistrictOf::Same => {}
+            DistrictOf::Other(code) if survey.district.is_empty() => survey.district = code,
+            DistrictOf::Other(code) => {
+                let refusal = Refusal::new("district.elsewhere").at("district");
+                return Err(refusal.with("read", &survey.district).with("found", code));
+            }
+            DistrictOf::Outside => {
+                let read = format!("{}, {}", place.0, place.1);
+                return Err(Refusal::new("position.outside_jurisdiction").at("position").with("read", read));
+            }
+        }
+        Ok(())
+    }
+
     /// Rows that the registry cannot take: unknown district, class without digits, code taken.
     /// Answers the parts of the codes that the others bring.
     async fn refuse_unfit(
@@ -300,6 +335,10 @@ impl ImportRun {
         let mut parts = Vec::with_capacity(rows.len());
         let mut firsts: HashMap<&ComponentCode, usize> = HashMap::new();
         for (at, row) in rows.iter().enumerate() {
+            if outcomes[at].is_some() {
+                parts.push(None);
+                continue;
+            }
             match self.read_row(row)? {
                 Ok(read) => {
                     parts.push(read);

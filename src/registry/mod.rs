@@ -15,6 +15,7 @@ use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
+mod areas;
 mod cases;
 mod census;
 mod check;
@@ -37,6 +38,7 @@ pub use crate::store::covers::PointRow;
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
+pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     ImportMode, ImportOptions, ImportRun, ImportSummary, Outcome, Prepared, RowOutcome, RowRef,

@@ -2,10 +2,12 @@
 //! a read model of all covers. Knows `domain` only; the tables and the change feed are the
 //! registry's, which loads and patches the snapshot.
 
+pub mod areas;
 mod columns;
 mod overlay;
 pub mod quadkey;
 pub mod snapshot;
 
+pub use areas::{AreaIndex, Locator};
 pub use quadkey::{BBox, KeyRange, TileId};
 pub use snapshot::{Change, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally};

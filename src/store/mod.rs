@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{Postgres, Sqlite};
 use writer::Parents;
 
+pub mod areas;
 pub mod bulk;
 pub mod cases;
 pub mod covers;

@@ -1,0 +1,98 @@
+//! Areas and the places of manholes, for finding out which area each lies in.
+
+use uuid::Uuid;
+
+use super::{StoreError, Tx, on_db};
+use crate::domain::area::{Area, AreaKind, AreaShape};
+use crate::domain::ids::{ManholeId, Millis};
+
+/// Adds an area or gives the one of that code another name and outline.
+pub async fn put_area(tx: &mut Tx, area: &Area, at: Millis) -> Result<(), StoreError> {
+    let shape = serde_json::to_string(&area.shape).expect("finite numbers are always JSON");
+    on_db!(tx, |c| {
+        sqlx::query(
+            "INSERT INTO areas (kind, code, name_zh, name_en, shape, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (kind, code) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en,
+             shape = excluded.shape, updated_at = excluded.updated_at",
+        )
+        .bind(area.kind.as_str())
+        .bind(&area.code)
+        .bind(&area.name_zh)
+        .bind(&area.name_en)
+        .bind(&shape)
+        .bind(at.0)
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
+/// Takes an area away; `false` when there was none of that code.
+pub async fn remove_area(tx: &mut Tx, kind: AreaKind, code: &str) -> Result<bool, StoreError> {
+    on_db!(tx, |c| {
+        let removed = sqlx::query("DELETE FROM areas WHERE kind = $1 AND code = $2")
+            .bind(kind.as_str())
+            .bind(code)
+            .execute(&mut *c)
+            .await?;
+        Ok(removed.rows_affected() > 0)
+    })
+}
+
+/// The areas of a kind in the order of their codes.
+pub async fn list_areas(tx: &mut Tx, kind: AreaKind) -> Result<Vec<Area>, StoreError> {
+    let rows: Vec<(String, String, String, String)> = on_db!(tx, |c| sqlx::query_as(
+        "SELECT code, name_zh, name_en, shape FROM areas WHERE kind = $1 ORDER BY code"
+    )
+    .bind(kind.as_str())
+    .fetch_all(&mut *c)
+    .await?);
+    rows.into_iter()
+        .map(|(code, name_zh, name_en, shape)| {
+            let shape: AreaShape = serde_json::from_str(&shape)
+                .map_err(|_| StoreError::inconsistent("areas", "shape", &code))?;
+            Ok(Area { kind, code, name_zh, name_en, shape })
+        })
+        .collect()
+}
+
+/// Where a manhole lies and which district its file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ManholePlace {
+    pub manhole: ManholeId,
+    pub lon: f64,
+    pub lat: f64,
+    pub district: String,
+}
+
+/// A page of places in the order of manholes.
+pub async fn list_places(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<ManholePlace>, StoreError> {
+    let rows: Vec<(Uuid, f64, f64, String)> = on_db!(tx, |c| sqlx::query_as(
+        "SELECT id, lon, lat, district FROM manholes WHERE id > $1 ORDER BY id LIMIT $2"
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(&mut *c)
+    .await?);
+    let place = |(id, lon, lat, district)| ManholePlace { manhole: ManholeId(id), lon, lat, district };
+    Ok(rows.into_iter().map(place).collect())
+}
+
+/// Moves a manhole to another district and counts up the versions of its covers; answers the covers.
+pub async fn move_to_district(
+    tx: &mut Tx,
+    manhole: ManholeId,
+    district: &str,
+) -> Result<Vec<Uuid>, StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query("UPDATE manholes SET district = $2 WHERE id = $1")
+            .bind(manhole.0)
+            .bind(district)
+            .execute(&mut *c)
+            .await?;
+        Ok(sqlx::query_scalar("UPDATE covers SET version = version + 1 WHERE manhole_id = $1 RETURNING id")
+            .bind(manhole.0)
+            .fetch_all(&mut *c)
+            .await?)
+    })
+}

@@ -1,0 +1,121 @@
+//! 行政区: outlines decide where a cover may lie, and in which district it is.
+
+use lidmark::domain::area::{Area, AreaKind, AreaShape};
+use lidmark::domain::cover::{Candidate, CoverClass};
+use lidmark::domain::history::HistoryKind;
+use lidmark::domain::role::{Actor, Role};
+use lidmark::registry::{ImportMode, Outcome, RegistryError};
+
+use super::ground::{Town, candidate};
+use crate::both_engines;
+
+fn square(kind: AreaKind, code: &str, west: f64, east: f64) -> Area {
+    let ring = vec![[west, 37.4], [east, 37.4], [east, 37.5], [west, 37.5], [west, 37.4]];
+    let shape = AreaShape::new(vec![vec![ring]]).unwrap();
+    Area {
+        kind, code: code.into(), name_zh: format!("{code}区"), name_en: format!("District {code}"), shape
+    }
+}
+
+/// At a longitude of the town's street.
+fn at(number: u64, lon: f64, district: &str) -> Candidate {
+    let mut row = candidate(number, CoverClass::Sewage);
+    row.survey.position.lon = lon;
+    row.survey.position.raw.x = lon;
+    row.survey.district = district.into();
+    row
+}
+
+fn refused(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Problem(refusal) => refusal.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+both_engines! {
+    async fn a_census_is_held_to_the_outlines_of_the_districts(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let blind = town.import(vec![at(0, 118.55, "")]).await;
+        assert_eq!(refused(&blind[0]), "area.no_districts");
+        let districts = vec![
+            square(AreaKind::District, "370502", 118.5, 118.6),
+            square(AreaKind::District, "370503", 118.6, 118.7),
+        ];
+        town.registry.put_areas(districts.clone()).await.unwrap();
+        assert_eq!(town.registry.list_areas(AreaKind::District).await.unwrap(), districts);
+
+        let outcomes = town.import(vec![
+            at(1, 118.55, ""),
+            at(2, 118.65, ""),
+            // On the border, where the first code counts, and 20 m beyond it, where maps differ.
+            at(3, 118.6, ""),
+            at(4, 118.599_8, "370503"),
+            at(5, 118.55, "370503"),
+            at(6, 118.75, ""),
+            at(7, 118.75, "370503"),
+        ]).await;
+        for (row, district) in [(0, "370502"), (1, "370503"), (2, "370502"), (3, "370503")] {
+            let Outcome::Created(cover) = outcomes[row] else { panic!("{:?}", outcomes[row]) };
+            let file = town.registry.find_cover(cover).await.unwrap().unwrap();
+            assert_eq!(file.district.code, district, "row {row}");
+            assert!(file.code.digits.starts_with(district), "numbered there: {}", file.code);
+        }
+        assert_eq!(refused(&outcomes[4]), "district.elsewhere");
+        assert_eq!(refused(&outcomes[5]), "position.outside_jurisdiction");
+        assert_eq!(refused(&outcomes[6]), "position.outside_jurisdiction");
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+    }
+
+    async fn a_border_that_moves_takes_the_manholes_with_it_and_leaves_a_line_in_each_file(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let engineer = town.staff("engineer", Role::Engineer).await;
+        let nothing_drawn = town.registry.check_districts(ImportMode::DryRun, &engineer).await;
+        assert!(matches!(nothing_drawn, Err(RegistryError::Refused(refusal)) if refusal.code == "area.no_districts"));
+        let outcomes = town.import(vec![at(1, 118.55, "370502"), at(2, 118.62, "370502"), at(3, 118.9, "370502")]).await;
+        let covers: Vec<_> = outcomes.iter().map(|outcome| match outcome {
+            Outcome::Created(cover) => *cover,
+            other => panic!("{other:?}"),
+        }).collect();
+        town.registry.put_areas(vec![
+            square(AreaKind::District, "370502", 118.5, 118.6),
+            square(AreaKind::District, "370503", 118.6, 118.7),
+            square(AreaKind::Management, "DYKFQ", 118.5, 118.7),
+        ]).await.unwrap();
+
+        let would = town.registry.check_districts(ImportMode::DryRun, &engineer).await.unwrap();
+        assert_eq!((would.checked, would.right, would.moved, would.outside), (3, 1, 1, 1));
+        let feed = town.registry.last_change().await.unwrap();
+        let done = town.registry.check_districts(ImportMode::Write, &engineer).await.unwrap();
+        assert_eq!(done, would);
+        assert_eq!(done.moves.get("370502→370503"), Some(&1));
+        let file = town.registry.find_cover(covers[1]).await.unwrap().unwrap();
+        assert_eq!((file.district.code.as_str(), file.version), ("370503", 2));
+        assert_eq!(done.named_outside, [town.registry.find_cover(covers[2]).await.unwrap().unwrap().manhole.0]);
+        let last = town.registry.list_history(file.manhole).await.unwrap().pop().unwrap();
+        assert_eq!((last.kind, last.actor.as_str()), (HistoryKind::Updated, engineer.word().as_str()));
+        assert!(last.body.contains("370503"), "{}", last.body);
+        assert_eq!(town.registry.changes_since(feed, 10).await.unwrap().len(), 1);
+        let again = town.registry.check_districts(ImportMode::Write, &Actor::System).await.unwrap();
+        assert_eq!((again.right, again.moved), (2, 0));
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+    }
+
+    async fn areas_are_put_all_or_none_and_taken_away_by_name(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let good = square(AreaKind::Grid, "370502-001", 118.5, 118.6);
+        let nameless = Area { name_zh: " ".into(), ..square(AreaKind::Grid, "370502-002", 118.6, 118.7) };
+        for (given, code) in [(vec![good.clone(), nameless], "area.name"), (vec![good.clone(), good.clone()], "area.twice")] {
+            let refused = town.registry.put_areas(given).await;
+            assert!(matches!(refused, Err(RegistryError::Refused(refusal)) if refusal.code == code));
+        }
+        assert_eq!(town.registry.list_areas(AreaKind::Grid).await.unwrap(), []);
+        town.registry.put_areas(vec![good.clone()]).await.unwrap();
+        let redrawn = Area { name_zh: "第一网格".into(), ..square(AreaKind::Grid, "370502-001", 118.5, 118.55) };
+        town.registry.put_areas(vec![redrawn.clone()]).await.unwrap();
+        assert_eq!(town.registry.list_areas(AreaKind::Grid).await.unwrap(), [redrawn]);
+        town.registry.remove_area(AreaKind::Grid, "370502-001").await.unwrap();
+        let gone = town.registry.remove_area(AreaKind::Grid, "370502-001").await;
+        assert!(matches!(gone, Err(RegistryError::NotFound(refusal)) if refusal.code == "area.unknown"));
+    }
+}
