@@ -123,6 +123,19 @@ impl Catalogue {
         fill(self.text(&format!("refusal.{}", refusal.code)), values)
     }
 
+    /// The sentence of a refusal that was stored by its code and facts, for programs.
+    pub fn stored_refusal(&self, code: &str, params: &[(String, String)]) -> String {
+        let values = params.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+        fill(self.text(&format!("refusal.{code}")), values)
+    }
+
+    /// The same with stored words as people say them: for pages.
+    pub fn stored_refusal_in_words(&self, code: &str, params: &[(String, String)]) -> String {
+        let values =
+            params.iter().map(|(name, value)| (name.as_str(), self.shown(code, name, value.as_str())));
+        fill(self.text(&format!("refusal.{code}")), values)
+    }
+
     /// The sentence of a refusal, with stored words as people say them: for pages.
     pub fn refusal_in_words(&self, refusal: &Refusal) -> String {
         let values =
@@ -137,8 +150,10 @@ impl Catalogue {
             ("case.move_not_allowed", "fits") | (_, "move") => "move",
             ("case.role" | "http.role", "fits") | (_, "role") => "role",
             ("form.missing" | "form.number" | "form.unknown_field", "field") => "field",
+            ("retire.needs_successor" | "import.retired", "reason") => "retire_reason",
             (_, "state") => "case_state",
-            (_, "class") => "class",
+            (_, "bulk_state") => "bulk_state",
+            (_, "class" | "is_class") => "class",
             _ => return Cow::Borrowed(value),
         };
         let words: Vec<String> = value.split(", ").map(|word| self.word(list, word)).collect();

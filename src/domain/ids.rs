@@ -53,6 +53,10 @@ uuid_id! {
     /// One order of plates.
     BatchId,
     PhotoId,
+    /// 合并: one merge of two manholes.
+    MergeId,
+    /// 批量修改: one change of many covers.
+    BulkEditId,
     /// Client-made; repeating a call under the same key gives the first answer.
     IdempotencyKey,
 }

@@ -5,6 +5,7 @@ pub mod area;
 pub mod case;
 pub mod code;
 pub mod cover;
+pub mod edit;
 pub mod hazard;
 pub mod history;
 pub mod ids;

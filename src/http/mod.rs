@@ -19,13 +19,18 @@ use crate::registry::Registry;
 use crate::spatial::LiveSnapshot;
 
 mod api_cases;
+mod api_bulk;
 mod api_covers;
+mod api_edit;
 mod api_plates;
 mod api_reports;
 mod ask;
 mod auth;
+mod conflict;
+mod cover_query;
 mod desk;
 mod doors;
+mod edit_fields;
 mod forms;
 mod imports;
 

@@ -5,20 +5,20 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
-use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::areas::{DistrictOf, district_of};
 use super::chunk::{Change, Fresh, Plan};
 use super::codebook::Codebook;
-use super::identity::{IdentityIndex, Match};
+use super::identity::{IdentityIndex, Match, Standing};
 use super::numbering::{Demand, Sequences};
 use super::resurvey::merged;
 use super::{Registry, RegistryError};
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::code::{CodeParts, ComponentCode};
-use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
+use crate::domain::cover::{Candidate, CoverClass, CoverFile, Retired, Survey};
+use crate::domain::edit::RetireReason;
 use crate::domain::ids::{CoverId, ManholeId, PartyId};
 use crate::domain::position::distance_m;
 use crate::domain::role::Actor;
@@ -156,7 +156,12 @@ impl Registry {
             for row in page {
                 let class: CoverClass =
                     row.class.parse().map_err(|_| StoreError::inconsistent("covers", "class", row.id))?;
-                let index = identity.add(CoverId(row.id), class, (row.lon, row.lat), None);
+                let standing = match row.retired_reason.as_deref() {
+                    None => Standing::InUse,
+                    Some(reason) if reason == RetireReason::Duplicate.as_str() => Standing::Merged,
+                    Some(_) => Standing::Gone,
+                };
+                let index = identity.add(CoverId(row.id), class, (row.lon, row.lat), standing, None);
                 if let Some(key) = &row.source_key {
                     identity.add_key(index, &row.source, key);
                 }
@@ -225,7 +230,7 @@ impl ImportRun {
                 Match::New => {
                     let (cover, manhole) = (CoverId::fresh(), ManholeId::fresh());
                     let place = (row.survey.position.lon, row.survey.position.lat);
-                    let index = self.identity.add(cover, row.survey.class, place, Some(here));
+                    let index = self.identity.add(cover, row.survey.class, place, Standing::InUse, Some(here));
                     if let Some(key) = &row.source_key {
                         self.identity.add_key(index, &self.options.source, key);
                     }
@@ -436,19 +441,29 @@ impl ImportRun {
         let mut changes = Vec::new();
         for (at, cover) in known {
             let Some(before) = files.remove(cover) else { continue };
-            let (after, body) = merged(&before, &rows[*at].survey);
-            outcomes[*at] = Some(if body.is_empty() {
+            if let Some(retired) = &before.retired {
+                outcomes[*at] = Some(self.of_retired(&before, retired));
+                continue;
+            }
+            let (after, fields) = merged(&before, &rows[*at].survey);
+            outcomes[*at] = Some(if fields.is_empty() {
                 Outcome::Unchanged(*cover)
             } else {
-                changes.push(Change {
-                    before,
-                    after,
-                    body: json!({"source": self.options.source, "fields": body}),
-                });
+                changes.push(Change { row: *at, before, after, fields });
                 Outcome::Updated(*cover)
             });
         }
         Ok(changes)
+    }
+
+    /// What becomes of a row that means a cover which is no longer in use. One that was in the registry
+    /// twice stays merged; else somebody must look: the survey found what staff say is gone.
+    fn of_retired(&self, file: &CoverFile, retired: &Retired) -> Outcome {
+        if retired.reason == RetireReason::Duplicate {
+            return Outcome::Unchanged(file.cover);
+        }
+        let code = self.registry.grouped_code(&file.code);
+        Outcome::Problem(Refusal::new("import.retired").with("code", code).with("reason", retired.reason))
     }
 
     /// The files of known covers: half of them by a task of its own, as the driver costs more than
@@ -491,7 +506,7 @@ impl ImportRun {
         }
         let foreseen = self.sequences.as_mut().map(|known| known.foresee(&demand)).unwrap_or_default();
         Ok(Plan {
-            changes: changes.into_iter().map(|change| self.with_parties(change)).collect(),
+            changes,
             rows,
             fresh,
             parties: self.parties.clone(),
@@ -504,17 +519,5 @@ impl ImportRun {
             foreseen,
             ready: Mutex::new(None),
         })
-    }
-
-    fn with_parties(&self, mut change: Change) -> Change {
-        let find = |name: &Option<String>| {
-            let name = name.as_ref()?;
-            Some(Party { id: *self.parties.get(name)?, name: name.clone(), hotline: None })
-        };
-        let survey = change.after.survey.clone();
-        change.after.owner = find(&survey.owner);
-        change.after.maintainer = find(&survey.maintainer);
-        change.after.supervisor = find(&survey.supervisor);
-        change
     }
 }

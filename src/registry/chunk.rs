@@ -5,17 +5,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::RegistryError;
+use super::amend::{self, Versions};
 use super::files::{self, NewEntry};
 use super::numbering::Demand;
+use super::resurvey::merged;
+use super::RegistryError;
 use crate::domain::code::{ComponentCode, Scheme};
-use crate::domain::cover::{Candidate, CoverClass, CoverFile, Survey};
+use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
 use crate::store::feed::{self, ChangeKind, News};
-use crate::store::{EngineKind, Statement, Tx, bulk, covers};
+use crate::store::history::LockedFile;
+use crate::store::{EngineKind, Statement, Tx, bulk};
 
 /// A row that will be a new cover.
 pub(super) struct Fresh {
@@ -26,9 +29,10 @@ pub(super) struct Fresh {
 
 /// A row that changes a known cover.
 pub(super) struct Change {
+    pub(super) row: usize,
     pub(super) before: CoverFile,
     pub(super) after: CoverFile,
-    pub(super) body: Value,
+    pub(super) fields: Map<String, Value>,
 }
 
 /// Everything one transaction of an import needs.
@@ -147,19 +151,62 @@ impl Plan {
             Some(ready) if as_foreseen => ready,
             _ => self.statements(self.number(&lasts)?),
         };
+        let mut covers: Vec<CoverId> = self.fresh.iter().map(|fresh| fresh.cover).collect();
         for change in &self.changes {
-            covers::update_survey(tx, &change.after, change.before.version + 1).await?;
-            let actor = self.actor.clone();
-            let entry = NewEntry { actor, kind: HistoryKind::Updated, case: None, body: change.body.clone() };
-            let file = files::lock(tx, change.before.manhole).await?;
-            files::append(tx, change.before.manhole, file.head, self.now, vec![entry]).await?;
+            covers.extend(self.change(tx, change).await?);
         }
         bulk::execute(tx, statements).await?;
-        let covers = self.fresh.iter().map(|fresh| fresh.cover);
-        let covers = covers.chain(self.changes.iter().map(|change| change.after.cover));
-        let changed = covers.map(|cover| (ChangeKind::Cover, cover.0)).collect();
+        let changed = covers.into_iter().map(|cover| (ChangeKind::Cover, cover.0)).collect();
         feed::record(tx, self.now, News { events: Vec::new(), changed }).await?;
         Ok(as_foreseen)
+    }
+
+    /// Changes a known cover, or what somebody else has made of it since it was compared; answers the
+    /// covers that changed.
+    async fn change(&self, tx: &mut Tx, change: &Change) -> Result<Vec<CoverId>, RegistryError> {
+        let file = files::lock(tx, change.before.manhole).await?;
+        let after = self.with_parties(change.after.clone());
+        if let Some(versions) = amend::write(tx, &change.before, &after, &change.fields).await? {
+            let place = (change.before.manhole, file);
+            return self.enter(tx, place, (change.before.cover, change.fields.clone()), versions).await;
+        }
+        let taken = amend::take(tx, change.before.cover).await?;
+        if taken.file.retired.is_some() {
+            // Retired in between: the next run names it.
+            return Ok(Vec::new());
+        }
+        let (after, fields) = merged(&taken.file, &self.rows[change.row].survey);
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        let after = self.with_parties(after);
+        let versions = amend::write(tx, &taken.file, &after, &fields).await?;
+        let versions = versions.ok_or_else(amend::changed_meanwhile)?;
+        self.enter(tx, (taken.file.manhole, taken.locked), (taken.file.cover, fields), versions).await
+    }
+
+    async fn enter(
+        &self,
+        tx: &mut Tx,
+        (manhole, file): (ManholeId, LockedFile),
+        (cover, fields): (CoverId, Map<String, Value>),
+        versions: Versions,
+    ) -> Result<Vec<CoverId>, RegistryError> {
+        let body = amend::body(cover, &versions, fields, json!({"source": self.source}));
+        let entry = NewEntry { actor: self.actor.clone(), kind: HistoryKind::Updated, case: None, body };
+        files::append(tx, manhole, file.head, self.now, vec![entry]).await?;
+        Ok(versions.into_keys().collect())
+    }
+
+    fn with_parties(&self, mut after: CoverFile) -> CoverFile {
+        let find = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            Some(Party { id: *self.parties.get(name)?, name: name.clone(), hotline: None })
+        };
+        after.owner = find(&after.survey.owner);
+        after.maintainer = find(&after.survey.maintainer);
+        after.supervisor = find(&after.survey.supervisor);
+        after
     }
 
     fn number(&self, lasts: &[i64]) -> Result<Vec<ComponentCode>, RegistryError> {

@@ -32,6 +32,17 @@ struct Known {
     /// More bits of the source key's hash, so that two keys are never taken for one.
     key_check: u32,
     class: CoverClass,
+    in_use: bool,
+}
+
+/// Whether a known cover is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    InUse,
+    /// It was in the registry twice: its row means it still, but never before one in use.
+    Merged,
+    /// Not found by its place any more: what lies there now is another cover.
+    Gone,
 }
 
 /// What identity says of a row.
@@ -88,14 +99,19 @@ impl IdentityIndex {
         id: CoverId,
         class: CoverClass,
         at: (f64, f64),
+        standing: Standing,
         claimed: Option<RowRef>,
     ) -> u32 {
         let index = self.covers.len() as u32;
         let row = self.row(at.1);
         let cell = (row, self.column(at.0, row));
-        let next = self.by_cell.insert(cell, index).unwrap_or(NONE);
+        let next = match standing {
+            Standing::Gone => NONE,
+            _ => self.by_cell.insert(cell, index).unwrap_or(NONE),
+        };
         let claimed = claimed.unwrap_or(RowRef { file: 0, line: 0 });
-        self.covers.push(Known { id: id.0, lon: at.0, lat: at.1, next, claimed, key_check: 0, class });
+        let in_use = standing == Standing::InUse;
+        self.covers.push(Known { id: id.0, lon: at.0, lat: at.1, next, claimed, key_check: 0, class, in_use });
         index
     }
 
@@ -129,6 +145,8 @@ impl IdentityIndex {
     fn oldest_near(&self, candidate: &Candidate) -> Option<u32> {
         let (lon, lat) = (candidate.survey.position.lon, candidate.survey.position.lat);
         let middle = self.row(lat);
+        // Those in use come first, then the oldest.
+        let order = |at: u32| (!self.covers[at as usize].in_use, at);
         let mut oldest: Option<u32> = None;
         for row in middle - 1..=middle + 1 {
             let column = self.column(lon, row);
@@ -136,7 +154,7 @@ impl IdentityIndex {
                 let mut at = self.by_cell.get(&(row, column)).copied().unwrap_or(NONE);
                 while let Some(known) = self.covers.get(at as usize) {
                     if known.class == candidate.survey.class
-                        && oldest.is_none_or(|found| at < found)
+                        && oldest.is_none_or(|found| order(at) < order(found))
                         && distance_m((known.lon, known.lat), (lon, lat)) <= self.radius_m
                     {
                         oldest = Some(at);

@@ -15,14 +15,20 @@ use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
+mod amend;
 mod areas;
+mod bulk_edit;
+mod bulk_turn;
 mod cases;
 mod census;
 mod check;
 mod chunk;
 mod codebook;
+mod conflicts;
 mod covers;
+mod editing;
 mod feed;
+mod fields;
 mod files;
 mod identity;
 mod numbering;
@@ -30,7 +36,9 @@ mod plates;
 mod report_desk;
 mod reports;
 mod resurvey;
+mod retirement;
 mod staff;
+mod structure;
 
 pub use crate::store::Database;
 pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
@@ -39,17 +47,24 @@ pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
 pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
+pub use crate::store::structure::Merge;
+pub use amend::{Amended, CoverOrder};
+pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep, StoredRefusal};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     ImportMode, ImportOptions, ImportRun, ImportSummary, Outcome, Prepared, RowOutcome, RowRef,
 };
 pub use check::{CheckReport, Finding};
-pub use covers::CoverFilter;
+pub use conflicts::{FieldChange, Meanwhile};
+pub use covers::{CoverFilter, Fact, Standing};
 pub use feed::Counts;
-pub use files::{AttachedPhoto, ChainState};
+pub use editing::{CodeEdit, FieldEdit};
+pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use plates::{NewBatch, ScannedPlate};
 pub use reports::{NewReport, Reported, Tracked};
+pub use retirement::Retirement;
 pub use staff::{LogIn, NewUser, Session, User};
+pub use structure::{MergeOrder, NewCover, SplitOrder};
 
 /// Why a verb did not do what was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]

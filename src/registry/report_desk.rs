@@ -182,6 +182,9 @@ async fn file_together(
             (Some(first), _) => Some(super::first_answer(first, new.key, SCOPE, &arrived.request_hash)),
             (None, None) => Some(Err(RegistryError::NotFound(refusal("plate.unknown")))),
             (None, Some(None)) => Some(Err(RegistryError::Refused(refusal("plate.blank")))),
+            (None, Some(Some(place))) if place.is_retired => {
+                Some(Err(RegistryError::Conflict(refusal("plate.cover_retired"))))
+            }
             (None, Some(Some(place))) => {
                 placed.push(Placed { arrived, at, place: (*place).clone() });
                 None
@@ -247,7 +250,12 @@ async fn file_placed(
         entries.extend((!joined && case.emergency).then(|| filed_at_once(&case)));
         filed.news.events.push(event(&case, new.hazard, joined));
         let id = ReportId::fresh();
-        let home = PhotoHome { manhole: place.manhole, case: Some(case.id), report: Some(id) };
+        let home = PhotoHome {
+            manhole: place.manhole,
+            cover: Some(place.cover),
+            case: Some(case.id),
+            report: Some(id),
+        };
         filed.photos.extend(files::photo_records(home, "report", &new.photos, now));
         let answer = Reported {
             report: id,

@@ -15,7 +15,8 @@ pub struct Orphans {
 const ORPHANS: &[(&str, &str)] = &[
     (
         "manhole_without_cover",
-        "SELECT COUNT(*) FROM manholes h WHERE NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)",
+        "SELECT COUNT(*) FROM manholes h WHERE h.merged_into IS NULL
+         AND NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)",
     ),
     (
         "cover_without_manhole",
@@ -57,6 +58,78 @@ const ORPHANS: &[(&str, &str)] = &[
         "photo_without_case",
         "SELECT COUNT(*) FROM photos f WHERE f.case_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = f.case_id)",
     ),
+    (
+        "cover_on_merged_manhole",
+        "SELECT COUNT(*) FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE h.merged_into IS NOT NULL",
+    ),
+    (
+        "merge_without_record",
+        "SELECT COUNT(*) FROM manholes h WHERE h.merged_into IS NOT NULL AND NOT EXISTS (SELECT 1 FROM merges m
+         WHERE m.absorbed_id = h.id AND m.survivor_id = h.merged_into AND m.undone_at IS NULL)",
+    ),
+    (
+        "merge_not_in_force",
+        "SELECT COUNT(*) FROM merges m WHERE m.undone_at IS NULL AND NOT EXISTS (SELECT 1 FROM manholes h
+         WHERE h.id = m.absorbed_id AND h.merged_into = m.survivor_id)",
+    ),
+    (
+        "merged_file_goes_on",
+        "SELECT COUNT(*) FROM manholes h WHERE h.merged_into IS NOT NULL AND NOT EXISTS (SELECT 1 FROM history e
+         WHERE e.manhole_id = h.id AND e.sequence = h.history_length AND e.kind = 'merged_away')",
+    ),
+    (
+        "code_given_twice",
+        "SELECT COUNT(*) FROM code_aliases a JOIN covers c ON c.code = a.code AND c.scheme = a.scheme",
+    ),
+    (
+        "alias_without_cover",
+        "SELECT COUNT(*) FROM code_aliases a WHERE NOT EXISTS (SELECT 1 FROM covers c WHERE c.id = a.cover_id)",
+    ),
+    (
+        "retired_without_reason",
+        "SELECT COUNT(*) FROM covers c WHERE (c.retired_at IS NULL) <> (c.retired_reason IS NULL)",
+    ),
+    (
+        "successor_of_cover_in_use",
+        "SELECT COUNT(*) FROM covers c WHERE c.successor_id IS NOT NULL AND (c.retired_at IS NULL OR c.successor_id = c.id)",
+    ),
+    (
+        "open_case_on_retired_cover",
+        "SELECT COUNT(*) FROM cases k JOIN covers c ON c.id = k.cover_id
+         WHERE c.retired_at IS NOT NULL AND k.state NOT IN ('closed', 'rejected', 'joined')",
+    ),
+    (
+        "live_plate_on_retired_cover",
+        "SELECT COUNT(*) FROM plates p JOIN covers c ON c.id = p.cover_id
+         WHERE c.retired_at IS NOT NULL AND p.state NOT IN ('replaced', 'revoked')",
+    ),
+    (
+        "plate_on_other_manhole",
+        "SELECT COUNT(*) FROM plates p JOIN covers c ON c.id = p.cover_id WHERE p.manhole_id <> c.manhole_id",
+    ),
+    (
+        "case_on_other_manhole",
+        "SELECT COUNT(*) FROM cases k JOIN covers c ON c.id = k.cover_id WHERE k.manhole_id <> c.manhole_id",
+    ),
+    (
+        "photo_on_other_manhole",
+        "SELECT COUNT(*) FROM photos f JOIN covers c ON c.id = f.cover_id WHERE f.manhole_id <> c.manhole_id",
+    ),
+    (
+        "case_in_other_district",
+        "SELECT COUNT(*) FROM cases k JOIN manholes h ON h.id = k.manhole_id WHERE k.district <> h.district",
+    ),
+    (
+        "bulk_edit_miscounts",
+        "SELECT COUNT(*) FROM bulk_edits b WHERE b.state <> 'previewing' AND b.matched <> b.unchanged +
+         (SELECT COUNT(*) FROM bulk_edit_rows r WHERE r.edit_id = b.id)",
+    ),
+    (
+        "bulk_edit_not_whole",
+        "SELECT COUNT(*) FROM bulk_edits b JOIN bulk_edit_rows r ON r.edit_id = b.id
+         WHERE (b.state IN ('applied', 'undoing', 'undone') AND r.state = 'waiting')
+         OR (b.state = 'undone' AND r.state = 'applied')",
+    ),
     ("key_without_answer", "SELECT COUNT(*) FROM idempotency WHERE answer = ''"),
 ];
 
@@ -72,14 +145,22 @@ pub async fn list_orphans(tx: &mut Tx) -> Result<Vec<Orphans>, StoreError> {
     Ok(found)
 }
 
-/// The chain heads after `after`: manhole, length, hash.
-pub async fn list_heads(
-    tx: &mut Tx,
-    after: Uuid,
-    limit: i64,
-) -> Result<Vec<(Uuid, i64, Vec<u8>)>, StoreError> {
+/// The head of a manhole's chain, and where the manhole lies.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Head {
+    pub id: Uuid,
+    pub history_length: i64,
+    pub history_hash: Vec<u8>,
+    pub lon: f64,
+    pub lat: f64,
+    pub quadkey: i64,
+}
+
+/// The chain heads after `after`.
+pub async fn list_heads(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Head>, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_as(
-        "SELECT id, history_length, history_hash FROM manholes WHERE id > $1 ORDER BY id LIMIT $2"
+        "SELECT id, history_length, history_hash, lon, lat, quadkey FROM manholes WHERE id > $1
+         ORDER BY id LIMIT $2"
     )
     .bind(after)
     .bind(limit)

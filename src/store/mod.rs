@@ -16,8 +16,11 @@ use writer::Parents;
 
 pub mod areas;
 pub mod bulk;
+pub mod bulk_edits;
 pub mod cases;
+pub mod cover_list;
 pub mod covers;
+pub mod edits;
 mod error;
 pub mod feed;
 pub mod history;
@@ -27,6 +30,7 @@ pub mod plates;
 pub mod reports;
 mod script;
 mod sheet;
+pub mod structure;
 mod writer;
 
 pub use error::StoreError;

@@ -69,6 +69,9 @@ fn cover() -> CoverFile {
         source_key: Some("A-17".into()),
         version: 1,
         created_at: Millis(1_700_000_000_000),
+        retired: None,
+        covers_here: 1,
+        leads: true,
     }
 }
 
@@ -130,6 +133,7 @@ fn photo(report: Option<ReportId>, role: &str) -> PhotoRecord {
         id: PhotoId(id(7)),
         digest: [7; 32],
         manhole: ManholeId(id(2)),
+        cover: Some(CoverId(id(1))),
         case: Some(CaseId(id(5))),
         report,
         role: role.into(),
