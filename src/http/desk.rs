@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::ask::{Asked, From, Named, Reader};
 use super::auth::{Caller, safe_next, set_session};
+use super::edit_page::Lists;
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
 use super::public::{REPORT_BYTES, public_photo, read_file};
@@ -20,7 +21,7 @@ use crate::domain::token::Token;
 use crate::photos::PhotoDigest;
 use crate::registry::{CaseFilter, ChainState, LogIn, MoveOrder};
 
-fn page(html: String) -> Response {
+pub(super) fn page(html: String) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }
 
@@ -193,7 +194,8 @@ async fn case_page(
     let moves = possible_moves(&file.case, &actor);
     let moves: Vec<_> = moves.into_iter().map(|rule| (rule, IdempotencyKey::fresh())).collect();
     let around = reader.page(state, caller.session.as_ref());
-    let names = Names { parties: &parties, staff: &state.registry.list_users().await? };
+    let (staff, districts) = (state.registry.list_users().await?, state.registry.list_districts().await?);
+    let names = Names { parties: &parties, staff: &staff, districts: &districts };
     Ok(views::case_file(&around, &file, &moves, names, problem))
 }
 
@@ -285,6 +287,12 @@ pub(super) async fn send_move(
     Ok(case)
 }
 
+/// The first millisecond of a day such as `2026-12-31` on the city's clock.
+pub(super) fn start_of_day(day: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
+    let end = end_of_day(day, utc_offset_minutes).map_err(|refusal| refusal.at("surveyed_on"))?;
+    Ok(Millis(end.0 - 86_399_999))
+}
+
 /// The last millisecond of a day such as `2026-12-31` on the city's clock.
 pub(super) fn end_of_day(day: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
     let wrong = || Refusal::new("form.day").at("until").with("read", super::forms::shortened(day));
@@ -322,18 +330,25 @@ async fn cover_page(
         _ => true,
     };
     let cases: Vec<_> = cases.iter().filter(may_see).cloned().collect();
+    let mut beside = state.registry.list_manhole_covers(file.manhole).await?;
+    beside.retain(|other| other.cover != file.cover);
+    let (former, earlier) = (
+        state.registry.list_former_codes(file.cover).await?,
+        state.registry.list_earlier_files(file.manhole).await?,
+    );
+    let lists = Lists::read(state).await?;
     let view = CoverView {
         file: &file,
+        beside: &beside,
+        former: &former,
+        earlier: &earlier,
         plates: &plates,
         cases: &cases,
         photos: &photos,
         history: &history,
         chain,
         neighbors: &neighbors,
-        names: Names {
-            parties: &state.registry.list_parties().await?,
-            staff: &state.registry.list_users().await?,
-        },
+        names: lists.names(),
     };
     Ok(views::cover_file(&reader.page(state, caller.session.as_ref()), &view, problem))
 }

@@ -147,17 +147,6 @@ pub(super) fn moment(text: &str, field: &'static str) -> Result<Millis, Refusal>
         .ok_or_else(|| Refusal::new("form.moment").at(field).with("read", shortened(text)))
 }
 
-/// A number in a form.
-pub(super) fn number(form: &Form, name: &'static str) -> Result<Option<f64>, Refusal> {
-    form.field(name)
-        .map(|text| {
-            text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
-                Refusal::new("form.number").at(name).with("field", name).with("read", shortened(text))
-            })
-        })
-        .transpose()
-}
-
 /// The version that a page showed.
 pub(super) fn version(form: &Form, name: &'static str) -> Result<i64, Refusal> {
     let text = form.needed(name)?;

@@ -32,6 +32,17 @@ impl Form {
         self.fields.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// What a field says, though it be nothing; `None` when the form does not have it.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|value| value.trim())
+    }
+
+    /// Fields whose names begin so, by the rest of their names.
+    pub(super) fn beginning<'f>(&'f self, prefix: &'f str) -> impl Iterator<Item = (&'f str, &'f str)> {
+        let fields = self.fields.iter();
+        fields.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.trim())))
+    }
+
     /// A field that must be there.
     pub(super) fn needed(&self, name: &'static str) -> Result<&str, Refusal> {
         self.field(name).ok_or_else(|| Refusal::new("form.missing").at(name).with("field", name))
@@ -40,6 +51,15 @@ impl Form {
     /// Refuses fields that the form does not have.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         match self.fields.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(Problem::bad_request(Refusal::new("form.unknown_field").with("field", name))),
+            None => Ok(()),
+        }
+    }
+
+    /// The same where some fields have names of their own, told by how they begin.
+    pub(super) fn only_or_beginning(&self, known: &[&str], prefix: &str) -> Result<(), Problem> {
+        let fits = |name: &&String| known.contains(&name.as_str()) || name.starts_with(prefix);
+        match self.fields.keys().find(|name| !fits(name)) {
             Some(name) => Err(Problem::bad_request(Refusal::new("form.unknown_field").with("field", name))),
             None => Ok(()),
         }

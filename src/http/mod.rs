@@ -26,11 +26,15 @@ mod api_plates;
 mod api_reports;
 mod ask;
 mod auth;
+mod bulk_pages;
 mod conflict;
+mod cover_list;
 mod cover_query;
 mod desk;
 mod doors;
 mod edit_fields;
+mod edit_page;
+mod form_texts;
 mod forms;
 mod imports;
 
@@ -40,6 +44,7 @@ mod operators;
 mod page_cache;
 mod problem;
 mod public;
+mod structure_pages;
 mod tiles;
 pub mod views;
 
@@ -128,7 +133,7 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
 
 fn build(state: AppState) -> doors::Doors {
     use crate::domain::role::Role;
-    use axum::routing::{get, post};
+    use axum::routing::{get, patch, post};
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
@@ -153,7 +158,28 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/desk", STAFF, get(desk::case_list))
         .open("GET", "/desk/cases/{number}", STAFF, get(desk::case_file))
         .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
+        .open("GET", "/covers", STAFF, get(cover_list::list))
         .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
+        .open("GET", "/covers/{code}/edit", REGISTRY, get(edit_page::form))
+        .open("POST", "/covers/{code}/edit", REGISTRY, post(edit_page::send))
+        .open("GET", "/covers/{code}/code", REGISTRY, get(structure_pages::code_form))
+        .open("POST", "/covers/{code}/code", REGISTRY, post(structure_pages::send_code))
+        .open("GET", "/covers/{code}/retire", REGISTRY, get(structure_pages::retire_form))
+        .open("POST", "/covers/{code}/retire", REGISTRY, post(structure_pages::send_retire))
+        .open("POST", "/covers/{code}/reinstate", REGISTRY, post(structure_pages::send_reinstate))
+        .open("GET", "/covers/{code}/add", REGISTRY, get(structure_pages::add_form))
+        .open("POST", "/covers/{code}/add", REGISTRY, post(structure_pages::send_add))
+        .open("GET", "/covers/{code}/merge", REGISTRY, get(structure_pages::merge_form))
+        .open("POST", "/covers/{code}/merge", REGISTRY, post(structure_pages::send_merge))
+        .open("POST", "/covers/{code}/unmerge", REGISTRY, post(structure_pages::send_unmerge))
+        .open("GET", "/covers/{code}/split", REGISTRY, get(structure_pages::split_form))
+        .open("POST", "/covers/{code}/split", REGISTRY, post(structure_pages::send_split))
+        .open("GET", "/bulk-edits", REGISTRY, get(bulk_pages::list))
+        .open("POST", "/bulk-edits", REGISTRY, post(bulk_pages::send))
+        .open("GET", "/bulk-edits/new", REGISTRY, get(bulk_pages::form))
+        .open("GET", "/bulk-edits/{id}", REGISTRY, get(bulk_pages::show))
+        .open("POST", "/bulk-edits/{id}/apply", REGISTRY, post(bulk_pages::apply))
+        .open("POST", "/bulk-edits/{id}/undo", REGISTRY, post(bulk_pages::undo))
         .open("POST", "/covers/{code}/plates", FIELD, post(desk::install_plate))
         .open("POST", "/covers/{code}/photos", FIELD, post(desk::add_cover_photos))
         .open("GET", "/photos/{digest}", STAFF, get(desk::photo))
@@ -163,7 +189,21 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/api/v1/plates/{token}/install", FIELD, post(api_plates::install_plate))
         .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
         .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))
+        .open("PATCH", "/api/v1/covers/{code}", REGISTRY, patch(api_edit::update_cover))
         .open("GET", "/api/v1/covers/{code}/history", STAFF, get(api_covers::list_history))
+        .open("POST", "/api/v1/covers/{code}/code", REGISTRY, post(api_edit::change_code))
+        .open("POST", "/api/v1/covers/{code}/retire", REGISTRY, post(api_edit::retire_cover))
+        .open("POST", "/api/v1/covers/{code}/reinstate", REGISTRY, post(api_edit::reinstate_cover))
+        .open("POST", "/api/v1/covers/{code}/covers", REGISTRY, post(api_edit::add_cover))
+        .open("POST", "/api/v1/covers/{code}/merge", REGISTRY, post(api_edit::merge_manholes))
+        .open("POST", "/api/v1/covers/{code}/unmerge", REGISTRY, post(api_edit::undo_merge))
+        .open("POST", "/api/v1/covers/{code}/split", REGISTRY, post(api_edit::split_manhole))
+        .open("GET", "/api/v1/bulk-edits", REGISTRY, get(api_bulk::list_bulk_edits))
+        .open("POST", "/api/v1/bulk-edits", REGISTRY, post(api_bulk::create_bulk_edit))
+        .open("GET", "/api/v1/bulk-edits/{id}", REGISTRY, get(api_bulk::find_bulk_edit))
+        .open("GET", "/api/v1/bulk-edits/{id}/covers", REGISTRY, get(api_bulk::list_bulk_covers))
+        .open("POST", "/api/v1/bulk-edits/{id}/apply", REGISTRY, post(api_bulk::apply_bulk_edit))
+        .open("POST", "/api/v1/bulk-edits/{id}/undo", REGISTRY, post(api_bulk::undo_bulk_edit))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))

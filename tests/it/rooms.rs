@@ -25,8 +25,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "registry", "intake", "press", "import", "plates", "spatial", "tiles", "photos", "messages",
-            "config", "domain",
+            "registry", "intake", "press", "import", "crs", "plates", "spatial", "tiles", "photos",
+            "messages", "config", "domain",
         ],
     ),
     (

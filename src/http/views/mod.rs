@@ -12,14 +12,25 @@ use crate::domain::{Refusal, hazard::Hazard};
 use crate::messages::{Catalogue, Language};
 use crate::registry::Session;
 
+mod bulk_pages;
 mod case_pages;
+mod cover_list;
 mod cover_page;
+mod edit_page;
+mod field_words;
 mod public_pages;
+mod structure_pages;
 mod words;
 
+pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
 pub use case_pages::{case_file, case_list};
+pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{CoverView, cover_file};
-pub use words::Names;
+pub use edit_page::{Clash, EditView, FormAround, cover_form};
+pub use structure_pages::{
+    AddView, MergeView, RetireView, SplitView, add_form, code_form, merge_form, retire_form, split_form,
+};
+pub use words::{Names, day};
 
 pub use public_pages::{
     REPORT_SCRIPT, blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,

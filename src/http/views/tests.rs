@@ -276,11 +276,15 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         flags: Flags::default(),
     };
     let (parties, staff) = ([party()], [session(Role::Crew).user]);
-    let names = Names { parties: &parties, staff: &staff };
+    let places = [cover().district];
+    let names = Names { parties: &parties, staff: &staff, districts: &places };
     let plates: Vec<Plate> = PlateState::ALL.iter().map(|state| plate(*state)).collect();
     let view = |chain| {
         let view = CoverView {
             file: &cover(),
+            beside: &[],
+            former: &[],
+            earlier: &[],
             plates: &plates,
             cases: &[case(CaseState::Closed, Hazard::Level)],
             photos: &[photo(None, "close")],
