@@ -129,6 +129,11 @@ impl CoverEdit {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether it says where something lies.
+    pub fn moves(&self) -> bool {
+        self.position.is_some() || self.district.is_some()
+    }
 }
 
 /// Fields that belong to the manhole and so to all of its covers.

@@ -163,7 +163,7 @@ impl Registry {
         mut filter: CoverFilter,
         set: &BulkSet,
     ) -> Result<(), RegistryError> {
-        let known = Known::read(&mut self.store.read().await?).await?;
+        let known = Known::read(&mut self.store.read().await?, set.set.moves()).await?;
         let id = record.id;
         self.store
             .write::<(), RegistryError, _>(move |tx| {

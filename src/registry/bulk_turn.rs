@@ -79,7 +79,8 @@ impl<'r> Turn<'r> {
         rows: Vec<BulkRow>,
         now: Millis,
     ) -> Result<Self, RegistryError> {
-        let known = Known::read(tx).await?;
+        let set = bulk_edit::read_set(&record)?;
+        let known = Known::read(tx, set.set.moves()).await?;
         let ids: Vec<CoverId> = rows.iter().map(|row| row.cover).collect();
         let manholes: BTreeSet<ManholeId> =
             covers::list_covers_by_id(tx, &ids).await?.iter().map(|file| file.manhole).collect();
@@ -89,7 +90,7 @@ impl<'r> Turn<'r> {
         }
         let files = covers::list_covers_by_id(tx, &ids).await?;
         Ok(Self {
-            set: bulk_edit::read_set(&record)?,
+            set,
             files: files.into_iter().map(|file| (file.cover, file)).collect(),
             registry,
             record,

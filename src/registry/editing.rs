@@ -83,7 +83,7 @@ async fn edit_fields(
     order: CoverOrder<FieldEdit>,
     now: Millis,
 ) -> Result<CoverId, RegistryError> {
-    let known = Known::read(tx).await?;
+    let known = Known::read(tx, order.what.edit.moves()).await?;
     let taken = amend::take_expected(tx, cover, order.expected_version).await?;
     amend::refuse_retired(registry, &taken.file)?;
     let before = &taken.file;

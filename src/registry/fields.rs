@@ -1,17 +1,21 @@
 //! What an edit makes of a cover, field by field, and back again.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 
+use super::areas::{DistrictOf, district_of};
 use super::reports::clean_text;
-use super::{Registry, RegistryError};
+use super::RegistryError;
 use crate::domain::Refusal;
-use crate::domain::cover::{CoverFile, Party};
+use crate::domain::area::AreaKind;
+use crate::domain::cover::{CoverFile, Party, Survey};
 use crate::domain::edit::CoverEdit;
 use crate::domain::ids::PartyId;
 use crate::domain::position;
-use crate::store::{StoreError, Tx, covers, people};
+use crate::spatial::{AreaIndex, Locator};
+use crate::store::{StoreError, Tx, areas, covers, people};
 
 /// Longest texts, in characters.
 const ROAD_LIMIT: usize = 200;
@@ -21,20 +25,48 @@ const EXTRA_LIMIT: usize = 2000;
 /// Most columns of one cover that no profile line names.
 const EXTRA_COUNT: usize = 200;
 
-/// The parties by their ids, and the districts there are.
+/// The parties by their ids, and the districts there are with their outlines.
 pub(super) struct Known {
     parties: BTreeMap<PartyId, Party>,
     districts: Vec<String>,
+    /// `None` where the city has no outlines, or nobody asks where something lies.
+    outlines: Option<Mutex<Locator>>,
 }
 
 impl Known {
-    pub(super) async fn read(tx: &mut Tx) -> Result<Self, RegistryError> {
+    /// What is known of parties and districts; the outlines only for an edit that moves something.
+    pub(super) async fn read(tx: &mut Tx, moves: bool) -> Result<Self, RegistryError> {
         let parties = people::list_parties(tx).await?;
         let districts = covers::list_districts(tx).await?;
+        let mut outlines = None;
+        if moves {
+            let areas = areas::list_areas(tx, AreaKind::District).await?;
+            let index = AreaIndex::new(areas.iter().map(|area| (area.code.as_str(), &area.shape)));
+            outlines = (!index.is_empty()).then(|| Mutex::new(index.into_locator()));
+        }
         Ok(Self {
             parties: parties.into_iter().map(|party| (party.id, party)).collect(),
             districts: districts.into_iter().map(|district| district.code).collect(),
+            outlines,
         })
+    }
+
+    /// Refuses a place outside the outline of its district.
+    pub(super) fn check_place(&self, survey: &Survey) -> Result<(), Refusal> {
+        let Some(outlines) = &self.outlines else { return Ok(()) };
+        let place = (survey.position.lon, survey.position.lat);
+        let mut locator = outlines.lock().unwrap_or_else(PoisonError::into_inner);
+        match district_of(&mut locator, place, &survey.district) {
+            DistrictOf::Same => Ok(()),
+            DistrictOf::Other(code) => {
+                let refusal = Refusal::new("district.elsewhere").at("district");
+                Err(refusal.with("read", &survey.district).with("found", code))
+            }
+            DistrictOf::Outside => {
+                let read = format!("{}, {}", place.0, place.1);
+                Err(Refusal::new("position.outside_jurisdiction").at("position").with("read", read))
+            }
+        }
     }
 
     fn named(&self, name: &str) -> Option<PartyId> {
@@ -124,6 +156,9 @@ pub(super) fn edited(
         let read = &after.survey.district;
         return Err(Refusal::new("district.unknown").at("district").with("read", read));
     }
+    if fields.contains_key("district") || fields.contains_key("position") {
+        known.check_place(&after.survey)?;
+    }
     for (name, value) in &edit.extra {
         if old.extra.get(name) == value.as_ref() {
             continue;
@@ -175,17 +210,4 @@ pub(super) fn backwards(fields: &Map<String, Value>, known: &Known) -> Result<Co
         edit.insert("extra".into(), Value::Object(extra));
     }
     serde_json::from_value(Value::Object(edit)).map_err(|_| broken())
-}
-
-impl Registry {
-    /// What an edit would make of a cover, without writing anything.
-    pub async fn try_edit(
-        &self,
-        file: &CoverFile,
-        edit: CoverEdit,
-    ) -> Result<(CoverFile, Map<String, Value>), RegistryError> {
-        let edit = checked(edit)?;
-        let known = Known::read(&mut self.store.read().await?).await?;
-        Ok(edited(file, &edit, &known)?)
-    }
 }

@@ -129,7 +129,7 @@ async fn add(
     order: CoverOrder<NewCover>,
     now: Millis,
 ) -> Result<CoverId, RegistryError> {
-    let known = Known::read(tx).await?;
+    let known = Known::read(tx, false).await?;
     let taken = amend::take_expected(tx, beside, order.expected_version).await?;
     let NewCover { class, state, edit, code } = &order.what;
     let scheme = registry.scheme(&taken.file.code.scheme)?;
@@ -421,6 +421,7 @@ async fn split(
     let mut place = taken.file.clone();
     if let Some(position) = &order.what.position {
         place.survey.position = position.clone();
+        Known::read(tx, true).await?.check_place(&place.survey)?;
     }
     structure::add_manhole(tx, new, &place, old, now).await?;
     let mut versions = Versions::new();
