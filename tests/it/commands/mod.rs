@@ -1,6 +1,7 @@
 //! The command line, run as an operator runs it.
 
 mod coordinates;
+mod declared;
 mod formats;
 
 use std::collections::BTreeSet;
