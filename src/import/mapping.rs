@@ -22,7 +22,7 @@ const CUT_NAME: usize = 8;
 pub(super) enum Meaning {
     /// A field, with the place of this column among those the field may stand in.
     Field(Field, u16),
-    /// Kept in `extra` under this entry of `Profile::kept_names`.
+    /// Kept in `extra` as this entry of `Profile::kept` says.
     Kept(usize),
     /// Never kept: names of people.
     Dropped,
@@ -241,7 +241,7 @@ impl<'a> Mapper<'a> {
             match *cell.meaning {
                 Meaning::Dropped => {}
                 Meaning::Unnamed => self.keep(&mut extra, cell.name, cell.name, text)?,
-                Meaning::Kept(at) => self.keep(&mut extra, &self.profile.kept_names[at], cell.name, text)?,
+                Meaning::Kept(at) => self.keep_as(&mut extra, at, cell.name, text)?,
                 Meaning::Field(field, rank) => {
                     if self.is_unknown(field, text) {
                         continue;
@@ -372,7 +372,7 @@ impl<'a> Mapper<'a> {
                 .column(slot.column)
                 .read(slot.text))
         };
-        let Some(at) = formats.iter().find_map(|format| format.parse(slot.text, self.profile.zone_seconds))
+        let Some(at) = formats.iter().find_map(|format| format.parse(slot.text, self.profile.calendar))
         else {
             let fits: Vec<&str> = formats.iter().map(|format| format.example()).collect();
             return flaw(Refusal::new("date.unreadable").with("fits", fits.join(", ")));
@@ -455,6 +455,21 @@ impl<'a> Mapper<'a> {
         Ok(())
     }
 
+    /// Keeps a column as the profile says: under its name, its codes in words, its days as days.
+    fn keep_as(
+        &self,
+        extra: &mut BTreeMap<String, String>,
+        at: usize,
+        column: &str,
+        text: &str,
+    ) -> Result<(), Flaw> {
+        let kept = &self.profile.kept[at];
+        match kept.spelled(text, &self.profile.date_formats, self.profile.calendar) {
+            Some(spelled) => self.keep(extra, &kept.name, column, &spelled),
+            None => Ok(()),
+        }
+    }
+
     fn is_unknown(&self, field: Field, text: &str) -> bool {
         text.is_empty()
             || is_one_of(&self.profile.unknown, text)
@@ -485,7 +500,7 @@ fn unknown_code(field: Field) -> &'static str {
 }
 
 /// `words` are in their plain form.
-fn is_one_of(words: &[String], text: &str) -> bool {
+pub(super) fn is_one_of(words: &[String], text: &str) -> bool {
     words.iter().any(|word| word == text || (word.len() == text.len() && word.eq_ignore_ascii_case(text)))
 }
 

@@ -20,6 +20,7 @@ mod geojson;
 mod geojson_parts;
 mod geopackage;
 mod header;
+mod kept;
 mod kml;
 mod layers;
 mod look;

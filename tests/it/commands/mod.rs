@@ -1,5 +1,6 @@
 //! The command line, run as an operator runs it.
 
+mod cambridge;
 mod coordinates;
 mod declared;
 mod formats;
