@@ -58,6 +58,9 @@ fn understood(say: &Say, findings: &Findings) -> String {
     if let Some(declared) = &findings.crs {
         parts.push(say.fill("understood.crs", &[("crs", &declared.to_string())]));
     }
+    if findings.merged_down > 0 {
+        parts.push(say.fill("understood.merged_down", &[("count", &findings.merged_down.to_string())]));
+    }
     if findings.deleted > 0 {
         parts.push(say.fill("understood.deleted", &[("count", &findings.deleted.to_string())]));
     }

@@ -78,6 +78,11 @@ impl Archive {
         Ok(Self { path: path.to_owned(), entries })
     }
 
+    /// Where the archive lies.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
     /// The entry of this name, in capitals or not.
     pub(super) fn find(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(name))

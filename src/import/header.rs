@@ -1,6 +1,8 @@
 //! Where the header is. Exports of spreadsheets often begin with a title and other lines, and names
 //! of columns may stand in two rows of merged cells.
 
+use std::collections::HashMap;
+
 use super::Findings;
 use super::mapping::{Columns, Flaw, Mapper, Meaning};
 use super::shown;
@@ -24,7 +26,10 @@ impl Header {
     }
 }
 
-/// One way to read a header: a row, or two rows where one fills the gaps of the other.
+/// Rows over which names of columns may be spread.
+const MOST_ROWS: usize = 3;
+
+/// One way to read a header: some rows below each other.
 struct Reading {
     from: usize,
     to: usize,
@@ -49,18 +54,20 @@ pub(super) fn find_header(
             best = Some(Reading { from: at, to: at, names: names.clone(), fields });
         }
     }
-    for (at, pair) in rows.windows(2).enumerate() {
-        let (upper, lower) = (&pair[0].1, &pair[1].1);
-        let names = merged(upper, lower);
-        let fields = count(&names);
-        let Some(found) = &best else { continue };
-        let fills_gaps = found.from == at + 1
-            && found.to == at + 1
-            && fields == found.fields
-            && names != *lower
-            && upper.iter().filter(|name| !name.is_empty()).count() > 1;
-        if fields > found.fields || fills_gaps {
-            best = Some(Reading { from: at, to: at + 1, names, fields });
+    for height in 2..=MOST_ROWS {
+        for (at, group) in rows.windows(height).enumerate() {
+            let Some(found) = &best else { continue };
+            let names = told_apart(merged(group), group);
+            let fields = count(&names);
+            let upper = &group[0].1;
+            let fills_gaps = found.from == at + 1
+                && found.to == at + height - 1
+                && fields == found.fields
+                && names != found.names
+                && upper.iter().filter(|name| !name.is_empty()).count() > 1;
+            if fields > found.fields || fills_gaps {
+                best = Some(Reading { from: at, to: at + height - 1, names, fields });
+            }
         }
     }
     let Reading { from, to, names, .. } = best?;
@@ -75,12 +82,37 @@ pub(super) fn find_header(
     Some((header, mapper.columns_of_header(names, has_point)))
 }
 
-/// The names of two rows: of merged cells, the text stands in the first and the others are blank.
-fn merged(upper: &[String], lower: &[String]) -> Vec<String> {
-    (0..upper.len().max(lower.len()))
-        .map(|at| {
-            let below = lower.get(at).filter(|name| !name.is_empty());
-            below.or(upper.get(at)).cloned().unwrap_or_default()
-        })
-        .collect()
+/// The names of several rows: of merged cells, the text stands in the first and the others are blank.
+fn merged(rows: &[(u64, Vec<String>)]) -> Vec<String> {
+    let width = rows.iter().map(|(_, names)| names.len()).max().unwrap_or(0);
+    let name =
+        |at: usize| rows.iter().rev().find_map(|(_, names)| names.get(at).filter(|name| !name.is_empty()));
+    (0..width).map(|at| name(at).cloned().unwrap_or_default()).collect()
+}
+
+/// Puts the heading of its group before a name that stands in several columns: 起点 over X and Y beside
+/// 终点 over X and Y.
+fn told_apart(mut names: Vec<String>, rows: &[(u64, Vec<String>)]) -> Vec<String> {
+    let Some(((_, lowest), above)) = rows.split_last().filter(|(_, above)| !above.is_empty()) else {
+        return names;
+    };
+    let mut times: HashMap<String, u32> = HashMap::new();
+    for name in &names {
+        *times.entry(name.clone()).or_default() += 1;
+    }
+    for (at, name) in names.iter_mut().enumerate() {
+        if name.is_empty() || times.get(name).is_none_or(|times| *times < 2) || lowest.get(at) != Some(name) {
+            continue;
+        }
+        // The heading stands over the first column of its group.
+        let heading = above.iter().rev().find_map(|(_, headings)| {
+            let until = headings.len().min(at + 1);
+            headings[..until].iter().rev().find(|heading| !heading.is_empty())
+        });
+        if let Some(heading) = heading.filter(|heading| *heading != name) {
+            let gap = if heading.is_ascii() && name.is_ascii() { " " } else { "" };
+            *name = format!("{heading}{gap}{name}");
+        }
+    }
+    names
 }

@@ -25,10 +25,12 @@ mod kml;
 mod layers;
 mod look;
 mod mapping;
+mod merged;
 mod ods;
 mod place;
 mod profile;
 mod shapefile;
+mod shared_texts;
 mod sheet;
 mod text;
 mod wkb;
@@ -152,6 +154,9 @@ pub struct Findings {
     /// What its coordinates mean, from whoever had a [`look`] at them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coordinates: Option<Coordinates>,
+    /// Rows that got the value of a cell that is merged down to them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub merged_down: u64,
     /// Records that are marked as deleted and were passed over.
     #[serde(skip_serializing_if = "is_zero")]
     pub deleted: u64,
@@ -247,6 +252,7 @@ impl<'a, 'r> Rows<'a, 'r> {
             above_header: Vec::new(),
             crs: None,
             coordinates: None,
+            merged_down: 0,
             deleted: 0,
         };
         Self { mapper, reader, findings, rows_read: 0 }

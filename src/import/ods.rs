@@ -87,7 +87,7 @@ impl OdsRows {
                     }
                     "table-row" if self.reading => {
                         let times = repeats(&start, "number-rows-repeated");
-                        let row = SheetRow { line: self.line + 1, cells: self.read_cells()? };
+                        let row = self.read_cells(self.line + 1)?;
                         self.line += times;
                         if row.is_blank() {
                             continue;
@@ -120,9 +120,11 @@ impl OdsRows {
         }
     }
 
-    fn read_cells(&mut self) -> Result<Vec<SheetCell>, Refusal> {
-        let Some(xml) = &mut self.xml else { return Ok(Vec::new()) };
-        let mut cells: Vec<SheetCell> = Vec::new();
+    /// The cells up to the end of a row.
+    fn read_cells(&mut self, line: u64) -> Result<SheetRow, Refusal> {
+        let mut row = SheetRow { line, cells: Vec::new(), merged_down: Vec::new() };
+        let Some(xml) = &mut self.xml else { return Ok(row) };
+        let cells = &mut row.cells;
         let mut blanks = 0_usize;
         loop {
             match xml.next()? {
@@ -132,6 +134,7 @@ impl OdsRows {
                         continue;
                     }
                     let times = repeats(&start, "number-columns-repeated") as usize;
+                    let rows = repeats(&start, "number-rows-spanned");
                     let value = Value::of(&start);
                     let text = cell_text(xml)?;
                     let cell = if covered { SheetCell::default() } else { value.cell(text) };
@@ -144,9 +147,12 @@ impl OdsRows {
                     }
                     cells.resize(cells.len() + blanks, SheetCell::default());
                     blanks = 0;
+                    if rows > 1 {
+                        row.merged_down.push((cells.len(), line + rows - 1));
+                    }
                     cells.resize(cells.len() + times.min(MAX_REPEATED), cell);
                 }
-                Event::End(end) if end.local_name().as_ref() == "table-row" => return Ok(cells),
+                Event::End(end) if end.local_name().as_ref() == "table-row" => return Ok(row),
                 Event::Eof => return Err(Refusal::new("xml.truncated")),
                 _ => {}
             }

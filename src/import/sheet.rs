@@ -7,6 +7,7 @@ use time::{Date, Duration, Time};
 
 use super::header::{Header, LOOK_AHEAD, find_header};
 use super::mapping::{Cell, Columns, Mapper};
+use super::merged::Filler;
 use super::{Findings, Item, Problem, RowReader, Scope};
 use crate::domain::Refusal;
 
@@ -46,6 +47,8 @@ impl SheetCell {
 pub(super) struct SheetRow {
     pub(super) line: u64,
     pub(super) cells: Vec<SheetCell>,
+    /// Columns whose cell is merged with those below it, with the last of these rows.
+    pub(super) merged_down: Vec<(usize, u64)>,
 }
 
 impl SheetRow {
@@ -66,12 +69,20 @@ pub(super) struct SheetReader {
     header: Option<Header>,
     columns: Option<Columns>,
     ahead: VecDeque<Result<SheetRow, Problem>>,
+    filler: Filler,
     done: bool,
 }
 
 impl SheetReader {
     pub(super) fn new(rows: Box<dyn SheetRows>) -> Self {
-        Self { rows, header: None, columns: None, ahead: VecDeque::new(), done: false }
+        Self {
+            rows,
+            header: None,
+            columns: None,
+            ahead: VecDeque::new(),
+            filler: Filler::default(),
+            done: false,
+        }
     }
 
     fn read_header(&mut self, mapper: &Mapper<'_>) -> Result<Columns, Problem> {
@@ -118,7 +129,7 @@ impl RowReader for SheetReader {
                 }
             }
         }
-        let row = match self.ahead.pop_front().or_else(|| self.rows.next_row()) {
+        let mut row = match self.ahead.pop_front().or_else(|| self.rows.next_row()) {
             Some(Ok(row)) => row,
             Some(Err(problem)) => return Some(Err(problem)),
             None => {
@@ -126,11 +137,13 @@ impl RowReader for SheetReader {
                 return None;
             }
         };
+        self.filler.fill(&mut row);
         Some(read_row(&row, self.columns.as_ref()?, mapper))
     }
 
     fn tell(&self, findings: &mut Findings) {
         (findings.layer, findings.other_layers) = self.rows.sheets();
+        findings.merged_down = self.filler.rows;
         if let Some(header) = &self.header {
             header.tell(findings);
         }

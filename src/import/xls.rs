@@ -6,6 +6,7 @@ use std::path::Path;
 
 use calamine::{Data, Range, Reader, Xls};
 
+use super::merged::Merges;
 use super::sheet::{SheetCell, SheetRow, SheetRows, date_text};
 use super::{Problem, choose_layer};
 use crate::domain::Refusal;
@@ -16,6 +17,7 @@ const MAX_FILE: u64 = 128 << 20;
 pub(super) struct XlsRows {
     range: Range<Data>,
     at: usize,
+    merges: Merges,
     since_1904: bool,
     name: String,
     others: Vec<String>,
@@ -48,7 +50,12 @@ pub(super) fn open(path: &Path, layer: Option<&str>) -> Result<XlsRows, Refusal>
         }
         let (range, at) = found.ok_or_else(|| Refusal::new("file.empty"))?;
         let others = names.iter().filter(|name| **name != names[at]).cloned().collect();
-        Ok(XlsRows { range, at: 0, since_1904, name: names[at].clone(), others })
+        let merged = book.merge_cells_by_sheet_name(&names[at]).unwrap_or_default();
+        let merges =
+            Merges::of(merged.iter().map(|range| {
+                (range.start.0.saturating_add(1), range.end.0.saturating_add(1), range.start.1)
+            }));
+        Ok(XlsRows { range, at: 0, merges, since_1904, name: names[at].clone(), others })
     }));
     read.unwrap_or_else(|_| Err(broken("BIFF".into())))
 }
@@ -68,7 +75,7 @@ impl SheetRows for XlsRows {
             }
             let before = std::iter::repeat_n(SheetCell::default(), first_column as usize);
             let cells = before.chain(values.iter().map(|value| cell_of(value, self.since_1904))).collect();
-            let row = SheetRow { line, cells };
+            let row = SheetRow { line, cells, merged_down: self.merges.begin(line) };
             if !row.is_blank() {
                 return Some(Ok(row));
             }

@@ -1,25 +1,26 @@
-//! XLSX as a stream: one row at a time out of the sheet's XML. Only the table of shared texts stands
-//! in memory, packed. (`calamine` reads XLS here; for XLSX it unpacks shared texts without a bound
-//! and gives each of them an allocation of its own.)
+//! XLSX as a stream: one row at a time out of the sheet's XML. (`calamine` reads XLS
+//! here; for XLSX it keeps all shared texts in memory, each with an allocation of its own.)
 
 use quick_xml::events::{BytesStart, Event};
 
 use super::archive::{Archive, EntryReader};
+use super::merged::Merges;
+use super::shared_texts::SharedTexts;
 use super::sheet::{MAX_COLUMNS, SheetCell, SheetRow, SheetRows, date_text};
-use super::xlsx_parts::{Shared, Workbook, read_styles};
+use super::xlsx_parts::{Workbook, read_shared, read_styles, unescaped};
 use super::xml::{Xml, attribute, push_reference};
-use super::{Problem, choose_layer, shown};
+use super::{Problem, choose_layer};
 use crate::domain::Refusal;
 
 pub(super) struct XlsxRows {
     xml: Option<Xml<EntryReader>>,
-    shared: Shared,
+    shared: SharedTexts,
     /// Whether a style shows numbers as days, by its index.
     date_styles: Vec<bool>,
     since_1904: bool,
     /// The row that was read to see whether the sheet has any.
     first: Option<Result<SheetRow, Problem>>,
-    first_line: Option<u64>,
+    merges: Merges,
     line: u64,
     name: Option<String>,
     others: Vec<String>,
@@ -35,17 +36,18 @@ pub(super) fn open(archive: &Archive, layer: Option<&str>) -> Result<XlsxRows, R
     };
     let mut rows = XlsxRows {
         xml: None,
-        shared: Shared::read(archive)?,
+        shared: read_shared(archive)?,
         date_styles: read_styles(archive)?,
         since_1904: book.since_1904,
         first: None,
-        first_line: None,
+        merges: Merges::default(),
         line: 0,
         name: None,
         others: Vec::new(),
     };
     for at in wanted {
         let Some(entry) = archive.find(&book.sheets[at].entry) else { continue };
+        rows.merges = Merges::of_sheet(archive.reader(entry)?);
         rows.xml = Some(Xml::new(archive.reader(entry)?));
         rows.line = 0;
         rows.first = rows.read_row();
@@ -73,39 +75,26 @@ impl XlsxRows {
     fn read_row(&mut self) -> Option<Result<SheetRow, Problem>> {
         loop {
             let xml = self.xml.as_mut()?;
-            let event = match xml.next() {
+            let line: Option<u64> = match xml.next() {
                 Ok(Event::Start(start)) => match start.local_name().as_ref() {
-                    "row" => Ok(Some(attribute(&start, "r").and_then(|line| line.parse().ok()))),
-                    "mergeCell" => match attribute(&start, "ref")
-                        .filter(|at| self.first_line.is_some_and(|first| is_below(at, first)))
-                    {
-                        Some(at) => Err(Refusal::new("sheet.merged").with("read", shown(&at))),
-                        None => continue,
-                    },
+                    "row" => attribute(&start, "r").and_then(|line| line.parse().ok()),
                     _ => continue,
                 },
-                Ok(Event::Eof) => Ok(None),
+                Ok(Event::Eof) => {
+                    self.xml = None;
+                    return None;
+                }
                 Ok(_) => continue,
                 Err(refusal) => {
                     self.xml = None;
                     return Some(Err(Problem::of_file(self.line, "", refusal)));
                 }
             };
-            let line: Option<u64> = match event {
-                Ok(Some(line)) => line,
-                Ok(None) => {
-                    self.xml = None;
-                    return None;
-                }
-                Err(merged) => return Some(Err(Problem::of_file(self.line, "", merged))),
-            };
             self.line = line.unwrap_or(self.line + 1);
             match self.read_cells() {
                 Ok(cells) => {
-                    let row = SheetRow { line: self.line, cells };
+                    let row = SheetRow { line: self.line, cells, merged_down: self.merges.begin(self.line) };
                     if !row.is_blank() {
-                        // What is merged in the first rows is a title or a header.
-                        self.first_line.get_or_insert(self.line + 2);
                         return Some(Ok(row));
                     }
                 }
@@ -146,7 +135,8 @@ impl XlsxRows {
                     "c" => {
                         if !text.is_empty() && column < MAX_COLUMNS {
                             let is_date = self.date_styles.get(cell.style).copied().unwrap_or(false);
-                            let value = value_of(cell.kind, &text, is_date, self.since_1904, &self.shared);
+                            let value =
+                                value_of(cell.kind, &text, is_date, self.since_1904, &mut self.shared)?;
                             if cells.len() <= column {
                                 cells.resize(column + 1, SheetCell::default());
                             }
@@ -212,7 +202,7 @@ impl CellStart {
 }
 
 /// `BC7` → 54.
-fn column_of(reference: &str) -> Option<usize> {
+pub(super) fn column_of(reference: &str) -> Option<usize> {
     let mut column = 0_usize;
     for letter in reference.bytes().take_while(u8::is_ascii_alphabetic).take(4) {
         column = column * 26 + usize::from(letter.to_ascii_uppercase() - b'A') + 1;
@@ -220,21 +210,22 @@ fn column_of(reference: &str) -> Option<usize> {
     column.checked_sub(1)
 }
 
-/// Whether a range such as `B5:B9` goes over several rows and begins below a line.
-fn is_below(range: &str, line: u64) -> bool {
-    let row = |corner: &str| corner.trim_start_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().ok();
-    range.split_once(':').is_some_and(|(from, to)| match (row(from), row(to)) {
-        (Some(from), Some(to)) => from > line && to > from,
-        _ => false,
-    })
-}
-
-fn value_of(kind: Kind, text: &str, is_date: bool, since_1904: bool, shared: &Shared) -> SheetCell {
-    match kind {
+fn value_of(
+    kind: Kind,
+    text: &str,
+    is_date: bool,
+    since_1904: bool,
+    shared: &mut SharedTexts,
+) -> Result<SheetCell, Refusal> {
+    Ok(match kind {
         Kind::Shared => {
-            SheetCell::text(text.trim().parse().ok().and_then(|at| shared.text(at)).unwrap_or_default())
+            let mut said = String::new();
+            if let Ok(at) = text.trim().parse() {
+                shared.read(at, &mut said)?;
+            }
+            SheetCell::text(said)
         }
-        Kind::Text => SheetCell::text(text),
+        Kind::Text => SheetCell::text(unescaped(text)),
         Kind::Truth => SheetCell::text(if text.trim() == "1" { "true" } else { "false" }),
         Kind::Error => SheetCell::error(text),
         Kind::Date => SheetCell::text(text.replace('T', " ")),
@@ -245,5 +236,5 @@ fn value_of(kind: Kind, text: &str, is_date: bool, since_1904: bool, shared: &Sh
             Ok(number) if number.is_finite() => SheetCell::number(number),
             _ => SheetCell::text(text),
         },
-    }
+    })
 }

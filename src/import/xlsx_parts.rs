@@ -1,16 +1,15 @@
 //! What a workbook holds beside its sheets: their names, the shared texts, the styles of days.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use quick_xml::events::Event;
 
 use super::archive::Archive;
-use super::xml::{Xml, attribute, push_reference};
+use super::shared_texts::SharedTexts;
+use super::xml::{MAX_EVENT, Xml, attribute, push_reference};
 use crate::domain::Refusal;
 
-/// What the table of shared texts may come to, packed.
-const MAX_SHARED: usize = 192 << 20;
-const MAX_SHARED_COUNT: usize = 12_000_000;
 const MAX_SHEETS: usize = 1000;
 const MAX_STYLES: usize = 100_000;
 
@@ -90,49 +89,67 @@ fn part(archive: &Archive, name: &str) -> Result<Option<Xml<super::archive::Entr
     archive.find(name).map(|entry| Ok(Xml::new(archive.reader(entry)?))).transpose()
 }
 
-/// The shared texts, one behind the other.
-#[derive(Default)]
-pub(super) struct Shared {
-    texts: String,
-    ends: Vec<u32>,
+/// Reads the table of shared texts.
+pub(super) fn read_shared(archive: &Archive) -> Result<SharedTexts, Refusal> {
+    let mut shared = SharedTexts::new(archive.folder());
+    let Some(mut xml) = part(archive, "xl/sharedStrings.xml")? else { return Ok(shared) };
+    let (mut taking, mut phonetic) = (false, false);
+    let mut text = String::new();
+    loop {
+        match xml.next()? {
+            Event::Start(start) => match start.local_name().as_ref() {
+                "t" => taking = !phonetic,
+                "rPh" => phonetic = true,
+                _ => {}
+            },
+            Event::Text(part) if taking => text.push_str(&part.xml10_content()),
+            Event::CData(part) if taking => text.push_str(&part.xml10_content()),
+            Event::GeneralRef(reference) if taking => push_reference(&mut text, &reference),
+            Event::End(end) => match end.local_name().as_ref() {
+                "t" => taking = false,
+                "rPh" => phonetic = false,
+                "si" => {
+                    shared.push(&unescaped(&text))?;
+                    text.clear();
+                }
+                _ => {}
+            },
+            Event::Eof => return Ok(shared),
+            _ => {}
+        }
+        if text.len() > MAX_EVENT {
+            return Err(Refusal::new("xml.too_long"));
+        }
+    }
 }
 
-impl Shared {
-    pub(super) fn read(archive: &Archive) -> Result<Self, Refusal> {
-        let mut shared = Self::default();
-        let Some(mut xml) = part(archive, "xl/sharedStrings.xml")? else { return Ok(shared) };
-        let (mut taking, mut phonetic) = (false, false);
-        loop {
-            match xml.next()? {
-                Event::Start(start) => match start.local_name().as_ref() {
-                    "t" => taking = !phonetic,
-                    "rPh" => phonetic = true,
-                    _ => {}
-                },
-                Event::Text(text) if taking => shared.texts.push_str(&text.xml10_content()),
-                Event::CData(text) if taking => shared.texts.push_str(&text.xml10_content()),
-                Event::GeneralRef(reference) if taking => push_reference(&mut shared.texts, &reference),
-                Event::End(end) => match end.local_name().as_ref() {
-                    "t" => taking = false,
-                    "rPh" => phonetic = false,
-                    "si" => shared.ends.push(shared.texts.len() as u32),
-                    _ => {}
-                },
-                Event::Eof => break,
-                _ => {}
+/// Signs that XML cannot hold are written by their number, as `_x000D_` in workbooks.
+pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains("_x") {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("_x") {
+        let sign = rest
+            .get(at + 2..at + 7)
+            .and_then(|escape| escape.strip_suffix('_'))
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .and_then(char::from_u32);
+        plain.push_str(&rest[..at]);
+        match sign {
+            Some(sign) => {
+                plain.push(sign);
+                rest = &rest[at + 7..];
             }
-            if shared.texts.len() > MAX_SHARED || shared.ends.len() > MAX_SHARED_COUNT {
-                return Err(Refusal::new("sheet.too_many_texts"));
+            None => {
+                plain.push_str("_x");
+                rest = &rest[at + 2..];
             }
         }
-        Ok(shared)
     }
-
-    pub(super) fn text(&self, at: usize) -> Option<&str> {
-        let end = *self.ends.get(at)? as usize;
-        let from = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        self.texts.get(from..end)
-    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
 }
 
 /// Whether each cell style shows its numbers as days.
@@ -198,4 +215,21 @@ pub(super) fn is_open_document(archive: &Archive) -> bool {
             let mut kind = String::new();
             entry.take(100).read_to_string(&mut kind).is_ok() && kind.contains("opendocument.spreadsheet")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_by_their_number_are_read_and_what_only_looks_like_it_stays() {
+        for (text, plain) in [
+            ("黄河路_x000D_\n南侧", "黄河路\r\n南侧"),
+            ("a_x0041_b_x005F_x0041_", "aAb_x0041_"),
+            ("_x00G1_ _x12 _x井井_", "_x00G1_ _x12 _x井井_"),
+            ("max_x", "max_x"),
+        ] {
+            assert_eq!(unescaped(text), plain);
+        }
+    }
 }

@@ -126,14 +126,7 @@ fn titles_merged_headers_dates_and_long_numbers_of_a_workbook_are_understood() {
     let (rows, findings) = read_path(&profile, &path, &Told::default()).unwrap();
     assert_eq!(
         story(&rows),
-        [
-            "5 ok",
-            "7 id.number 部件标识码",
-            "8 sheet.error 纬度",
-            "9 ok",
-            "10 row.ragged -",
-            "10 sheet.merged -"
-        ]
+        ["5 ok", "7 id.number 部件标识码", "8 sheet.error 纬度", "9 ok", "10 row.ragged -"]
     );
     assert_eq!((findings.layer.as_deref(), findings.header_line), (Some("井盖"), Some(2)));
     assert_eq!(findings.above_header, ["1: 东营市窨井盖普查登记表"]);
@@ -147,7 +140,7 @@ fn titles_merged_headers_dates_and_long_numbers_of_a_workbook_are_understood() {
     assert_eq!(read_bytes(&profile, "a.xlsx", &bytes, &told("说明")), ["1 file.empty -"]);
     assert_eq!(read_bytes(&profile, "a.xlsx", &bytes, &told("井")), ["layer.unknown"]);
     // Content speaks before the name.
-    assert_eq!(read_bytes(&profile, "a.csv", &bytes, &Told::default()).len(), 6);
+    assert_eq!(read_bytes(&profile, "a.csv", &bytes, &Told::default()).len(), 5);
 }
 
 #[test]
@@ -167,6 +160,91 @@ fn a_preamble_and_a_header_in_two_rows_are_found_in_csv_too() {
         assert_eq!((findings.header_line, findings.above_header.len()), (Some(3), 2));
         assert_eq!(findings.delimiter.map(String::from).as_deref(), Some(sign));
         assert_eq!(rows[0].as_ref().unwrap().survey.extra["备注"], "一");
+    }
+}
+
+#[test]
+fn names_over_three_rows_and_the_same_name_in_two_groups_are_told_apart() {
+    let profile = Profile::from_toml(
+        r#"
+        id = "pipes"
+        version = 1
+        name_zh = "管线"
+        name_en = "Pipes"
+        [fields]
+        source_key.columns = ["编号"]
+        class = { columns = ["类别"], values = { sewage = ["污水"] } }
+        district.default = "370502"
+        lon.columns = ["起点X"]
+        lat.columns = ["起点Y"]
+        "#,
+    )
+    .unwrap();
+    let text = "管线点成果表,,,,,,\n编号,属性,,位置,,,\n,类别,材质,起点,,终点,\n,,,X,Y,X,Y\n\
+                K1,污水,混凝土,118.59,37.46,118.60,37.47\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("管线.csv");
+    std::fs::write(&path, text).unwrap();
+    let (rows, findings) = read_path(&profile, &path, &Told::default()).unwrap();
+    assert_eq!(story(&rows), ["5 ok"], "{rows:?}");
+    assert_eq!((findings.header_line, findings.above_header.len()), (Some(2), 1));
+    let row = rows[0].as_ref().unwrap();
+    assert_eq!(row.survey.position.lon, 118.59);
+    assert_eq!((row.survey.extra["终点X"].as_str(), row.survey.extra["材质"].as_str()), ("118.60", "混凝土"));
+}
+
+#[test]
+fn the_text_of_a_merged_cell_goes_down_to_every_row_of_it() {
+    let profile = find_built_in("census-zh").unwrap();
+    let row = |row: usize, road: &str, lon: &str| {
+        text_row(row, &["370502", "污水井盖", road, &format!("=><v>{lon}</v>"), "=><v>37.46</v>"])
+    };
+    let rows = [
+        text_row(1, &["区划代码", "井盖类别", "道路", "经度", "纬度"]),
+        row(2, "黄河路", "118.51"),
+        row(3, "", "118.52"),
+        text_row(4, &[]),
+        row(5, "", "118.53"),
+        row(6, "", "118.54"),
+    ];
+    let xlsx = workbook(&rows.concat(), r#"<mergeCells count="1"><mergeCell ref="C2:C5"/></mergeCells>"#);
+    let ods_row = |road: &str, lon: &str| {
+        format!(
+            r#"<table:table-row><table:table-cell><text:p>370502</text:p></table:table-cell><table:table-cell><text:p>污水井盖</text:p></table:table-cell>{road}<table:table-cell office:value-type="float" office:value="{lon}"/><table:table-cell office:value-type="float" office:value="37.46"/></table:table-row>"#
+        )
+    };
+    let covered = "<table:covered-table-cell/>";
+    let head = ["区划代码", "井盖类别", "道路", "经度", "纬度"]
+        .map(|name| format!("<table:table-cell><text:p>{name}</text:p></table:table-cell>"));
+    let content = [
+        "<office:document-content><office:body><office:spreadsheet><table:table table:name=\"井盖\"><table:table-row>",
+        &head.concat(),
+        "</table:table-row>",
+        &ods_row(
+            "<table:table-cell table:number-rows-spanned=\"4\"><text:p>黄河路</text:p></table:table-cell>",
+            "118.51",
+        ),
+        &ods_row(covered, "118.52"),
+        "<table:table-row/>",
+        &ods_row(covered, "118.53"),
+        &ods_row("<table:table-cell/>", "118.54"),
+        "</table:table></office:spreadsheet></office:body></office:document-content>",
+    ]
+    .concat();
+    let ods = zip_of(&[
+        ("mimetype".to_owned(), b"application/vnd.oasis.opendocument.spreadsheet".to_vec()),
+        ("content.xml".to_owned(), content.into_bytes()),
+    ]);
+    for (name, bytes) in [("merged.xlsx", xlsx), ("merged.ods", ods)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let (rows, findings) = read_path(&profile, &path, &Told::default()).unwrap();
+        assert_eq!(story(&rows), ["2 ok", "3 ok", "5 ok", "6 ok"], "{name}");
+        let roads: Vec<Option<&str>> =
+            rows.iter().map(|row| row.as_ref().unwrap().survey.road.as_deref()).collect();
+        assert_eq!(roads, [Some("黄河路"), Some("黄河路"), Some("黄河路"), None], "{name}");
+        assert_eq!(findings.merged_down, 2, "{name}");
     }
 }
 
