@@ -15,6 +15,8 @@ const CHUNK: usize = 64 * 1024;
 
 pub(super) struct CsvReader<R> {
     input: Text<R>,
+    /// What is read at once.
+    chunk: Vec<u8>,
     buffer: Vec<u8>,
     /// Where the next record starts in `buffer`.
     start: usize,
@@ -49,6 +51,7 @@ impl<R: Read> CsvReader<R> {
     pub(super) fn new(input: R, told: &Told, delimiter: Option<u8>) -> Self {
         Self {
             input: Text::new(input, told.encoding),
+            chunk: Vec::new(),
             buffer: Vec::new(),
             start: 0,
             input_ended: false,
@@ -184,7 +187,7 @@ impl<R: Read> CsvReader<R> {
             self.buffer.drain(..self.start);
             self.start = 0;
         }
-        match read_more(&mut self.input, &mut self.buffer) {
+        match read_more(&mut self.input, &mut self.chunk, &mut self.buffer) {
             Ok(0) => self.input_ended = true,
             Ok(_) => return true,
             Err(error) => {
@@ -275,22 +278,22 @@ fn texts(record: &Record) -> Option<Vec<String>> {
         .collect()
 }
 
-/// Appends what the input has to offer; doubles the step with the buffer so that a long record is
-/// not cut again and again.
-pub(super) fn read_more(input: &mut impl Read, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
-    let old = buffer.len();
-    buffer.resize(old + CHUNK.max(old), 0);
+/// Appends what the input has to offer, by way of `chunk`; answers how many bytes that were.
+pub(super) fn read_more(
+    input: &mut impl Read,
+    chunk: &mut Vec<u8>,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<usize> {
+    // Cleared once and not for every read: some inputs give a byte at a time.
+    chunk.resize(CHUNK, 0);
     loop {
-        match input.read(&mut buffer[old..]) {
+        match input.read(chunk) {
             Ok(count) => {
-                buffer.truncate(old + count);
+                buffer.extend_from_slice(&chunk[..count]);
                 return Ok(count);
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                buffer.truncate(old);
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         }
     }
 }

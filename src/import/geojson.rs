@@ -19,6 +19,8 @@ use crate::domain::Refusal;
 
 pub(super) struct GeoJsonReader<R> {
     input: Text<R>,
+    /// What is read at once.
+    chunk: Vec<u8>,
     buffer: Vec<u8>,
     /// Where the next unread thing starts in `buffer`.
     start: usize,
@@ -47,6 +49,7 @@ impl<R: Read> GeoJsonReader<R> {
     pub(super) fn new(input: R, told: &Told) -> Self {
         Self {
             input: Text::new(input, told.encoding),
+            chunk: Vec::new(),
             buffer: Vec::new(),
             start: 0,
             input_ended: false,
@@ -414,7 +417,7 @@ impl<R: Read> GeoJsonReader<R> {
             self.buffer.drain(..self.start.min(self.buffer.len()));
             self.start = 0;
         }
-        match read_more(&mut self.input, &mut self.buffer) {
+        match read_more(&mut self.input, &mut self.chunk, &mut self.buffer) {
             Ok(0) => self.input_ended = true,
             Ok(_) => return true,
             Err(error) => {

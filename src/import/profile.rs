@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use super::dates::{Calendar, DateFormat, parse_zone};
 use super::kept::{Kept, KeptFile};
@@ -432,6 +433,15 @@ fn fits_pattern(pattern: &str, name: &str) -> bool {
 
 /// The profiles that come with the program.
 pub fn built_in_profiles() -> Vec<Profile> {
+    BUILT_IN.clone()
+}
+
+/// The built-in profile of this id.
+pub fn find_built_in(id: &str) -> Option<Profile> {
+    BUILT_IN.iter().find(|profile| profile.id == id).cloned()
+}
+
+static BUILT_IN: LazyLock<Vec<Profile>> = LazyLock::new(|| {
     [
         include_str!("../../labels/profiles/lidmark-csv.toml"),
         include_str!("../../labels/profiles/census-zh.toml"),
@@ -441,12 +451,7 @@ pub fn built_in_profiles() -> Vec<Profile> {
     .into_iter()
     .map(|text| Profile::from_toml(text).expect("built-in profiles are read by a test"))
     .collect()
-}
-
-/// The built-in profile of this id.
-pub fn find_built_in(id: &str) -> Option<Profile> {
-    built_in_profiles().into_iter().find(|profile| profile.id == id)
-}
+});
 
 #[cfg(test)]
 mod tests {
