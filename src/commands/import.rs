@@ -13,7 +13,7 @@ use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::cover::District;
 use crate::domain::role::Actor;
-use crate::import::{Format, Look, Profile, Told, WantedCrs, built_in_profiles, find_built_in};
+use crate::import::{Format, Look, Profile, Told, TypedTold, WantedCrs, built_in_profiles, find_built_in};
 use crate::intake::{self, Body, IntakeFile, Note, Reading, RowProblem};
 use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
 
@@ -48,6 +48,9 @@ pub(super) struct ImportArgs {
     /// What parts the columns of a CSV, instead of the one that is found: , ; | tab
     #[arg(long, value_name = "SIGN")]
     delimiter: Option<String>,
+    /// How texts of a CSV are quoted, instead of what is found: double, backslash, single or none
+    #[arg(long, value_name = "HOW")]
+    quoting: Option<String>,
     /// Sheet of a workbook, layer of a GeoPackage or file of an archive
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
@@ -74,7 +77,12 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
     let profile = Arc::new(find_profile(&args.profile, &book)?);
     let given = read_districts(&args.districts)?;
     let schemes = ground.schemes()?;
-    let told = Told::parse(args.encoding.as_deref(), args.delimiter.as_deref(), args.layer.as_deref())?;
+    let told = Told::parse(TypedTold {
+        encoding: args.encoding.as_deref(),
+        delimiter: args.delimiter.as_deref(),
+        quoting: args.quoting.as_deref(),
+        layer: args.layer.as_deref(),
+    })?;
     for file in &args.files {
         open_file(file)?;
     }

@@ -1,7 +1,7 @@
 //! What was understood of a file, in words, so that a wrong guess is seen before a row is written.
 
 use super::Say;
-use crate::import::{Coordinates, Findings, FoundBy};
+use crate::import::{Coordinates, Findings, FoundBy, Quoting};
 
 /// Tells what was understood of a file, with the evidence for the reading of its coordinates.
 pub(super) fn say_understood(say: &Say, file: &str, findings: &Findings) {
@@ -48,6 +48,9 @@ fn understood(say: &Say, findings: &Findings) -> String {
     if let Some(delimiter) = findings.delimiter {
         let sign = if delimiter == '\t' { "TAB".to_owned() } else { delimiter.to_string() };
         parts.push(say.fill("understood.delimiter", &[("sign", &sign)]));
+    }
+    if let Some(quoting) = findings.quoting.filter(|quoting| *quoting != Quoting::Double) {
+        parts.push(text(&format!("understood.quoting_{quoting}")));
     }
     if let Some(line) = findings.header_line
         && (line > 1 || !findings.above_header.is_empty())

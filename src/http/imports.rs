@@ -19,7 +19,7 @@ use super::auth::Caller;
 use super::forms::shortened;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::import::{Format, Told, WantedCrs, built_in_profiles, city_systems, find_built_in};
+use crate::import::{Format, Told, TypedTold, WantedCrs, built_in_profiles, city_systems, find_built_in};
 use crate::intake::{self, Body as FileBody, IntakeFile, Note, Reading};
 use crate::registry::{ImportMode, ImportOptions};
 
@@ -32,6 +32,7 @@ pub(super) struct ImportQuery {
     dry_run: Option<String>,
     encoding: Option<String>,
     delimiter: Option<String>,
+    quoting: Option<String>,
     layer: Option<String>,
     crs: Option<String>,
 }
@@ -73,8 +74,13 @@ pub(super) async fn create_import(
         return Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal });
     };
     let name = format!("upload.{ending}");
-    let told = Told::parse(query.encoding.as_deref(), query.delimiter.as_deref(), query.layer.as_deref())
-        .map_err(Problem::bad_request)?;
+    let typed = TypedTold {
+        encoding: query.encoding.as_deref(),
+        delimiter: query.delimiter.as_deref(),
+        quoting: query.quoting.as_deref(),
+        layer: query.layer.as_deref(),
+    };
+    let told = Told::parse(typed).map_err(Problem::bad_request)?;
     let wanted = query.profile.as_deref().unwrap_or("lidmark-csv");
     let profile = find_built_in(wanted).ok_or_else(|| {
         let known: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();

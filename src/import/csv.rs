@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::io::Read;
 
-use super::csv_cut::{Cut, Record, count_lines, cut, first_line, guess_delimiter};
+use super::csv_cut::{Cut, Record, count_lines, cut, first_line};
+use super::csv_dialect::{Dialect, Quoting, find_dialect};
 use super::encoding::Encoding;
 use super::header::{Header, LOOK_AHEAD, find_header};
 use super::mapping::{Cell, Columns, Mapper};
@@ -25,7 +26,9 @@ pub(super) struct CsvReader<R> {
     input_failed: Option<std::io::Error>,
     /// Physical line of `start`, from 1.
     line: u64,
-    delimiter: Option<u8>,
+    /// What was told of the signs.
+    told: (Option<u8>, Option<Quoting>),
+    dialect: Option<Dialect>,
     header: Option<Header>,
     columns: Option<Columns>,
     done: bool,
@@ -57,7 +60,8 @@ impl<R: Read> CsvReader<R> {
             input_ended: false,
             input_failed: None,
             line: 1,
-            delimiter: told.delimiter.or(delimiter),
+            told: (told.delimiter.or(delimiter), told.quoting),
+            dialect: None,
             header: None,
             columns: None,
             done: false,
@@ -71,10 +75,9 @@ impl<R: Read> CsvReader<R> {
         if let Some(refusal) = refuse_by_magic(self.input.head()) {
             return Err(Problem::of_file(1, "", refusal));
         }
-        if self.delimiter.is_none() {
-            let head = &self.buffer[..self.buffer.len().min(CHUNK)];
-            self.delimiter = Some(guess_delimiter(head, self.input_ended && self.buffer.len() <= CHUNK));
-        }
+        let head = &self.buffer[..self.buffer.len().min(CHUNK)];
+        let whole = self.input_ended && self.buffer.len() <= CHUNK;
+        self.dialect = Some(find_dialect(head, whole, self.told.0, self.told.1));
         while self.ahead.len() < LOOK_AHEAD {
             match self.next_record() {
                 Some(Ok(line)) => self.ahead.push_back(Ok((line, self.record.clone()))),
@@ -123,7 +126,7 @@ impl<R: Read> CsvReader<R> {
 
     /// Cuts the next record that is not an empty line; answers its physical line.
     fn next_record(&mut self) -> Option<Result<u64, BadLine>> {
-        let delimiter = self.delimiter.unwrap_or(b',');
+        let dialect = self.dialect.unwrap_or(Dialect { delimiter: b',', quoting: Quoting::Double });
         loop {
             let rest = &self.buffer[self.start..];
             if rest.is_empty() && !self.fill() {
@@ -131,7 +134,7 @@ impl<R: Read> CsvReader<R> {
             }
             let rest = &self.buffer[self.start..];
             let line = self.line;
-            match cut(rest, self.input_ended, delimiter, &mut self.record) {
+            match cut(rest, self.input_ended, dialect, &mut self.record) {
                 Cut::NeedMore => {
                     self.fill();
                 }
@@ -264,7 +267,8 @@ impl<R: Read> RowReader for CsvReader<R> {
 
     fn tell(&self, findings: &mut Findings) {
         findings.encoding = self.input.found();
-        findings.delimiter = self.delimiter.map(char::from);
+        findings.delimiter = self.dialect.map(|dialect| char::from(dialect.delimiter));
+        findings.quoting = self.dialect.map(|dialect| dialect.quoting);
         if let Some(header) = &self.header {
             header.tell(findings);
         }

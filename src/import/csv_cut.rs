@@ -2,6 +2,8 @@
 //! after a quote that is never closed that crate gives the rest of the file as one field, in
 //! silence. Here such a line is one problem, and reading goes on with the next physical line.
 
+use super::csv_dialect::{Dialect, Quoting};
+
 /// A record longer than this is a problem, so that garbage cannot fill the memory.
 pub(super) const MAX_RECORD: usize = 1 << 20;
 
@@ -10,12 +12,15 @@ pub(super) const MAX_RECORD: usize = 1 << 20;
 pub(super) struct Record {
     pub(super) bytes: Vec<u8>,
     pub(super) ends: Vec<usize>,
+    /// Fields that stood in quotes.
+    pub(super) quoted: usize,
 }
 
 impl Record {
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.quoted = 0;
     }
 
     /// A line with nothing on it: not a row.
@@ -40,21 +45,37 @@ pub(super) enum Cut {
 }
 
 /// Cuts one record off the front of `data`. A line ends with LF, CR LF or CR.
-pub(super) fn cut(data: &[u8], ended: bool, delimiter: u8, record: &mut Record) -> Cut {
+pub(super) fn cut(data: &[u8], ended: bool, dialect: Dialect, record: &mut Record) -> Cut {
     record.clear();
+    let Dialect { delimiter, quoting } = dialect;
+    let escapes = quoting == Quoting::Backslash;
     let mut at = 0;
     loop {
-        if data.get(at) == Some(&b'"') {
+        if let Some(sign) = quoting.sign().filter(|sign| data.get(at) == Some(sign)) {
             at += 1;
+            record.quoted += 1;
             loop {
-                let Some(quote) = data[at..].iter().position(|byte| *byte == b'"') else {
+                let stop = data[at..].iter().position(|byte| *byte == sign || escapes && *byte == b'\\');
+                let Some(stop) = stop else {
                     return if ended || data.len() > MAX_RECORD { Cut::BadQuote } else { Cut::NeedMore };
                 };
-                record.bytes.extend_from_slice(&data[at..at + quote]);
-                at += quote + 1;
+                record.bytes.extend_from_slice(&data[at..at + stop]);
+                at += stop + 1;
+                if data[at - 1] != sign {
+                    match data.get(at) {
+                        Some(byte) if *byte == sign || *byte == b'\\' => {
+                            record.bytes.push(*byte);
+                            at += 1;
+                        }
+                        Some(_) => record.bytes.push(b'\\'),
+                        None if ended => return Cut::BadQuote,
+                        None => return Cut::NeedMore,
+                    }
+                    continue;
+                }
                 match data.get(at) {
-                    Some(b'"') => {
-                        record.bytes.push(b'"');
+                    Some(byte) if *byte == sign => {
+                        record.bytes.push(sign);
                         at += 1;
                     }
                     None if !ended => return Cut::NeedMore,
@@ -106,50 +127,4 @@ pub(super) fn count_lines(data: &[u8]) -> u64 {
         lines += u64::from(*byte == b'\n' || (*byte == b'\r' && data.get(at + 1) != Some(&b'\n')));
     }
     lines
-}
-
-/// The delimiters that are looked for, the less usual ones last.
-const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
-/// Records that a delimiter is tried on.
-const TRIED: usize = 50;
-
-/// The delimiter with which most records have the same number of fields, and of those the one that
-/// makes more of them. `whole` = the head ends where the file ends.
-pub(super) fn guess_delimiter(head: &[u8], whole: bool) -> u8 {
-    let mut best = (b',', (0, 0));
-    for delimiter in DELIMITERS {
-        let evenness = evenness(head, whole, delimiter);
-        if evenness > best.1 {
-            best = (delimiter, evenness);
-        }
-    }
-    best.0
-}
-
-/// How many records have the most usual number of fields above 1, and that number.
-fn evenness(head: &[u8], whole: bool, delimiter: u8) -> (usize, usize) {
-    let mut record = Record::default();
-    let mut counts: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
-    let mut at = 0;
-    let mut tried = 0;
-    while at < head.len() && tried < TRIED {
-        let rest = &head[at..];
-        match cut(rest, whole, delimiter, &mut record) {
-            Cut::Record(len) => {
-                if record.ends.len() > 1 {
-                    *counts.entry(record.ends.len()).or_default() += 1;
-                }
-                at += len;
-            }
-            // The head may be cut in the middle of its only line.
-            Cut::NeedMore if tried == 0 => {
-                let fields = rest.iter().filter(|byte| **byte == delimiter).count();
-                return (usize::from(fields > 0), fields);
-            }
-            Cut::NeedMore => break,
-            Cut::BadQuote | Cut::TooLong => at += first_line(rest),
-        }
-        tried += 1;
-    }
-    counts.into_iter().map(|(fields, records)| (records, fields)).max().unwrap_or_default()
 }

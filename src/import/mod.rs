@@ -11,6 +11,7 @@
 mod archive;
 mod csv;
 mod csv_cut;
+mod csv_dialect;
 mod dates;
 mod dbf;
 mod declared;
@@ -39,6 +40,7 @@ mod xlsx;
 mod xlsx_parts;
 mod xml;
 
+pub use csv_dialect::Quoting;
 pub use declared::DeclaredCrs;
 pub use encoding::{Encoding, EncodingFound, FoundBy};
 pub use format::Format;
@@ -98,18 +100,24 @@ pub struct Source<'a> {
 pub struct Told {
     pub encoding: Option<Encoding>,
     pub delimiter: Option<u8>,
+    pub quoting: Option<Quoting>,
     /// Sheet of a workbook, layer of a database, file of an archive.
     pub layer: Option<String>,
 }
 
+/// The same as it was typed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TypedTold<'t> {
+    pub encoding: Option<&'t str>,
+    pub delimiter: Option<&'t str>,
+    pub quoting: Option<&'t str>,
+    pub layer: Option<&'t str>,
+}
+
 impl Told {
-    /// Reads what was typed; refuses an encoding nobody knows and a delimiter that can be none.
-    pub fn parse(
-        encoding: Option<&str>,
-        delimiter: Option<&str>,
-        layer: Option<&str>,
-    ) -> Result<Self, Refusal> {
-        let delimiter = match delimiter {
+    /// Reads what was typed; refuses an encoding nobody knows and signs that cannot part or quote.
+    pub fn parse(typed: TypedTold<'_>) -> Result<Self, Refusal> {
+        let delimiter = match typed.delimiter {
             None => None,
             Some("tab" | "\\t") => Some(b'\t'),
             Some(text) => match text.as_bytes() {
@@ -123,9 +131,10 @@ impl Told {
             },
         };
         Ok(Self {
-            encoding: encoding.map(Encoding::of_label).transpose()?,
+            encoding: typed.encoding.map(Encoding::of_label).transpose()?,
             delimiter,
-            layer: layer.map(str::to_owned),
+            quoting: typed.quoting.map(str::parse).transpose()?,
+            layer: typed.layer.map(str::to_owned),
         })
     }
 }
@@ -143,6 +152,8 @@ pub struct Findings {
     pub encoding: Option<EncodingFound>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quoting: Option<Quoting>,
     /// Line of the header, and the lines above it that are none of its rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header_line: Option<u64>,
@@ -248,6 +259,7 @@ impl<'a, 'r> Rows<'a, 'r> {
             other_layers,
             encoding: None,
             delimiter: None,
+            quoting: None,
             header_line: None,
             above_header: Vec::new(),
             crs: None,
