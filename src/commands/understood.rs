@@ -61,6 +61,9 @@ fn understood(say: &Say, findings: &Findings) -> String {
     if let Some(declared) = &findings.crs {
         parts.push(say.fill("understood.crs", &[("crs", &declared.to_string())]));
     }
+    if findings.cut_texts > 0 {
+        parts.push(say.fill("understood.cut_texts", &[("count", &findings.cut_texts.to_string())]));
+    }
     if findings.merged_down > 0 {
         parts.push(say.fill("understood.merged_down", &[("count", &findings.merged_down.to_string())]));
     }

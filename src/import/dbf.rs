@@ -1,5 +1,6 @@
 //! dBASE tables as raw bytes: every value is decoded here, so that none is replaced in silence.
 
+use std::cell::Cell;
 use std::io::Read;
 
 use super::encoding::{Encoding, EncodingFound, FoundBy, check_declared, detect};
@@ -18,6 +19,8 @@ pub(super) struct Table<R> {
     pub(super) promised: u64,
     language_driver: u8,
     record: Vec<u8>,
+    /// Texts that fill their field and end in half a character.
+    cut: Cell<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,7 +64,14 @@ impl<R: Read> Table<R> {
         if fields.is_empty() || at > record_len {
             return Err(damaged());
         }
-        Ok(Self { input, fields, promised, language_driver: head[29], record: vec![0; record_len] })
+        Ok(Self {
+            input,
+            fields,
+            promised,
+            language_driver: head[29],
+            record: vec![0; record_len],
+            cut: Cell::new(0),
+        })
     }
 
     /// Reads the next record over the one at hand.
@@ -124,8 +134,25 @@ impl<R: Read> Table<R> {
 
     fn plain<'r>(&self, raw: &'r [u8], encoding: Encoding) -> Result<String, &'r [u8]> {
         // What is behind a zero is whatever the program had in memory.
-        let raw = raw.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii();
-        encoding.decode(raw).ok_or(raw)
+        let text = raw.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii();
+        if let Some(text) = encoding.decode(text) {
+            return Ok(text);
+        }
+        // A text that did not fit was cut by its bytes, in the middle of a character.
+        let is_full = raw.last().is_some_and(|byte| !matches!(byte, 0 | b' '));
+        let whole = (1..=3.min(text.len())).find_map(|lost| encoding.decode(&text[..text.len() - lost]));
+        match whole.filter(|_| is_full) {
+            Some(whole) => {
+                self.cut.set(self.cut.get() + 1);
+                Ok(whole)
+            }
+            None => Err(text),
+        }
+    }
+
+    /// How many texts were cut by the program that wrote the table, as far as it shows.
+    pub(super) fn cut_texts(&self) -> u64 {
+        self.cut.get()
     }
 
     /// Name of a field as text. One that was cut in the middle of a character loses that.
@@ -193,4 +220,55 @@ fn moment(julian_day: i32, ms: i32) -> Option<String> {
 /// What the user said stands.
 pub(super) fn told(encoding: Encoding) -> EncodingFound {
     EncodingFound::certain(encoding, FoundBy::Told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table of one field of texts, each as wide as the field.
+    fn table(width: u8, texts: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = vec![0; 32];
+        bytes[4..8].copy_from_slice(&(texts.len() as u32).to_le_bytes());
+        bytes[8..10].copy_from_slice(&65u16.to_le_bytes());
+        bytes[10..12].copy_from_slice(&(u16::from(width) + 1).to_le_bytes());
+        let mut field = [0; 32];
+        field[..4].copy_from_slice(b"road");
+        field[11] = b'C';
+        field[16] = width;
+        bytes.extend(field);
+        bytes.push(0x0D);
+        for text in texts {
+            bytes.push(b' ');
+            bytes.extend_from_slice(text);
+            bytes.extend(std::iter::repeat_n(b' ', usize::from(width) - text.len()));
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_text_cut_in_the_middle_of_a_character_is_kept_as_far_as_it_goes() {
+        let (gbk, ..) = encoding_rs::GB18030.encode("黄河路南");
+        let utf8 = "黄河路南".as_bytes();
+        for (encoding, width, texts, expected) in [
+            (Encoding::Gb18030, 7, [&gbk[..7], &gbk[..3], b"7\xFF"], [Ok("黄河路"), Err(()), Err(())]),
+            (Encoding::Utf8, 10, [&utf8[..10], &utf8[..8], &utf8[..6]], [Ok("黄河路"), Err(()), Ok("黄河")]),
+            (
+                Encoding::Utf8,
+                8,
+                [&utf8[..8], b"", b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"],
+                [Ok("黄河"), Ok(""), Err(())],
+            ),
+        ] {
+            let bytes = table(width, &texts);
+            let mut table = Table::open(&bytes[..]).unwrap();
+            let field = table.fields[0].clone();
+            for expected in expected {
+                assert!(matches!(table.next().unwrap(), Next::Record));
+                let read = table.text(&field, encoding);
+                assert_eq!(read.as_deref().map_err(|_| ()), expected, "{encoding} {width}");
+            }
+            assert_eq!(table.cut_texts(), 1);
+        }
+    }
 }

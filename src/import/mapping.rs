@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-use super::place::{Declaration, Point, Sample};
+use super::place::{Declaration, Point, Sample, decimal_comma};
 use super::profile::{FIELDS, Field, Profile, Word, Words, plain};
 use super::{Problem, Scope, Source, shown};
 use crate::domain::Refusal;
@@ -355,7 +355,7 @@ impl<'a> Mapper<'a> {
 
     pub(super) fn accuracy(&self, slot: Slot<'_>) -> Result<f64, Flaw> {
         let text = self.spelled(Field::AccuracyM, slot.text);
-        match text.parse::<f64>() {
+        match text.parse::<f64>().or_else(|error| decimal_comma(&text).ok_or(error)) {
             Ok(meters) if meters.is_finite() && (0.0..=100_000.0).contains(&meters) => Ok(meters),
             _ => Err(Flaw::new(
                 Refusal::new("accuracy.unreadable").at("accuracy_m").with("read", shown(slot.text)),

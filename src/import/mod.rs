@@ -165,6 +165,9 @@ pub struct Findings {
     /// What its coordinates mean, from whoever had a [`look`] at them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coordinates: Option<Coordinates>,
+    /// Texts that end in half a character, because the program that wrote them cut them by bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cut_texts: u64,
     /// Rows that got the value of a cell that is merged down to them.
     #[serde(skip_serializing_if = "is_zero")]
     pub merged_down: u64,
@@ -264,6 +267,7 @@ impl<'a, 'r> Rows<'a, 'r> {
             above_header: Vec::new(),
             crs: None,
             coordinates: None,
+            cut_texts: 0,
             merged_down: 0,
             deleted: 0,
         };

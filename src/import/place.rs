@@ -149,7 +149,7 @@ impl Mapper<'_> {
                 let numbers = (number(lon, angles)?, number(lat, angles)?);
                 // Minutes and seconds are kept as surveyed beside the degrees they make.
                 for slot in [lon, lat] {
-                    if slot.text.parse::<f64>().is_err() {
+                    if slot.text.parse::<f64>().is_err() && decimal_comma(slot.text).is_none() {
                         self.keep(extra, slot.column, slot.column, slot.text)?;
                     }
                 }
@@ -191,7 +191,8 @@ impl Mapper<'_> {
 fn number(slot: Slot<'_>, angle: bool) -> Result<f64, Flaw> {
     let read = match slot.text.parse::<f64>() {
         Ok(number) => Some(number).filter(|number| number.is_finite()),
-        Err(_) if angle => parse_degrees(slot.text),
+        // In degrees a comma can only be the decimal one; in meters it may part thousands.
+        Err(_) if angle => decimal_comma(slot.text).or_else(|| parse_degrees(slot.text)),
         Err(_) => None,
     };
     read.ok_or_else(|| {
@@ -200,4 +201,14 @@ fn number(slot: Slot<'_>, angle: bool) -> Result<f64, Flaw> {
             .column(slot.column)
             .read(slot.text)
     })
+}
+
+/// `118,5912`, as half of Europe writes it.
+pub(super) fn decimal_comma(text: &str) -> Option<f64> {
+    let (whole, part) = text.split_once(',')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole.strip_prefix(['-', '+']).unwrap_or(whole)) || !digits(part) {
+        return None;
+    }
+    format!("{whole}.{part}").parse().ok()
 }

@@ -299,6 +299,7 @@ impl RowReader for ShapeReader {
         findings.encoding = Some(self.encoding);
         findings.crs = self.crs.clone();
         findings.deleted = self.deleted;
+        findings.cut_texts = self.table.cut_texts();
     }
 }
 

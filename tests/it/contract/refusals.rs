@@ -587,6 +587,7 @@ both_engines! {
             "&crs=EPSG:4527",
             "&encoding=klingon",
             "&delimiter=%22",
+            "&quoting=odd",
             "&source=twice",
         ] {
             let ask = house

@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{read_path, story};
-use lidmark::import::{Profile, Told, find_built_in};
+use lidmark::import::{Encoding, Profile, Told, find_built_in};
 
 /// A plain archive of these entries.
 pub fn zip_of(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
@@ -161,6 +161,26 @@ fn a_preamble_and_a_header_in_two_rows_are_found_in_csv_too() {
         assert_eq!(findings.delimiter.map(String::from).as_deref(), Some(sign));
         assert_eq!(rows[0].as_ref().unwrap().survey.extra["备注"], "一");
     }
+}
+
+#[test]
+fn a_german_table_with_semicolons_and_decimal_commas_is_read() {
+    let text = "source_key;district;class;lon;lat;road;accuracy_m\n\
+                k1;370502;gas;118,5912345;37,46;Müllerstraße 7 – groß;0,05\n\
+                k2;370502;gas;118.591.234;37,46;Ölhafen;0,05\n";
+    let (bytes, _, lost) = encoding_rs::WINDOWS_1252.encode(text);
+    assert!(!lost);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Schächte.csv");
+    std::fs::write(&path, bytes).unwrap();
+    let (rows, findings) =
+        read_path(&find_built_in("lidmark-csv").unwrap(), &path, &Told::default()).unwrap();
+    assert_eq!(story(&rows), ["2 ok", "3 position.unreadable lon"]);
+    assert_eq!((findings.delimiter, findings.encoding.unwrap().encoding), (Some(';'), Encoding::Windows1252));
+    let survey = &rows[0].as_ref().unwrap().survey;
+    assert_eq!((survey.position.raw.x, survey.position.accuracy_m), (118.591_234_5, Some(0.05)));
+    assert_eq!(survey.road.as_deref(), Some("Müllerstraße 7 – groß"));
+    assert!(survey.extra.is_empty(), "{:?}", survey.extra);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn with_head(rows: &str) -> Vec<String> {
 fn each_ugly_csv_row_gets_its_line_column_and_reason_and_costs_no_other() {
     for (bad, expected) in [
         ("k,370502,gas,118.59,north\n", "position.unreadable lat"),
-        ("k,370502,gas,\"118,59\",37.46\n", "position.unreadable lon"),
+        ("k,370502,gas,\"118,5,9\",37.46\n", "position.unreadable lon"),
         ("k,370502,gas,37.46,118.59\n", "position.swapped lat"),
         ("k,370502,gas,0,0\n", "position.null_island lon"),
         ("k,370502,gas,640676.2,4148750.1\n", "position.beyond_globe lat"),
