@@ -20,8 +20,8 @@ use crate::domain::Refusal;
 use crate::domain::cover::{District, Party};
 use crate::domain::role::Actor;
 use crate::domain::token::PlateScheme;
-use crate::import::{Format, find_built_in};
-use crate::intake::{self, IntakeFile, Note, Reading};
+use crate::import::{Format, Told, find_built_in};
+use crate::intake::{self, Body, IntakeFile, Note, Reading};
 use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
 
 const DAY_MS: i64 = 86_400_000;
@@ -335,7 +335,12 @@ async fn print_anew(ground: &Ground, config: &Config, built: Built) -> Outcome<B
 /// The sixteen files of real data as one run, so that repeated points are found across files.
 async fn import_vermont(ground: &Ground, registry: &Registry, config: &Config) -> Outcome<ImportSummary> {
     let profile = find_built_in("vermont-manholes").ok_or_else(|| Refusal::new("profile.unknown"))?;
-    let reading = Reading { profile: Arc::new(profile), schemes: Arc::new(ground.schemes()?), scheme: None };
+    let reading = Reading {
+        profile: Arc::new(profile),
+        schemes: Arc::new(ground.schemes()?),
+        scheme: None,
+        told: Told::default(),
+    };
     let mut run = registry.begin_import(options("vermont-manholes", config)).await?;
     let list = ground.place.data.join("problems.csv");
     let mut lists = Lists::open(Some(&list), None, 0)?;
@@ -349,8 +354,8 @@ async fn import_vermont(ground: &Ground, registry: &Registry, config: &Config) -
             }
         };
         let progress = |read: u64| ground.say.progress(format!("{}: {read} rows", file.town));
-        let bytes = Box::new(file.reader());
-        let file = IntakeFile { name, format: Format::GeoJson, bytes };
+        let body = Body::Stream(Box::new(file.reader()));
+        let file = IntakeFile { name, format: Format::GeoJson, body };
         intake::take_file(&mut run, &reading, file, note, progress).await?;
         failed?;
     }

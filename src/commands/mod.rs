@@ -10,11 +10,11 @@ use crate::config::{Config, Place};
 use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::code::{Scheme, built_in_schemes};
+use crate::import::city_systems;
 use crate::registry::{Clock, Database, Registry, RegistryError, RegistryOptions};
 
 mod areas;
 mod check;
-mod coordinates;
 mod demo;
 mod import;
 mod plates;
@@ -22,6 +22,7 @@ mod say;
 mod serve;
 mod staff;
 mod story;
+mod understood;
 
 use say::Say;
 
@@ -70,7 +71,7 @@ enum Command {
     Migrate,
     /// Prove every file, photo and position; name what is wrong
     Check,
-    /// Take in a census (CSV or GeoJSON)
+    /// Take in a census: tables, workbooks, shapefiles, GeoPackage, GeoJSON, KML
     Import(import::ImportArgs),
     /// Outlines of districts, management areas and grid cells
     #[command(subcommand)]
@@ -163,12 +164,7 @@ impl Ground {
 
     /// Built-in reference systems and those of `crs.toml` in the data folder.
     fn crs_book(&self) -> Outcome<CrsBook> {
-        let file = self.place.data.join("crs.toml");
-        match std::fs::read_to_string(&file) {
-            Ok(text) => Ok(CrsBook::built_in().with(&text)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(CrsBook::built_in()),
-            Err(error) => Err(file_trouble("file.not_read", &file, &error).into()),
-        }
+        Ok(city_systems(&self.place.data)?)
     }
 
     /// Opens the registry that exists already; a mistyped folder must not become a new city.

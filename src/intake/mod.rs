@@ -3,14 +3,18 @@
 //! is read is `import`'s, what a row means is the registry's.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::Refusal;
 use crate::domain::code::Scheme;
 use crate::domain::cover::Candidate;
-use crate::import::{Format, Problem, Profile, READ_SHOWN, Scope, Source, read_rows};
+use crate::import::{
+    self, Findings, Format, Look, Problem, Profile, READ_SHOWN, Scope, Source, Told, WantedCrs, check_source,
+    read_file, read_rows,
+};
 use crate::registry::{ImportRun, Outcome, RegistryError, RowRef};
 
 /// Rows that are committed together.
@@ -20,7 +24,14 @@ pub const CHUNK: usize = 5000;
 pub struct IntakeFile {
     pub name: String,
     pub format: Format,
-    pub bytes: Box<dyn Read + Send>,
+    pub body: Body,
+}
+
+/// Where the bytes are. Most formats must be able to go back and forth in them.
+pub enum Body {
+    Path(PathBuf),
+    /// Text formats only.
+    Stream(Box<dyn Read + Send>),
 }
 
 /// How files are read.
@@ -30,6 +41,8 @@ pub struct Reading {
     pub schemes: Arc<Vec<Scheme>>,
     /// Scheme of the codes that the files bring, instead of the profile's.
     pub scheme: Option<String>,
+    /// What the user says of the files, instead of what would be found.
+    pub told: Told,
 }
 
 /// What there is to say of a row that became no cover.
@@ -52,31 +65,63 @@ pub struct RowProblem {
     pub refusal: Refusal,
 }
 
-/// Reads a whole file into the run. `note` hears of every problem and duplicate in the order of the
-/// file; `progress` is told how many rows there were so far.
+/// Has a first look at a file, before anything is taken: how its coordinates are read. Refuses what
+/// [`import::look`] refuses. What comes as a stream is read once, as the profile says.
+pub fn look_at(
+    reading: &Reading,
+    file: &IntakeFile,
+    wanted: &WantedCrs,
+) -> impl Future<Output = Result<Look, Refusal>> + use<> {
+    let Reading { profile, schemes, scheme, told } = reading.clone();
+    let (format, name, wanted) = (file.format, file.name.clone(), wanted.clone());
+    let path = match &file.body {
+        Body::Path(path) => Some(path.clone()),
+        Body::Stream(_) => None,
+    };
+    // Readers block, and some run a loop of their own.
+    let looking = tokio::task::spawn_blocking(move || {
+        let Some(path) = path else { return Ok(Look { profile, coordinates: None }) };
+        let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
+        import::look(&profile, &schemes, &source, &path, &wanted)
+    });
+    async move { looking.await.unwrap_or_else(|_| Err(Refusal::new("import.reader_stopped"))) }
+}
+
+/// Reads a whole file into the run and answers what was understood of it. `note` hears of every
+/// problem and duplicate in the order of the file; `progress` is told how many rows there were so far.
 pub async fn take_file(
     run: &mut ImportRun,
     reading: &Reading,
     file: IntakeFile,
     note: impl FnMut(Note),
     progress: impl FnMut(u64),
-) -> Result<(), RegistryError> {
-    let Reading { profile, schemes, scheme } = reading.clone();
-    let source = Source { format: file.format, file_name: &file.name, scheme: scheme.as_deref() };
+) -> Result<Findings, RegistryError> {
+    let Reading { profile, schemes, scheme, told } = reading.clone();
+    let IntakeFile { name, format, body } = file;
     // Refused here, so that the caller hears it before anything of the file is taken.
-    read_rows(&profile, &schemes, &source, std::io::empty())?;
-    let IntakeFile { name, format, bytes } = file;
+    let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
+    check_source(&profile, &schemes, &source)?;
+    let (sender, understood) = oneshot::channel();
     let produce = move |rows: &mut dyn FnMut(Row) -> bool| {
-        let source = Source { format, file_name: &name, scheme: scheme.as_deref() };
-        if let Ok(read) = read_rows(&profile, &schemes, &source, bytes) {
-            for row in read {
+        let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
+        let opened = match body {
+            Body::Path(path) => read_file(&profile, &schemes, &source, &path),
+            Body::Stream(bytes) => read_rows(&profile, &schemes, &source, bytes),
+        };
+        let said = opened.map(|mut opened| {
+            for row in opened.by_ref() {
                 if !rows(row) {
-                    return;
+                    break;
                 }
             }
-        }
+            opened.findings()
+        });
+        // Nobody listening means that the run was given up.
+        let _ = sender.send(said);
     };
-    take_rows(run, produce, note, progress).await
+    take_rows(run, produce, note, progress).await?;
+    let stopped = || Refusal::new("import.reader_stopped");
+    Ok(understood.await.map_err(|_| stopped())??)
 }
 
 /// A row as the reader gives it.

@@ -1,6 +1,9 @@
 //! The command line, run as an operator runs it.
 
+mod cambridge;
 mod coordinates;
+mod declared;
+mod formats;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -268,6 +271,7 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
     let nowhere = place.path("nowhere.csv");
     let good = place.file("good.csv", "district,class,lon,lat\n370502,sewage,118.58,37.46\n");
     let zip = place.file("census.xlsx", "PK\u{3}\u{4}");
+    let picture = place.file("covers.pdf", "%PDF-1.7");
     let broken = place.file("broken.toml", "id = 3");
     let pdf = place.path("no/such/folder.pdf");
     let out = place.path("out.pdf");
@@ -279,9 +283,12 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         assert!(!Path::new(&place.path("data")).exists(), "{arguments:?} made a folder");
     }
     assert_eq!(place.run(&["migrate"]).code, Some(0));
-    let refused: [(&[&str], &str); 16] = [
+    let refused: [(&[&str], &str); 19] = [
         (&["import", &nowhere], "file.not_read"),
-        (&["import", &zip], "file.kind"),
+        (&["import", &zip], "archive.damaged"),
+        (&["import", &picture], "file.kind"),
+        (&["import", &good, "--encoding", "klingon"], "encoding.unknown"),
+        (&["import", &good, "--delimiter", "abc"], "delimiter.unknown"),
         (&["import", &good, "--profile", "nobody"], "profile.unknown"),
         (&["import", &good, "--profile", &broken], "profile.unreadable"),
         (&["import", &good, "--scheme", "nobody"], "scheme.unknown"),

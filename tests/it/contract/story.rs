@@ -339,6 +339,34 @@ async fn census(house: &House) {
         .post(ENGINEER, "/api/v1/imports?source=points&profile=lidmark-csv")
         .body("application/geo+json", point.to_string());
     assert_eq!(points.expect(200).await.json()["summary"]["read"], 1);
+    census_in_a_zone(house).await;
+}
+
+/// Coordinates in the plane: declared by the file, asked for, and said.
+async fn census_in_a_zone(house: &House) {
+    let address = "/api/v1/imports?source=zone&profile=lidmark-csv&dry_run=true";
+    let feature = json!({"type": "FeatureCollection",
+        "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::4527"}},
+        "features": [{"type": "Feature",
+            "properties": {"source_key": "z1", "district": "370502", "class": "gas", "state": "intact"},
+            "geometry": {"type": "Point", "coordinates": [39_640_676.165, 4_148_750.030]}}]});
+    let told = house
+        .post(ENGINEER, address)
+        .header("accept-language", "en")
+        .body("application/geo+json", feature.to_string())
+        .expect(200)
+        .await
+        .json();
+    assert_eq!(told["summary"]["created"], 1, "{told}");
+    let understood = &told["understood"]["coordinates"];
+    assert_eq!((&understood["epsg"], &understood["axes"]), (&json!(4527), &json!("east_north")));
+    assert_eq!(understood["evidence"][0]["detail"], "The file says so: urn:ogc:def:crs:EPSG::4527");
+    assert_eq!(understood["evidence"][1]["detail"], "Eastings of 8 digits begin with 39: zone 39");
+    let table = "source_key,district,class,lon,lat\nz1,370502,gas,39640676.165,4148750.030\n";
+    let asked = house.post(ENGINEER, address).body("text/csv", table).expect(422).await.json();
+    assert_eq!(asked["code"], "crs.declared_fits_not_but", "{asked}");
+    let said = house.post(ENGINEER, &format!("{address}&crs=EPSG:4527")).body("text/csv", table);
+    assert_eq!(said.expect(200).await.json()["summary"]["created"], 1);
 }
 
 async fn plates(house: &House) {
