@@ -22,7 +22,7 @@ use crate::domain::role::Actor;
 use crate::domain::token::PlateScheme;
 use crate::import::{Format, Told, find_built_in};
 use crate::intake::{self, Body, IntakeFile, Note, Reading};
-use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
+use crate::registry::{CensusFile, Clock, ImportMode, ImportOptions, ImportSummary, Registry};
 
 const DAY_MS: i64 = 86_400_000;
 /// Says that a folder holds a demo, and how to come back to it.
@@ -361,7 +361,7 @@ async fn import_vermont(ground: &Ground, registry: &Registry, config: &Config) -
     }
     lists.finish()?;
     ground.say.end_progress();
-    Ok(run.summary)
+    Ok(run.finish().await?)
 }
 
 async fn import_dongying(
@@ -385,7 +385,7 @@ async fn import_dongying(
     };
     intake::take_rows(&mut run, produce, |_: Note| {}, progress).await?;
     say.end_progress();
-    Ok(run.summary)
+    Ok(run.finish().await?)
 }
 
 fn options(source: &str, config: &Config) -> ImportOptions {
@@ -394,6 +394,8 @@ fn options(source: &str, config: &Config) -> ImportOptions {
         scheme: config.scheme.clone(),
         mode: ImportMode::Write,
         match_radius_m: 0.5,
+        full: false,
+        file: CensusFile { name: source.into(), profile: source.into(), fingerprint: None },
         actor: Actor::System,
     }
 }

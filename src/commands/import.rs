@@ -12,10 +12,15 @@ use super::{Ending, Failure, Ground, Outcome, file_trouble};
 use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::cover::District;
+use crate::domain::import_run::ImportNumber;
 use crate::domain::role::Actor;
-use crate::import::{Format, Look, Profile, Told, TypedTold, WantedCrs, built_in_profiles, find_built_in};
+use crate::import::{
+    Format, Look, Profile, Scope, Told, TypedTold, WantedCrs, built_in_profiles, find_built_in,
+};
 use crate::intake::{self, Body, IntakeFile, Note, Reading, RowProblem};
-use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
+use crate::registry::{
+    CensusFile, Clock, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Registry,
+};
 
 /// Bad rows that are shown on the terminal; `--problems` has them all.
 const SHOWN: usize = 20;
@@ -64,8 +69,12 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "OUT.csv")]
     duplicates: Option<PathBuf>,
     /// How far apart two surveys of one cover may lie, in meters
-    #[arg(long, default_value_t = 0.5, value_name = "M")]
+    #[arg(long, default_value_t = MATCH_RADIUS_M, value_name = "M")]
     match_radius: f64,
+    /// The files are all there is in the districts and of the classes they name: propose what they pass
+    /// over for "not found"
+    #[arg(long)]
+    full: bool,
     /// Write without showing a preview first
     #[arg(long)]
     yes: bool,
@@ -109,6 +118,8 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
             scheme: numbered_in,
             mode: ImportMode::DryRun,
             match_radius_m: args.match_radius,
+            full: args.full,
+            file: CensusFile::default(),
             actor: Actor::System,
         },
         districts: brought,
@@ -118,9 +129,9 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
     let wants_preview = !args.dry_run && !args.yes && std::io::stdin().is_terminal();
     if args.dry_run || wants_preview {
         let mut lists = Lists::open(args.problems.as_deref(), args.duplicates.as_deref(), SHOWN)?;
-        let summary = plan.run(ImportMode::DryRun, &mut lists).await?;
+        let (summary, _) = plan.run(ImportMode::DryRun, &mut lists).await?;
         lists.finish()?;
-        plan.say_summary(&summary, true, &lists);
+        plan.say_summary(&summary, None, &lists);
         if args.dry_run {
             registry.close().await;
             return Ok(ending(&summary, lists.file_problems));
@@ -131,10 +142,10 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
         }
     }
     let mut lists = Lists::open(args.problems.as_deref(), args.duplicates.as_deref(), SHOWN)?;
-    let summary = plan.run(ImportMode::Write, &mut lists).await?;
+    let (summary, number) = plan.run(ImportMode::Write, &mut lists).await?;
     lists.finish()?;
     registry.close().await;
-    plan.say_summary(&summary, false, &lists);
+    plan.say_summary(&summary, number, &lists);
     Ok(ending(&summary, lists.file_problems))
 }
 
@@ -200,7 +211,9 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn say_summary(&self, summary: &ImportSummary, dry_run: bool, lists: &Lists) {
+    /// `number` of the run; `None` = a dry run.
+    fn say_summary(&self, summary: &ImportSummary, number: Option<ImportNumber>, lists: &Lists) {
+        let dry_run = number.is_none();
         let ImportSummary { read, created, updated, unchanged, duplicates, problems } = *summary;
         let would = if dry_run { " (dry run, nothing was written)" } else { "" };
         let preview = if dry_run { "（试运行，未写入）" } else { "" };
@@ -215,15 +228,26 @@ impl Plan<'_> {
         self.ground.say.summary(&json!({
             "read": read, "created": created, "updated": updated, "unchanged": unchanged,
             "duplicates": duplicates, "problems": problems, "file_problems": lists.file_problems,
-            "dry_run": dry_run, "files": lists.understood,
+            "dry_run": dry_run, "import": number, "files": lists.understood,
         }));
     }
 
-    async fn run(&self, mode: ImportMode, lists: &mut Lists) -> Outcome<ImportSummary> {
+    /// Answers what became of the rows, and the number of a run that wrote.
+    async fn run(
+        &self,
+        mode: ImportMode,
+        lists: &mut Lists,
+    ) -> Outcome<(ImportSummary, Option<ImportNumber>)> {
         if mode == ImportMode::Write && !self.districts.is_empty() {
             self.registry.put_districts(&self.districts).await?;
         }
-        let mut run = self.registry.begin_import(ImportOptions { mode, ..self.options.clone() }).await?;
+        let mut options = ImportOptions { mode, ..self.options.clone() };
+        if mode == ImportMode::Write {
+            options.file = self.census_file(&options).await?;
+        }
+        let mut run = self.registry.begin_import(options).await?;
+        self.say_resumed(&run);
+        let number = run.number();
         run.expect_districts(self.districts.iter().map(|district| district.code.clone()));
         let say = self.ground.say;
         let started = std::time::Instant::now();
@@ -242,7 +266,6 @@ impl Plan<'_> {
                 let rate = read as f64 / started.elapsed().as_secs_f64().max(0.001);
                 say.progress(format!("{name}: {read} rows, {rate:.0}/s"));
             };
-            let counted = run.summary.problems;
             let taken = intake::take_file(&mut run, &reading, file, note, progress).await;
             say.end_progress();
             if let Some(failure) = failed {
@@ -253,7 +276,6 @@ impl Plan<'_> {
                     findings.coordinates = looked.coordinates.clone();
                     say_understood(&say, &name, &findings);
                     lists.understood.push(json!({"file": name, "understood": findings}));
-                    lists.settle_file(run.summary.problems - counted);
                 }
                 // Chunks before this one are committed: that is part of it, not nothing.
                 Err(error) if mode == ImportMode::DryRun || run.summary.read == 0 => {
@@ -262,13 +284,37 @@ impl Plan<'_> {
                 Err(error) => {
                     say.failure_line(&Failure::from(error));
                     lists.file_problems += 1;
-                    break;
+                    lists.say_rest(&say);
+                    return Ok((run.summary, number));
                 }
             }
         }
         lists.say_rest(&say);
-        Ok(run.summary)
+        Ok((run.finish().await?, number))
     }
+
+    async fn census_file(&self, options: &ImportOptions) -> Outcome<CensusFile> {
+        let names: Vec<String> = self.files.iter().map(|path| file_name(path)).collect();
+        let first = self.files.first().map_or(Path::new(""), PathBuf::as_path);
+        let fingerprint = intake::fingerprint(self.files, &self.reading, options).await;
+        let fingerprint = fingerprint.map_err(|error| file_trouble("file.not_read", first, &error))?;
+        let profile = self.reading.profile.id.clone();
+        Ok(CensusFile { name: names.join(", "), profile, fingerprint: Some(fingerprint) })
+    }
+
+    fn say_resumed(&self, run: &ImportRun) {
+        if let Some(number) = run.number().filter(|_| run.resumed_at() > 0) {
+            let settled = run.resumed_at();
+            self.ground.say.words(
+                format!("接着第 {number} 次导入继续，已完成 {settled} 行"),
+                format!("Going on with import {number}, of which {settled} rows are settled"),
+            );
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Looks at a file and tells what it is by its content and name.
@@ -277,7 +323,7 @@ fn open_file(path: &Path) -> Outcome<IntakeFile> {
         return Err(Refusal::new("file.folder").with("file", path.display()).into());
     }
     std::fs::File::open(path).map_err(|error| file_trouble("file.not_read", path, &error))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = file_name(path);
     let format = Format::of_file(path, &name)?;
     Ok(IntakeFile { name, format, body: Body::Path(path.to_owned()) })
 }
@@ -292,7 +338,6 @@ pub(super) struct Lists {
     /// How many are shown on the terminal.
     most_shown: usize,
     noted: u64,
-    noted_in_file: u64,
     /// Troubles of a whole file, which are no rows.
     file_problems: u64,
     /// What was understood of each file, for `--json`.
@@ -320,7 +365,6 @@ impl Lists {
             shown: 0,
             most_shown,
             noted: 0,
-            noted_in_file: 0,
             file_problems: 0,
             understood: Vec::new(),
         })
@@ -328,20 +372,14 @@ impl Lists {
 
     pub(super) fn begin_file(&mut self, name: &str) {
         self.files.push(name.to_owned());
-        self.noted_in_file = 0;
-    }
-
-    /// What was noted beyond the bad rows are troubles of the file itself.
-    fn settle_file(&mut self, bad_rows: u64) {
-        self.file_problems += self.noted_in_file.saturating_sub(bad_rows);
     }
 
     pub(super) fn note(&mut self, say: &super::Say, note: &Note) -> Outcome<()> {
         let file = self.files.last().map_or("", String::as_str);
         match note {
-            Note::Problem(RowProblem { line, column, read, refusal }) => {
+            Note::Problem(RowProblem { line, column, read, refusal, scope }) => {
                 self.noted += 1;
-                self.noted_in_file += 1;
+                self.file_problems += u64::from(*scope == Scope::File);
                 let hint = say.sentence(refusal);
                 let column = column.as_deref().unwrap_or_default();
                 if let Some((path, list)) = &mut self.problems {

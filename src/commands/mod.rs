@@ -17,6 +17,7 @@ mod areas;
 mod check;
 mod demo;
 mod import;
+mod imports;
 mod plates;
 mod say;
 mod serve;
@@ -73,6 +74,9 @@ enum Command {
     Check,
     /// Take in a census: tables, workbooks, shapefiles, GeoPackage, GeoJSON, KML
     Import(import::ImportArgs),
+    /// The record of every census; taking one back
+    #[command(subcommand)]
+    Imports(imports::ImportsCommand),
     /// Outlines of districts, management areas and grid cells
     #[command(subcommand)]
     Areas(areas::AreasCommand),
@@ -242,6 +246,7 @@ async fn obey(ground: &Ground, command: Command) -> Outcome<Ending> {
         Command::Migrate => migrate(ground).await,
         Command::Check => check::check(ground).await,
         Command::Import(args) => import::import(ground, args).await,
+        Command::Imports(command) => imports::imports(ground, command).await,
         Command::Areas(command) => areas::areas(ground, command).await,
         Command::Plates(command) => plates::plates(ground, command).await,
         Command::User(command) => staff::user(ground, command).await,

@@ -21,7 +21,7 @@ use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::import::{Format, Told, TypedTold, WantedCrs, built_in_profiles, city_systems, find_built_in};
 use crate::intake::{self, Body as FileBody, IntakeFile, Note, Reading};
-use crate::registry::{ImportMode, ImportOptions};
+use crate::registry::{CensusFile, ImportMode, ImportOptions, MATCH_RADIUS_M};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +30,7 @@ pub(super) struct ImportQuery {
     profile: Option<String>,
     scheme: Option<String>,
     dry_run: Option<String>,
+    full: Option<String>,
     encoding: Option<String>,
     delimiter: Option<String>,
     quoting: Option<String>,
@@ -57,8 +58,6 @@ const MEDIA_TYPES: [(&str, &str); 12] = [
 const LARGEST: usize = 256 << 20;
 /// Bad rows that are named in the answer.
 const NAMED: usize = 1000;
-/// How far apart two surveys of one cover may lie, in meters.
-const MATCH_RADIUS_M: f64 = 0.5;
 
 pub(super) async fn create_import(
     State(state): State<AppState>,
@@ -89,19 +88,15 @@ pub(super) async fn create_import(
     })?;
     let profile = Arc::new(profile.with_book(city_systems(&state.data)?));
     let wanted = WantedCrs::parse(query.crs.as_deref(), &profile).map_err(Problem::bad_request)?;
-    let mode = match query.dry_run.as_deref() {
-        None | Some("false") => ImportMode::Write,
-        Some("true") => ImportMode::DryRun,
-        Some(other) => {
-            let refusal = Refusal::new("form.true_or_false").at("dry_run").with("read", shortened(other));
-            return Err(Problem::bad_request(refusal));
-        }
-    };
+    let dry_run = yes_or_no("dry_run", query.dry_run.as_deref())?;
+    let mode = if dry_run { ImportMode::DryRun } else { ImportMode::Write };
     let options = ImportOptions {
         source: query.source.unwrap_or_else(|| profile.id.clone()),
         scheme: query.scheme.clone().unwrap_or_else(|| state.config.scheme.clone()),
         mode,
         match_radius_m: MATCH_RADIUS_M,
+        full: yes_or_no("full", query.full.as_deref())?,
+        file: CensusFile::default(),
         actor: caller.actor(),
     };
     let _slot = state.shared.heavy_slots.acquire().await;
@@ -112,7 +107,13 @@ pub(super) async fn create_import(
         Reading { profile, schemes: Arc::new(state.registry.schemes()), scheme: query.scheme, told };
     let looked = intake::look_at(&reading, &file, &wanted).await?;
     let reading = Reading { profile: looked.profile, ..reading };
-    let mut run = state.registry.begin_import(options).await?;
+    let fingerprint = intake::fingerprint(std::slice::from_ref(&incoming.path), &reading, &options).await;
+    let fingerprint = fingerprint.map_err(|error| super::problem::from_io(&error))?;
+    let profile = reading.profile.id.clone();
+    let file_name = format!("upload.{ending}");
+    let census = CensusFile { name: file_name, profile, fingerprint: Some(fingerprint) };
+    let mut run = state.registry.begin_import(ImportOptions { file: census, ..options }).await?;
+    let number = run.number();
     let mut problems: Vec<Value> = Vec::new();
     let catalogue = reader.catalogue();
     let note = |note| {
@@ -136,7 +137,22 @@ pub(super) async fn create_import(
     if let Some(coordinates) = &mut findings.coordinates {
         coordinates.say(|code, facts| catalogue.fill(&format!("evidence.{code}"), facts));
     }
-    Ok(Json(json!({"summary": run.summary, "problems": problems, "understood": findings})).into_response())
+    let summary = run.finish().await?;
+    let answer = json!({
+        "import": number, "summary": summary, "problems": problems, "understood": findings,
+    });
+    Ok(Json(answer).into_response())
+}
+
+fn yes_or_no(field: &'static str, said: Option<&str>) -> Result<bool, Problem> {
+    match said {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => {
+            let refusal = Refusal::new("form.true_or_false").at(field).with("read", shortened(other));
+            Err(Problem::bad_request(refusal))
+        }
+    }
 }
 
 /// An uploaded file; gone with the value.

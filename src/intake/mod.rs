@@ -2,10 +2,11 @@
 //! bounded channel, and tells what became of every row. Shared by command line and HTTP; how a file
 //! is read is `import`'s, what a row means is the registry's.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::Refusal;
@@ -15,7 +16,7 @@ use crate::import::{
     self, Findings, Format, Look, Problem, Profile, READ_SHOWN, Scope, Source, Told, WantedCrs, check_source,
     read_file, read_rows,
 };
-use crate::registry::{ImportRun, Outcome, RegistryError, RowRef};
+use crate::registry::{ImportOptions, ImportRun, Outcome, RegistryError, RowRef};
 
 /// Rows that are committed together.
 pub const CHUNK: usize = 5000;
@@ -63,6 +64,48 @@ pub struct RowProblem {
     pub column: Option<String>,
     pub read: String,
     pub refusal: Refusal,
+    /// Whether it is a row's or the file's own.
+    pub scope: Scope,
+}
+
+/// By what a run that was killed is found again: the bytes of its files and all that decides what becomes
+/// of their rows.
+pub async fn fingerprint(
+    files: &[PathBuf],
+    reading: &Reading,
+    options: &ImportOptions,
+) -> std::io::Result<[u8; 32]> {
+    let Reading { profile, scheme, told, .. } = reading;
+    let decides = format!(
+        "{CHUNK} {} {} {:?} {scheme:?} {told:?} {} {} {} {}",
+        profile.id,
+        profile.version,
+        profile.crs().code(),
+        options.source,
+        options.scheme,
+        options.match_radius_m,
+        options.full
+    );
+    let files = files.to_vec();
+    let hashing = tokio::task::spawn_blocking(move || {
+        let mut hasher = Sha256::new();
+        hasher.update(decides);
+        for path in files {
+            hasher.update(std::fs::metadata(&path)?.len().to_be_bytes());
+            let mut bytes = BufReader::with_capacity(1 << 18, std::fs::File::open(&path)?);
+            loop {
+                let read = bytes.fill_buf()?;
+                if read.is_empty() {
+                    break;
+                }
+                hasher.update(read);
+                let count = read.len();
+                bytes.consume(count);
+            }
+        }
+        Ok(hasher.finalize().into())
+    });
+    hashing.await.unwrap_or_else(|_| Err(std::io::Error::other("the file was not read to its end")))
 }
 
 /// Has a first look at a file, before anything is taken: how its coordinates are read. Refuses what
@@ -163,7 +206,7 @@ pub async fn take_rows(
             break settled;
         };
         let (candidates, notes) = sort_out(chunk);
-        let prepared = run.prepare(candidates).await;
+        let prepared = run.prepare(candidates, notes.bad_rows).await;
         // Told before a failure of this chunk: it is committed.
         if let Err(error) = before.settle(run, &mut note).await {
             break Err(error);
@@ -198,8 +241,8 @@ fn sort_out(chunk: Vec<Row>) -> (Vec<Candidate>, Notes) {
             Ok(candidate) => candidates.push(candidate),
             Err(problem) => {
                 said.bad_rows += u64::from(problem.scope == Scope::Row);
-                let Problem { line, column, read, refusal, .. } = problem;
-                said.notes.push((line, Note::Problem(RowProblem { line, column, read, refusal })));
+                let Problem { line, column, read, refusal, scope } = problem;
+                said.notes.push((line, Note::Problem(RowProblem { line, column, read, refusal, scope })));
             }
         }
     }
@@ -214,8 +257,7 @@ impl Notes {
         note: &mut impl FnMut(Note),
     ) -> Result<(), RegistryError> {
         let outcomes = run.settle().await?;
-        let Notes { mut notes, bad_rows } = std::mem::take(self);
-        (0..bad_rows).for_each(|_| run.summary.count_problem());
+        let Notes { mut notes, .. } = std::mem::take(self);
         for outcome in outcomes {
             let line = outcome.line;
             match outcome.outcome {
@@ -239,5 +281,6 @@ fn registry_problem(line: u64, refusal: Refusal) -> RowProblem {
         column: refusal.field.as_ref().map(|field| field.to_string()),
         read: read.unwrap_or_default().chars().take(READ_SHOWN).collect(),
         refusal,
+        scope: Scope::Row,
     }
 }

@@ -130,8 +130,7 @@ impl Registry {
             version: 1,
         };
         let scope = format!("bulk:{}", order.actor.word());
-        let hash =
-            sha256(&[order.filter_text.as_bytes(), set_text.as_bytes(), order.reason.as_bytes()]);
+        let hash = sha256(&[order.filter_text.as_bytes(), set_text.as_bytes(), order.reason.as_bytes()]);
         let key = order.key;
         let answered = self
             .store
@@ -211,7 +210,9 @@ impl Registry {
         self.store
             .write::<(), RegistryError, _>(move |tx| {
                 let record = record.clone();
-                Box::pin(async move { bulk_edits::update_bulk_edit(tx, &record).await.map(drop).map_err(Into::into) })
+                Box::pin(async move {
+                    bulk_edits::update_bulk_edit(tx, &record).await.map(drop).map_err(Into::into)
+                })
             })
             .await
     }
@@ -384,6 +385,5 @@ pub(super) fn refusal_text(refusal: &Refusal) -> String {
 
 /// What a stored change sets.
 pub(super) fn read_set(record: &BulkRecord) -> Result<BulkSet, StoreError> {
-    serde_json::from_str(&record.edit)
-        .map_err(|_| StoreError::inconsistent("bulk_edits", "edit", record.id))
+    serde_json::from_str(&record.edit).map_err(|_| StoreError::inconsistent("bulk_edits", "edit", record.id))
 }

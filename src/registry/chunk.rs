@@ -7,17 +7,20 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::RegistryError;
 use super::amend::{self, Versions};
 use super::files::{self, NewEntry};
 use super::numbering::Demand;
 use super::resurvey::merged;
-use super::RegistryError;
+use crate::domain::Refusal;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
+use crate::domain::import_run::{ImportNumber, ImportState};
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::LockedFile;
+use crate::store::imports::{self, Step};
 use crate::store::{EngineKind, Statement, Tx, bulk};
 
 /// A row that will be a new cover.
@@ -49,6 +52,8 @@ pub(super) struct Plan {
     pub(super) demand: Demand,
     /// The last numbers for which `ready` was made.
     pub(super) foreseen: Vec<i64>,
+    /// How far the chunk takes the run in its record.
+    pub(super) step: Option<Step>,
     /// Taken by the first try; a repeated transaction makes its statements anew.
     pub(super) ready: Mutex<Option<Vec<Statement>>>,
 }
@@ -57,6 +62,9 @@ pub(super) struct Plan {
 #[derive(Serialize)]
 struct CreatedBody<'a> {
     source: &'a str,
+    /// Number of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    import: Option<ImportNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_key: Option<&'a str>,
     line: u64,
@@ -132,7 +140,7 @@ impl<'a> SurveyBody<'a> {
 impl Plan {
     /// Makes the statements for the numbers that are foreseen; answers the codes.
     pub(super) fn prepare(&mut self) -> Result<Vec<ComponentCode>, RegistryError> {
-        let codes = self.number(&self.foreseen)?;
+        let codes = self.codes(&self.foreseen)?;
         self.ready = Mutex::new(Some(self.statements(codes.clone())));
         Ok(codes)
     }
@@ -144,12 +152,18 @@ impl Plan {
 
     /// Answers whether the numbers were those foreseen.
     pub(super) async fn carry_out(&self, tx: &mut Tx) -> Result<bool, RegistryError> {
+        if let Some(step) = &self.step
+            && !imports::take_on(tx, step, ImportState::Running, self.now).await?
+        {
+            let refusal = Refusal::new("import.taken_over").with("number", step.number);
+            return Err(RegistryError::Conflict(refusal));
+        }
         let lasts = self.demand.take(tx).await?;
         let as_foreseen = lasts == self.foreseen;
         let ready = self.ready.lock().ok().and_then(|mut ready| ready.take());
         let statements = match ready {
             Some(ready) if as_foreseen => ready,
-            _ => self.statements(self.number(&lasts)?),
+            _ => self.statements(self.codes(&lasts)?),
         };
         let mut covers: Vec<CoverId> = self.fresh.iter().map(|fresh| fresh.cover).collect();
         for change in &self.changes {
@@ -192,7 +206,8 @@ impl Plan {
         (cover, fields): (CoverId, Map<String, Value>),
         versions: Versions,
     ) -> Result<Vec<CoverId>, RegistryError> {
-        let body = amend::body(cover, &versions, fields, json!({"source": self.source}));
+        let body =
+            amend::body(cover, &versions, fields, json!({"source": self.source, "import": self.number()}));
         let entry = NewEntry { actor: self.actor.clone(), kind: HistoryKind::Updated, case: None, body };
         files::append(tx, manhole, file.head, self.now, vec![entry]).await?;
         Ok(versions.into_keys().collect())
@@ -209,7 +224,12 @@ impl Plan {
         after
     }
 
-    fn number(&self, lasts: &[i64]) -> Result<Vec<ComponentCode>, RegistryError> {
+    /// Number of the run.
+    fn number(&self) -> Option<ImportNumber> {
+        self.step.as_ref().map(|step| step.number)
+    }
+
+    fn codes(&self, lasts: &[i64]) -> Result<Vec<ComponentCode>, RegistryError> {
         self.demand.number(self.fresh.iter().map(|fresh| &self.rows[fresh.row]), &self.scheme, lasts)
     }
 
@@ -223,6 +243,7 @@ impl Plan {
         let survey = &candidate.survey;
         let body = CreatedBody {
             source: &self.source,
+            import: self.number(),
             source_key: candidate.source_key.as_deref(),
             line: candidate.line,
             cover: fresh.cover,

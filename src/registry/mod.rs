@@ -31,6 +31,7 @@ mod feed;
 mod fields;
 mod files;
 mod identity;
+mod imports;
 mod numbering;
 mod plates;
 mod report_desk;
@@ -44,22 +45,25 @@ pub use crate::store::Database;
 pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
 pub use crate::store::covers::PointRow;
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
+pub use crate::store::imports::ImportRecord;
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
-pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
 pub use crate::store::structure::Merge;
 pub use amend::{Amended, CoverOrder};
+pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep, StoredRefusal};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
-    ImportMode, ImportOptions, ImportRun, ImportSummary, Outcome, Prepared, RowOutcome, RowRef,
+    CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
+    RowOutcome, RowRef,
 };
 pub use check::{CheckReport, Finding};
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, Fact, Standing};
-pub use feed::Counts;
 pub use editing::{CodeEdit, FieldEdit};
+pub use feed::Counts;
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
+pub use imports::RolledBack;
 pub use plates::{NewBatch, ScannedPlate};
 pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;

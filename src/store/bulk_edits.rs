@@ -48,7 +48,8 @@ struct BulkSql {
     version: i64,
 }
 
-const BULK: &str = "SELECT id, state, filter, edit, reason, actor, matched, unchanged, created_at, applied_at,
+const BULK: &str =
+    "SELECT id, state, filter, edit, reason, actor, matched, unchanged, created_at, applied_at,
     undone_at, undone_by, version FROM bulk_edits ";
 
 impl TryFrom<BulkSql> for BulkRecord {
@@ -204,14 +205,7 @@ pub struct BulkRow {
 pub async fn add_rows(tx: &mut Tx, edit: BulkEditId, rows: &[BulkRow]) -> Result<(), StoreError> {
     let columns = ["edit_id", "cover_id", "state", "version", "fields", "refusal"];
     let row = |row: &'_ BulkRow| {
-        cells![
-            edit.0,
-            row.cover.0,
-            row.state.as_str(),
-            row.version,
-            row.fields.clone(),
-            row.refusal.clone(),
-        ]
+        cells![edit.0, row.cover.0, row.state.as_str(), row.version, row.fields.clone(), row.refusal.clone(),]
     };
     let mut script = Script::new(tx.engine());
     script.add(Sheet::new("bulk_edit_rows", columns, rows.iter().map(row)));

@@ -24,6 +24,7 @@ pub mod edits;
 mod error;
 pub mod feed;
 pub mod history;
+pub mod imports;
 pub mod integrity;
 pub mod people;
 pub mod plates;
@@ -195,7 +196,7 @@ impl Store {
 
     /// Like [`Store::write`], for bulk work whose rows refer only to rows that it writes itself, or that
     /// exist and are never removed (districts, parties): SQLite does not look them up again, which
-    /// is a fifth of the work of a census.
+    /// is a fifth of the work of a census. On SQLite it is on disk with the next [`Store::write`].
     pub async fn write_with_parents<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,

@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-use super::words::{Choice, Names};
 use super::Page;
-use crate::domain::cover::{
-    CoverClass, CoverState, District, LoadClass, Material, Party, Placement, Shape,
-};
+use super::words::{Choice, Names};
+use crate::domain::cover::{CoverClass, CoverState, District, LoadClass, Material, Party, Placement, Shape};
 use crate::domain::edit::CodeChoice;
 use crate::domain::position::{Position, PositionMethod};
 
@@ -106,13 +104,10 @@ pub(super) fn choices(page: &Page, names: Names, field: &str, chosen: &str) -> V
         "material" => each(Material::ALL.iter().map(|it| it.as_str()).collect()),
         "shape" => each(Shape::ALL.iter().map(|it| it.as_str()).collect()),
         "method" => each(PositionMethod::ALL.iter().map(|it| it.as_str()).collect()),
-        "load_class" => {
-            LoadClass::ALL.iter().map(|it| choice(it.to_string(), it.to_string())).collect()
+        "load_class" => LoadClass::ALL.iter().map(|it| choice(it.to_string(), it.to_string())).collect(),
+        "code_choice" => {
+            CodeChoice::ALL.iter().map(|it| choice(it.to_string(), page.word("code_choice", it))).collect()
         }
-        "code_choice" => CodeChoice::ALL
-            .iter()
-            .map(|it| choice(it.to_string(), page.word("code_choice", it)))
-            .collect(),
         "owner" | "maintainer" | "supervisor" => names.parties.iter().map(party).collect(),
         "district" => names
             .districts

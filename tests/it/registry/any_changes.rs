@@ -249,7 +249,8 @@ impl World {
         let points = registry.list_points_by_id(&covers).await.unwrap();
         let there: Vec<CoverId> = points.iter().map(|point| point.cover).collect();
         let mut patch: Vec<Change> = points.iter().map(|point| Change::Put(row(point))).collect();
-        patch.extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
+        patch
+            .extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
         self.map = self.map.with_changes(patch, last.sequence);
     }
 }

@@ -4,9 +4,7 @@ use lidmark::domain::cover::{CoverClass, CoverState, Material, Placement};
 use lidmark::domain::edit::{BulkRowState, BulkState, CodeChoice, CoverEdit, PlatesGo, RetireReason};
 use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::{Actor, Role};
-use lidmark::registry::{
-    BulkEdit, BulkOrder, BulkStep, CoverFilter, Fact, RegistryError, Retirement,
-};
+use lidmark::registry::{BulkEdit, BulkOrder, BulkStep, CoverFilter, Fact, RegistryError, Retirement};
 
 use super::editing::{done, material, order, refused, set};
 use super::ground::{Town, candidate};

@@ -45,7 +45,9 @@ pub fn too_late(outcome: Result<Amended, RegistryError>) -> Meanwhile {
 pub fn refused<T: std::fmt::Debug>(outcome: Result<T, RegistryError>) -> &'static str {
     match outcome {
         Err(
-            RegistryError::Refused(refusal) | RegistryError::Conflict(refusal) | RegistryError::NotFound(refusal),
+            RegistryError::Refused(refusal)
+            | RegistryError::Conflict(refusal)
+            | RegistryError::NotFound(refusal),
         ) => refusal.code,
         other => panic!("{other:?}"),
     }
@@ -267,7 +269,7 @@ both_engines! {
         run.begin_file();
         let mut row = candidate(0, CoverClass::Sewage);
         row.survey.state = CoverState::Broken;
-        let prepared = run.prepare(vec![row]).await.unwrap();
+        let prepared = run.prepare(vec![row], 0).await.unwrap();
         done(town.registry.edit_cover(order(&file, &engineer, set(material(Material::Steel)))).await);
         run.begin_write(prepared);
         run.settle().await.unwrap();
