@@ -105,8 +105,7 @@ fn wanted(set: &Value) -> Map<String, Value> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Problem> {
-    serde_json::from_value(value)
-        .map_err(|error| Refusal::new("http.json_data").with("reason", error).into())
+    serde_json::from_value(value).map_err(|error| Refusal::new("http.json_data").with("reason", error).into())
 }
 
 #[derive(Deserialize)]
@@ -183,8 +182,7 @@ struct MergeBody {
 }
 
 change!(merge_manholes, MergeBody, |call, body| {
-    let what =
-        MergeOrder { other: body.other, other_version: body.other_version, kind: body.kind.parse()? };
+    let what = MergeOrder { other: body.other, other_version: body.other_version, kind: body.kind.parse()? };
     let order = call.order(body.reason, what)?;
     Ok(call.answer(call.state.registry.merge_manholes(order).await?))
 });

@@ -75,8 +75,7 @@ pub(super) async fn send(
         Err(problem) if problem.status.is_client_error() => {
             let texts: Texts =
                 form.beginning("").map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            let html =
-                show_form(&state, &reader, &caller, &query, &texts, Some(&problem.refusal)).await?;
+            let html = show_form(&state, &reader, &caller, &query, &texts, Some(&problem.refusal)).await?;
             Ok(page_with_problem(problem.status, html))
         }
         Err(problem) => Err(problem),

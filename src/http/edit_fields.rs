@@ -89,10 +89,7 @@ fn word<T: std::str::FromStr<Err = Refusal>>(
     text.map(|text| text.as_deref().map(str::parse).transpose()).transpose()
 }
 
-fn party(
-    text: Option<Option<String>>,
-    field: &'static str,
-) -> Result<Option<Option<PartyId>>, Refusal> {
+fn party(text: Option<Option<String>>, field: &'static str) -> Result<Option<Option<PartyId>>, Refusal> {
     let read = |id: &str| id.parse::<PartyId>().map_err(|refusal| refusal.at(field));
     text.map(|text| text.as_deref().map(read).transpose()).transpose()
 }
@@ -106,11 +103,7 @@ pub(super) fn code_choice(word: Option<&str>) -> Result<CodeChoice, Refusal> {
 pub(super) async fn read_position(state: &AppState, body: PositionBody) -> Result<Position, Problem> {
     let crs = crs_book(state).await?.named(body.crs.as_deref().unwrap_or("EPSG:4490"))?;
     let outside = || {
-        Refusal::new("position.outside_system")
-            .at("x")
-            .with("x", body.x)
-            .with("y", body.y)
-            .with("crs", &crs)
+        Refusal::new("position.outside_system").at("x").with("x", body.x).with("y", body.y).with("crs", &crs)
     };
     let epsg = crs.code().ok_or_else(outside)?;
     let (lon, lat) = crs.to_degrees(body.x, body.y).ok_or_else(outside)?;

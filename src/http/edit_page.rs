@@ -200,8 +200,7 @@ pub(super) async fn send(
         Trouble::Meanwhile(meanwhile) => (StatusCode::PRECONDITION_FAILED, None, Some(meanwhile.as_ref())),
         Trouble::Wrong(problem) => (problem.status, Some(&problem.refusal), None),
     };
-    let shown =
-        Shown { file: &file, texts, clashes, code: choice, reason: &sent.reason, wrong, meanwhile };
+    let shown = Shown { file: &file, texts, clashes, code: choice, reason: &sent.reason, wrong, meanwhile };
     Ok(page_with_problem(status, show(&state, &reader, &caller, &lists, shown)))
 }
 
@@ -245,11 +244,7 @@ impl Tried<'_> {
     }
 
     /// The order as it was when the form was opened.
-    async fn order(
-        &self,
-        file: &CoverFile,
-        meanwhile: &Meanwhile,
-    ) -> Result<CoverOrder<FieldEdit>, Problem> {
+    async fn order(&self, file: &CoverFile, meanwhile: &Meanwhile) -> Result<CoverOrder<FieldEdit>, Problem> {
         let now = form_texts::texts(self.state, file);
         let before = form_texts::texts_before(&now, self.state, &meanwhile.changes, &self.lists.parties);
         let touched = form_texts::touched(&before, self.typed);
@@ -265,8 +260,7 @@ impl Tried<'_> {
             texts.extend(self.typed.clone());
             return (texts, Vec::new());
         };
-        let before =
-            form_texts::texts_before(&texts, self.state, &meanwhile.changes, &self.lists.parties);
+        let before = form_texts::texts_before(&texts, self.state, &meanwhile.changes, &self.lists.parties);
         let mine = form_texts::touched(&before, self.typed);
         let mut clashes = Vec::new();
         for field in &mine {

@@ -18,12 +18,21 @@ use crate::registry::FieldChange;
 pub(super) type Texts = BTreeMap<String, String>;
 
 /// The fields that make up a position.
-pub(super) const POSITION: [&str; 7] =
-    ["x", "y", "crs", "method", "accuracy_m", "surveyed_on", "device"];
+pub(super) const POSITION: [&str; 7] = ["x", "y", "crs", "method", "accuracy_m", "surveyed_on", "device"];
 /// The other fields that a cover has.
 pub(super) const FIELDS: [&str; 12] = [
-    "class", "state", "material", "shape", "load_class", "owner", "maintainer", "supervisor", "district",
-    "road", "address", "placement",
+    "class",
+    "state",
+    "material",
+    "shape",
+    "load_class",
+    "owner",
+    "maintainer",
+    "supervisor",
+    "district",
+    "road",
+    "address",
+    "placement",
 ];
 /// How the fields of the census begin.
 pub(super) const EXTRA: &str = "extra:";
@@ -72,14 +81,22 @@ fn position_texts(state: &AppState, position: &Position) -> Texts {
 }
 
 /// The texts that a form showed: those of the cover now, with what changed since taken back.
-pub(super) fn texts_before(now: &Texts, state: &AppState, changes: &[FieldChange], parties: &[Party]) -> Texts {
+pub(super) fn texts_before(
+    now: &Texts,
+    state: &AppState,
+    changes: &[FieldChange],
+    parties: &[Party],
+) -> Texts {
     let mut before = now.clone();
     for change in changes {
         let text = change.before.as_str().unwrap_or_default();
         match change.field.as_str() {
             "owner" | "maintainer" | "supervisor" => {
                 let party = parties.iter().find(|party| party.name == text);
-                before.insert(change.field.clone(), party.map_or_else(String::new, |party| party.id.to_string()));
+                before.insert(
+                    change.field.clone(),
+                    party.map_or_else(String::new, |party| party.id.to_string()),
+                );
             }
             "position" => {
                 if let Ok(position) = serde_json::from_value::<Position>(change.before.clone()) {
@@ -183,11 +200,7 @@ pub(super) async fn edit(
 }
 
 /// The position that somebody typed. The moment of the survey stays to the second where its day does.
-pub(super) async fn position(
-    state: &AppState,
-    now: &CoverFile,
-    typed: &Texts,
-) -> Result<Position, Problem> {
+pub(super) async fn position(state: &AppState, now: &CoverFile, typed: &Texts) -> Result<Position, Problem> {
     let text = |name: &str| typed.get(name).map(String::as_str).filter(|text| !text.is_empty());
     let number = |name: &'static str| {
         text(name)

@@ -18,8 +18,8 @@ use crate::photos::PhotoStore;
 use crate::registry::Registry;
 use crate::spatial::LiveSnapshot;
 
-mod api_cases;
 mod api_bulk;
+mod api_cases;
 mod api_covers;
 mod api_edit;
 mod api_plates;

@@ -247,17 +247,8 @@ send_form!(send_reinstate, Kind::Retire, NO_FIELDS, |state, caller, file, form, 
     Ok(state.registry.reinstate_cover(sent.order(file, caller, ())).await?)
 });
 
-const NEW_COVER: &[&str] = &[
-    "class",
-    "state",
-    "material",
-    "shape",
-    "load_class",
-    "owner",
-    "maintainer",
-    "supervisor",
-    "code",
-];
+const NEW_COVER: &[&str] =
+    &["class", "state", "material", "shape", "load_class", "owner", "maintainer", "supervisor", "code"];
 
 form_page!(add_form, Kind::Add);
 send_form!(send_add, Kind::Add, NEW_COVER, |state, caller, file, form, sent| {
@@ -331,18 +322,13 @@ send_form!(send_unmerge, Kind::Merge, &["merge"], |state, caller, file, form, se
 });
 
 form_page!(split_form, Kind::Split);
-send_form!(
-    send_split,
-    Kind::Split,
-    &form_texts::POSITION,
-    |state, caller, file, form, sent| {
-        let typed = form_texts::typed(form);
-        let position = if form.field("x").is_some() || form.field("y").is_some() {
-            Some(form_texts::position(state, file, &typed).await?)
-        } else {
-            None
-        };
-        let with = form.beginning("with:").map(|(code, _)| code.to_owned()).collect();
-        Ok(state.registry.split_manhole(sent.order(file, caller, SplitOrder { with, position })).await?)
-    }
-);
+send_form!(send_split, Kind::Split, &form_texts::POSITION, |state, caller, file, form, sent| {
+    let typed = form_texts::typed(form);
+    let position = if form.field("x").is_some() || form.field("y").is_some() {
+        Some(form_texts::position(state, file, &typed).await?)
+    } else {
+        None
+    };
+    let with = form.beginning("with:").map(|(code, _)| code.to_owned()).collect();
+    Ok(state.registry.split_manhole(sent.order(file, caller, SplitOrder { with, position })).await?)
+});

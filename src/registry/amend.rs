@@ -196,15 +196,12 @@ pub(super) async fn write(
 }
 
 /// The body of an entry about a cover: what changed from what to what, and to which versions.
-pub(super) fn body(
-    cover: CoverId,
-    versions: &Versions,
-    fields: Map<String, Value>,
-    more: Value,
-) -> Value {
+pub(super) fn body(cover: CoverId, versions: &Versions, fields: Map<String, Value>, more: Value) -> Value {
     let mut body = json!({"cover": cover, "versions": versions, "fields": fields});
     if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
-        body.extend(more.into_iter().filter(|(_, value)| !matches!(value, Value::Null) && *value != json!("")));
+        body.extend(
+            more.into_iter().filter(|(_, value)| !matches!(value, Value::Null) && *value != json!("")),
+        );
     }
     body
 }

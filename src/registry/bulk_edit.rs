@@ -130,8 +130,7 @@ impl Registry {
             version: 1,
         };
         let scope = format!("bulk:{}", order.actor.word());
-        let hash =
-            sha256(&[order.filter_text.as_bytes(), set_text.as_bytes(), order.reason.as_bytes()]);
+        let hash = sha256(&[order.filter_text.as_bytes(), set_text.as_bytes(), order.reason.as_bytes()]);
         let key = order.key;
         let answered = self
             .store
@@ -165,11 +164,7 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let known = Known::read(&mut self.store.read().await?, set.set.moves()).await?;
         let id = record.id;
-        self.store
-            .write::<(), RegistryError, _>(move |tx| {
-                Box::pin(async move { Ok(bulk_edits::remove_rows(tx, id).await?) })
-            })
-            .await?;
+        self.forget_rows(id).await?;
         (record.matched, record.unchanged) = (0, 0);
         filter.limit = PAGE;
         loop {
@@ -178,6 +173,7 @@ impl Registry {
             filter.after = Some(last.cover);
             record.matched += page.len() as i64;
             if record.matched > MOST {
+                self.forget_rows(id).await?;
                 return Err(Refusal::new("bulk.too_many").at("filter").with("most", MOST).into());
             }
             let mut rows = Vec::new();
@@ -211,7 +207,17 @@ impl Registry {
         self.store
             .write::<(), RegistryError, _>(move |tx| {
                 let record = record.clone();
-                Box::pin(async move { bulk_edits::update_bulk_edit(tx, &record).await.map(drop).map_err(Into::into) })
+                Box::pin(async move {
+                    bulk_edits::update_bulk_edit(tx, &record).await.map(drop).map_err(Into::into)
+                })
+            })
+            .await
+    }
+
+    async fn forget_rows(&self, id: BulkEditId) -> Result<(), RegistryError> {
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                Box::pin(async move { Ok(bulk_edits::remove_rows(tx, id).await?) })
             })
             .await
     }
@@ -384,6 +390,5 @@ pub(super) fn refusal_text(refusal: &Refusal) -> String {
 
 /// What a stored change sets.
 pub(super) fn read_set(record: &BulkRecord) -> Result<BulkSet, StoreError> {
-    serde_json::from_str(&record.edit)
-        .map_err(|_| StoreError::inconsistent("bulk_edits", "edit", record.id))
+    serde_json::from_str(&record.edit).map_err(|_| StoreError::inconsistent("bulk_edits", "edit", record.id))
 }

@@ -230,7 +230,8 @@ impl ImportRun {
                 Match::New => {
                     let (cover, manhole) = (CoverId::fresh(), ManholeId::fresh());
                     let place = (row.survey.position.lon, row.survey.position.lat);
-                    let index = self.identity.add(cover, row.survey.class, place, Standing::InUse, Some(here));
+                    let index =
+                        self.identity.add(cover, row.survey.class, place, Standing::InUse, Some(here));
                     if let Some(key) = &row.source_key {
                         self.identity.add_key(index, &self.options.source, key);
                     }

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::RegistryError;
 use super::amend::{self, Versions};
 use super::files::{self, NewEntry};
 use super::numbering::Demand;
 use super::resurvey::merged;
-use super::RegistryError;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};

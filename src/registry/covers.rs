@@ -73,7 +73,11 @@ impl Registry {
     pub async fn list_covers(&self, mut filter: CoverFilter) -> Result<Vec<CoverFile>, RegistryError> {
         filter.limit = filter.limit.clamp(1, PAGE_LIMIT);
         // Nothing stored holds a NUL, and PostgreSQL refuses to look for one.
-        if [&filter.district, &filter.road, &filter.text].into_iter().flatten().any(|text| text.contains('\0')) {
+        if [&filter.district, &filter.road, &filter.text]
+            .into_iter()
+            .flatten()
+            .any(|text| text.contains('\0'))
+        {
             return Ok(Vec::new());
         }
         Ok(cover_list::list_covers(&mut self.store.read().await?, &filter).await?)

@@ -135,12 +135,8 @@ pub(super) async fn next_code(
     // Refuses what the scheme cannot number before a number is taken.
     scheme.compose(district, class, 1)?;
     loop {
-        let step = SequenceMove {
-            scheme: scheme.id.clone(),
-            district: district.to_owned(),
-            class,
-            number: 1,
-        };
+        let step =
+            SequenceMove { scheme: scheme.id.clone(), district: district.to_owned(), class, number: 1 };
         let last = covers::advance_sequences(tx, &[step]).await?;
         let code = scheme.compose(district, class, last.first().copied().unwrap_or_default() as u64)?;
         // A census may have brought a code beyond the sequence.

@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 
+use super::RegistryError;
 use super::areas::{DistrictOf, district_of};
 use super::reports::clean_text;
-use super::RegistryError;
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::cover::{CoverFile, Party, Survey};

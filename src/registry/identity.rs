@@ -111,7 +111,16 @@ impl IdentityIndex {
         };
         let claimed = claimed.unwrap_or(RowRef { file: 0, line: 0 });
         let in_use = standing == Standing::InUse;
-        self.covers.push(Known { id: id.0, lon: at.0, lat: at.1, next, claimed, key_check: 0, class, in_use });
+        self.covers.push(Known {
+            id: id.0,
+            lon: at.0,
+            lat: at.1,
+            next,
+            claimed,
+            key_check: 0,
+            class,
+            in_use,
+        });
         index
     }
 

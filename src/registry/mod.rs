@@ -46,9 +46,9 @@ pub use crate::store::covers::PointRow;
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
-pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
 pub use crate::store::structure::Merge;
 pub use amend::{Amended, CoverOrder};
+pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep, StoredRefusal};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
@@ -57,8 +57,8 @@ pub use census::{
 pub use check::{CheckReport, Finding};
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, Fact, Standing};
-pub use feed::Counts;
 pub use editing::{CodeEdit, FieldEdit};
+pub use feed::Counts;
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use plates::{NewBatch, ScannedPlate};
 pub use reports::{NewReport, Reported, Tracked};

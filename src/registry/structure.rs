@@ -144,7 +144,14 @@ async fn add(
         }
     };
     let blank = blank_cover(&taken.file, *class, *state, code);
-    let edit = CoverEdit { district: None, position: None, road: None, address: None, placement: None, ..edit.clone() };
+    let edit = CoverEdit {
+        district: None,
+        position: None,
+        road: None,
+        address: None,
+        placement: None,
+        ..edit.clone()
+    };
     let (file, fields) = fields::edited(&blank, &edit, &known)?;
     structure::add_cover(tx, &file).await?;
     editing::refuse_shared_code(tx, &file).await?;
@@ -220,7 +227,10 @@ async fn merge(
     let mut moved = Moved::default();
     let mut versions = Versions::new();
     for file in edits::list_manhole_covers(tx, absorbed).await? {
-        versions.insert(file.cover, structure::move_cover(tx, file.cover, survivor, &kept.locked.district).await?);
+        versions.insert(
+            file.cover,
+            structure::move_cover(tx, file.cover, survivor, &kept.locked.district).await?,
+        );
         moved.covers.push(file.cover);
     }
     if same.is_some() {
@@ -280,7 +290,9 @@ async fn refuse_open_twins(tx: &mut Tx, kept: &Taken, gone: &Taken) -> Result<()
     }
     let twins: Vec<String> = open[0]
         .iter()
-        .flat_map(|one| open[1].iter().filter(|other| other.hazard == one.hazard).map(move |other| (one, other)))
+        .flat_map(|one| {
+            open[1].iter().filter(|other| other.hazard == one.hazard).map(move |other| (one, other))
+        })
         .map(|(one, other)| format!("{} / {}", one.number, other.number))
         .collect();
     if twins.is_empty() {
@@ -374,7 +386,8 @@ async fn unmerge(
         return Err(unknown());
     }
     let about = record.same.map_or(record.moved.covers[0], |(same, _)| same);
-    let story = json!({"merge": record.id, "codes": codes_of(tx, &record.moved.covers).await?, "why": order.reason});
+    let story =
+        json!({"merge": record.id, "codes": codes_of(tx, &record.moved.covers).await?, "why": order.reason});
     let mut fields = amend::field("manhole", record.survivor, record.absorbed);
     if record.same.is_some() {
         fields.extend(amend::field("retired", RetireReason::Duplicate, Value::Null));
@@ -415,7 +428,9 @@ async fn split(
     }
     if !here.iter().any(|file| file.retired.is_none() && !leaving.contains(&file.cover)) {
         let code = registry.grouped_code(&taken.file.code);
-        return Err(RegistryError::Conflict(Refusal::new("split.nobody_stays").at("with").with("code", code)));
+        return Err(RegistryError::Conflict(
+            Refusal::new("split.nobody_stays").at("with").with("code", code),
+        ));
     }
     let new = ManholeId::fresh();
     let mut place = taken.file.clone();

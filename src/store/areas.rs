@@ -69,13 +69,15 @@ pub struct ManholePlace {
 
 /// A page of places in the order of manholes.
 pub async fn list_places(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<ManholePlace>, StoreError> {
-    let rows: Vec<(Uuid, f64, f64, String)> = on_db!(tx, |c| sqlx::query_as(
+    let rows: Vec<(Uuid, f64, f64, String)> = on_db!(tx, |c| {
+        sqlx::query_as(
         "SELECT id, lon, lat, district FROM manholes WHERE id > $1 AND merged_into IS NULL ORDER BY id LIMIT $2"
     )
     .bind(after)
     .bind(limit)
     .fetch_all(&mut *c)
-    .await?);
+    .await?
+    });
     let place = |(id, lon, lat, district)| ManholePlace { manhole: ManholeId(id), lon, lat, district };
     Ok(rows.into_iter().map(place).collect())
 }

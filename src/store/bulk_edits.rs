@@ -48,7 +48,8 @@ struct BulkSql {
     version: i64,
 }
 
-const BULK: &str = "SELECT id, state, filter, edit, reason, actor, matched, unchanged, created_at, applied_at,
+const BULK: &str =
+    "SELECT id, state, filter, edit, reason, actor, matched, unchanged, created_at, applied_at,
     undone_at, undone_by, version FROM bulk_edits ";
 
 impl TryFrom<BulkSql> for BulkRecord {
@@ -135,14 +136,14 @@ pub async fn lock_bulk_edit(tx: &mut Tx, id: BulkEditId) -> Result<Option<BulkRe
     find_bulk_edit(tx, id).await
 }
 
-/// The newest before `before`.
+/// The newest before `before`, of those that were looked at to the end.
 pub async fn list_bulk_edits(
     tx: &mut Tx,
     before: Option<BulkEditId>,
     limit: i64,
 ) -> Result<Vec<BulkRecord>, StoreError> {
     let rows: Vec<BulkSql> = on_db!(tx, |c| {
-        let sql = format!("{BULK} WHERE id < $1 ORDER BY id DESC LIMIT $2");
+        let sql = format!("{BULK} WHERE id < $1 AND state <> 'previewing' ORDER BY id DESC LIMIT $2");
         sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(before.map_or(Uuid::max(), |id| id.0))
             .bind(limit)
@@ -204,14 +205,7 @@ pub struct BulkRow {
 pub async fn add_rows(tx: &mut Tx, edit: BulkEditId, rows: &[BulkRow]) -> Result<(), StoreError> {
     let columns = ["edit_id", "cover_id", "state", "version", "fields", "refusal"];
     let row = |row: &'_ BulkRow| {
-        cells![
-            edit.0,
-            row.cover.0,
-            row.state.as_str(),
-            row.version,
-            row.fields.clone(),
-            row.refusal.clone(),
-        ]
+        cells![edit.0, row.cover.0, row.state.as_str(), row.version, row.fields.clone(), row.refusal.clone(),]
     };
     let mut script = Script::new(tx.engine());
     script.add(Sheet::new("bulk_edit_rows", columns, rows.iter().map(row)));

@@ -113,10 +113,8 @@ fn conditions(filter: &CoverFilter) -> Vec<Piece> {
         pieces.extend(lie_within(within));
     }
     if filter.without_plate {
-        pieces.push(Sql(
-            " AND NOT EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state NOT IN
-             ('replaced', 'revoked'))",
-        ));
+        pieces.push(Sql(" AND NOT EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state NOT IN
+             ('replaced', 'revoked'))"));
     }
     pieces
 }

@@ -167,13 +167,12 @@ pub async fn add_alias(tx: &mut Tx, code: &ComponentCode, cover: CoverId) -> Res
 /// not among that cover's.
 pub async fn take_alias(tx: &mut Tx, code: &ComponentCode, cover: CoverId) -> Result<bool, StoreError> {
     on_db!(tx, |c| {
-        let done =
-            sqlx::query("DELETE FROM code_aliases WHERE code = $1 AND scheme = $2 AND cover_id = $3")
-                .bind(&code.digits)
-                .bind(&code.scheme)
-                .bind(cover.0)
-                .execute(&mut *c)
-                .await?;
+        let done = sqlx::query("DELETE FROM code_aliases WHERE code = $1 AND scheme = $2 AND cover_id = $3")
+            .bind(&code.digits)
+            .bind(&code.scheme)
+            .bind(cover.0)
+            .execute(&mut *c)
+            .await?;
         Ok(done.rows_affected() == 1)
     })
 }
@@ -191,11 +190,12 @@ pub async fn list_aliases(tx: &mut Tx, cover: CoverId) -> Result<Vec<ComponentCo
 
 /// Whose former code this is.
 pub async fn find_alias_owner(tx: &mut Tx, code: &ComponentCode) -> Result<Option<CoverId>, StoreError> {
-    let id: Option<Uuid> =
-        on_db!(tx, |c| sqlx::query_scalar("SELECT cover_id FROM code_aliases WHERE code = $1 AND scheme = $2")
-            .bind(&code.digits)
-            .bind(&code.scheme)
-            .fetch_optional(&mut *c)
-            .await?);
+    let id: Option<Uuid> = on_db!(tx, |c| sqlx::query_scalar(
+        "SELECT cover_id FROM code_aliases WHERE code = $1 AND scheme = $2"
+    )
+    .bind(&code.digits)
+    .bind(&code.scheme)
+    .fetch_optional(&mut *c)
+    .await?);
     Ok(id.map(CoverId))
 }

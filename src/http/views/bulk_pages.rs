@@ -53,7 +53,15 @@ struct FormPage<'a> {
 
 /// Fields that many covers may have in common and that are chosen from a list.
 pub const CHOSEN: [&str; 10] = [
-    "class", "state", "material", "shape", "load_class", "owner", "maintainer", "supervisor", "district",
+    "class",
+    "state",
+    "material",
+    "shape",
+    "load_class",
+    "owner",
+    "maintainer",
+    "supervisor",
+    "district",
     "placement",
 ];
 
@@ -195,9 +203,10 @@ pub fn bulk_edit(page: &Page, view: &BulkView) -> String {
         changed: lines(view.changed),
         left: lines(view.left),
         one_state: view.one_state.as_ref().map(|one| {
-            let next = one.next.as_ref().map(|last| {
-                format!("/bulk-edits/{}?state={}&cursor={last}", record.id, one.state)
-            });
+            let next = one
+                .next
+                .as_ref()
+                .map(|last| format!("/bulk-edits/{}?state={}&cursor={last}", record.id, one.state));
             (page.word("bulk_row_state", one.state), lines(one.lines), next)
         }),
         key: view.key.to_string(),
@@ -234,8 +243,7 @@ fn line(page: &Page, names: Names, line: &BulkLine) -> LineView {
             match name.as_str() {
                 "by" => *value = names.who(page, value),
                 "fields" => {
-                    let fields: Vec<String> =
-                        value.split(", ").map(|field| label(page, field)).collect();
+                    let fields: Vec<String> = value.split(", ").map(|field| label(page, field)).collect();
                     *value = fields.join(page.t("list.comma"));
                 }
                 _ => {}

@@ -61,9 +61,8 @@ struct ListPage<'a> {
 
 /// The page.
 pub fn cover_list(page: &Page, view: &CoverListView) -> String {
-    let value = |name: &str| {
-        view.filters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value)
-    };
+    let value =
+        |name: &str| view.filters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
     let role = page.session.map(|session| session.user.role);
     write(&ListPage {
         page: *page,
@@ -90,11 +89,7 @@ pub fn cover_list(page: &Page, view: &CoverListView) -> String {
 }
 
 /// The filters that are chosen from lists.
-pub(super) fn filters<'v>(
-    page: &Page,
-    names: Names,
-    value: impl Fn(&str) -> &'v str,
-) -> Vec<Filter> {
+pub(super) fn filters<'v>(page: &Page, names: Names, value: impl Fn(&str) -> &'v str) -> Vec<Filter> {
     let filter = |name: &'static str, unknown: bool| Filter {
         name,
         label: page.word("fact", name),

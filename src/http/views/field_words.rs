@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-use super::words::{Choice, Names};
 use super::Page;
-use crate::domain::cover::{
-    CoverClass, CoverState, District, LoadClass, Material, Party, Placement, Shape,
-};
+use super::words::{Choice, Names};
+use crate::domain::cover::{CoverClass, CoverState, District, LoadClass, Material, Party, Placement, Shape};
 use crate::domain::edit::CodeChoice;
 use crate::domain::position::{Position, PositionMethod};
 
@@ -71,11 +69,12 @@ pub(super) fn position(page: &Page, position: &Position) -> String {
 
 /// `Material: cast iron → composite`
 pub(super) fn change_words(page: &Page, names: Names, field: &str, pair: &Value) -> String {
-    let after = match &pair[1] {
+    let side = |side: &Value| match side {
         Value::Null if field == "code" => page.t("value.new_code").to_owned(),
-        after => value(page, names, field, after),
+        Value::Null if field == "retired" => page.word("standing", "in_use"),
+        side => value(page, names, field, side),
     };
-    let before = value(page, names, field, &pair[0]);
+    let (before, after) = (side(&pair[0]), side(&pair[1]));
     page.catalogue
         .fill("value.change", &[("field", &label(page, field)), ("before", &before), ("after", &after)])
 }
@@ -106,13 +105,10 @@ pub(super) fn choices(page: &Page, names: Names, field: &str, chosen: &str) -> V
         "material" => each(Material::ALL.iter().map(|it| it.as_str()).collect()),
         "shape" => each(Shape::ALL.iter().map(|it| it.as_str()).collect()),
         "method" => each(PositionMethod::ALL.iter().map(|it| it.as_str()).collect()),
-        "load_class" => {
-            LoadClass::ALL.iter().map(|it| choice(it.to_string(), it.to_string())).collect()
+        "load_class" => LoadClass::ALL.iter().map(|it| choice(it.to_string(), it.to_string())).collect(),
+        "code_choice" => {
+            CodeChoice::ALL.iter().map(|it| choice(it.to_string(), page.word("code_choice", it))).collect()
         }
-        "code_choice" => CodeChoice::ALL
-            .iter()
-            .map(|it| choice(it.to_string(), page.word("code_choice", it)))
-            .collect(),
         "owner" | "maintainer" | "supervisor" => names.parties.iter().map(party).collect(),
         "district" => names
             .districts

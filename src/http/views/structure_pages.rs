@@ -131,9 +131,7 @@ pub fn retire_form(page: &Page, view: &RetireView) -> String {
         page: *page,
         head: Head::new(page, view.around),
         retired: file.retired.as_ref().map(|retired| page.word("retire_reason", retired.reason)),
-        beside: in_use
-            .map(|beside| Beside::new(page, beside, beside.code.digits == successor))
-            .collect(),
+        beside: in_use.map(|beside| Beside::new(page, beside, beside.code.digits == successor)).collect(),
         open_cases: view.open_cases,
         live_plates: view.live_plates,
         reasons: RetireReason::ALL
@@ -175,8 +173,7 @@ struct AddPage<'a> {
 
 /// The form to add a cover to a manhole.
 pub fn add_form(page: &Page, view: &AddView) -> String {
-    let names =
-        ["class", "state", "material", "shape", "load_class", "owner", "maintainer", "supervisor"];
+    let names = ["class", "state", "material", "shape", "load_class", "owner", "maintainer", "supervisor"];
     write(&AddPage {
         page: *page,
         head: Head::new(page, view.around),
@@ -228,6 +225,8 @@ struct Other {
     beside: Beside,
     version: i64,
     meters: String,
+    /// So far apart that one shaft is hard to believe.
+    far: bool,
     pairs: Vec<Pair>,
 }
 
@@ -243,6 +242,9 @@ struct MergePage<'a> {
     typed: &'a str,
 }
 
+/// Beyond this two surveys of one manhole are unlikely, in meters.
+const FAR_M: f64 = 20.0;
+
 /// The form to merge two manholes, and to take merges back.
 pub fn merge_form(page: &Page, view: &MergeView) -> String {
     let names = view.around.names;
@@ -254,6 +256,7 @@ pub fn merge_form(page: &Page, view: &MergeView) -> String {
             beside: Beside::new(page, other, false),
             version: other.version,
             meters: meters(view.distance_m),
+            far: view.distance_m > FAR_M,
             pairs: pairs(page, view.around, other),
         }),
         near: view
@@ -311,7 +314,11 @@ fn pairs(page: &Page, around: FormAround, other: &CoverFile) -> Vec<Pair> {
     let all = [
         ("class", page.word("class", one.class), page.word("class", two.class)),
         ("state", page.word("state", one.state), page.word("state", two.state)),
-        ("district", page.district(&around.file.district).to_owned(), page.district(&other.district).to_owned()),
+        (
+            "district",
+            page.district(&around.file.district).to_owned(),
+            page.district(&other.district).to_owned(),
+        ),
         ("road", text(&one.road), text(&two.road)),
         ("address", text(&one.address), text(&two.address)),
         (
@@ -319,11 +326,7 @@ fn pairs(page: &Page, around: FormAround, other: &CoverFile) -> Vec<Pair> {
             word("placement", one.placement.map(|it| it.as_str())),
             word("placement", two.placement.map(|it| it.as_str())),
         ),
-        (
-            "position",
-            field_words::position(page, &one.position),
-            field_words::position(page, &two.position),
-        ),
+        ("position", field_words::position(page, &one.position), field_words::position(page, &two.position)),
         (
             "material",
             word("material", one.material.map(|it| it.as_str())),

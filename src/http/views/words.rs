@@ -177,7 +177,8 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
             codes.iter().filter_map(|code| Some(field_words::code(page, code.as_str()?))).collect();
         add("line.covers", &codes.join(page.t("list.comma")));
     }
-    for (key, count) in [("line.plates_withdrawn", "plates_withdrawn"), ("line.plates_moved", "plates_moved")] {
+    for (key, count) in [("line.plates_withdrawn", "plates_withdrawn"), ("line.plates_moved", "plates_moved")]
+    {
         if let Some(count) = body[count].as_i64().filter(|count| *count > 0) {
             add(key, &count.to_string());
         }

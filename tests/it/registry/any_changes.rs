@@ -87,7 +87,12 @@ impl World {
         let blanks = plates.iter().map(|plate| plate.token).collect();
         town.registry.commit_batch(lidmark::registry::NewBatch { batch, plates }).await.unwrap();
         let map = built(&town).await;
-        Self { town, actor, tokens, blanks, bulks: Vec::new(), codes: BTreeMap::new(), map, done: 0 }
+        let mut world =
+            Self { town, actor, tokens, blanks, bulks: Vec::new(), codes: BTreeMap::new(), map, done: 0 };
+        // Something to take apart from the beginning.
+        world.act(Deed::Add(0)).await;
+        world.act(Deed::Merge(1, 2, true)).await;
+        world
     }
 
     async fn covers(&self) -> Vec<CoverFile> {
@@ -249,7 +254,8 @@ impl World {
         let points = registry.list_points_by_id(&covers).await.unwrap();
         let there: Vec<CoverId> = points.iter().map(|point| point.cover).collect();
         let mut patch: Vec<Change> = points.iter().map(|point| Change::Put(row(point))).collect();
-        patch.extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
+        patch
+            .extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
         self.map = self.map.with_changes(patch, last.sequence);
     }
 }

@@ -45,7 +45,9 @@ pub fn too_late(outcome: Result<Amended, RegistryError>) -> Meanwhile {
 pub fn refused<T: std::fmt::Debug>(outcome: Result<T, RegistryError>) -> &'static str {
     match outcome {
         Err(
-            RegistryError::Refused(refusal) | RegistryError::Conflict(refusal) | RegistryError::NotFound(refusal),
+            RegistryError::Refused(refusal)
+            | RegistryError::Conflict(refusal)
+            | RegistryError::NotFound(refusal),
         ) => refusal.code,
         other => panic!("{other:?}"),
     }

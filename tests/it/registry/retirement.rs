@@ -7,9 +7,7 @@ use lidmark::domain::hazard::Hazard;
 use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::plate::PlateState;
 use lidmark::domain::role::{Actor, Role};
-use lidmark::registry::{
-    CoverFilter, CoverOrder, MoveOrder, Outcome, RegistryError, Retirement, Standing,
-};
+use lidmark::registry::{CoverFilter, CoverOrder, MoveOrder, Outcome, RegistryError, Retirement, Standing};
 
 use super::editing::{done, order, refused};
 use super::ground::{Town, candidate, report};
