@@ -531,8 +531,7 @@ fn assert_sentence(house: &House, answer: &Answer, about: &str) {
     let about: String = about.chars().take(160).collect();
     let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let detail = problem["detail"].as_str().unwrap_or_default();
-    let fits =
-        (400..500).contains(&answer.status) && detail.contains(' ') | detail.chars().any(|c| !c.is_ascii());
+    let fits = (400..500).contains(&answer.status) && (detail.contains(' ') || !detail.is_ascii());
     if !fits || detail.contains(['{', '}']) && !about.contains("set") || detail.contains("refusal.") {
         house.fault(format!("{about}: {} {detail}", answer.status));
     }

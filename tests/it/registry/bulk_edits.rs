@@ -172,7 +172,8 @@ both_engines! {
             town.registry.carry_on_bulk_edit(seen.record.id),
             town.registry.carry_on_bulk_edit(seen.record.id)
         );
-        (one.unwrap(), two.unwrap());
+        one.unwrap();
+        two.unwrap();
         let applied = town.registry.find_bulk_edit(seen.record.id).await.unwrap().unwrap();
         assert_eq!((applied.record.state, applied.count(BulkRowState::Applied)), (BulkState::Applied, 3));
         assert_eq!(town.cover("3705020102000001").await.version, 2, "each cover once");
