@@ -164,11 +164,7 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let known = Known::read(&mut self.store.read().await?, set.set.moves()).await?;
         let id = record.id;
-        self.store
-            .write::<(), RegistryError, _>(move |tx| {
-                Box::pin(async move { Ok(bulk_edits::remove_rows(tx, id).await?) })
-            })
-            .await?;
+        self.forget_rows(id).await?;
         (record.matched, record.unchanged) = (0, 0);
         filter.limit = PAGE;
         loop {
@@ -177,6 +173,7 @@ impl Registry {
             filter.after = Some(last.cover);
             record.matched += page.len() as i64;
             if record.matched > MOST {
+                self.forget_rows(id).await?;
                 return Err(Refusal::new("bulk.too_many").at("filter").with("most", MOST).into());
             }
             let mut rows = Vec::new();
@@ -213,6 +210,14 @@ impl Registry {
                 Box::pin(async move {
                     bulk_edits::update_bulk_edit(tx, &record).await.map(drop).map_err(Into::into)
                 })
+            })
+            .await
+    }
+
+    async fn forget_rows(&self, id: BulkEditId) -> Result<(), RegistryError> {
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                Box::pin(async move { Ok(bulk_edits::remove_rows(tx, id).await?) })
             })
             .await
     }

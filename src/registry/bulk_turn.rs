@@ -114,7 +114,8 @@ impl<'r> Turn<'r> {
         // A cover that moved to a manhole that was not taken has another version, too.
         if file.version != row.version || !self.heads.contains_key(&file.manhole) {
             let refusal = self.who_was_faster(tx, &file, row.version).await?;
-            return Ok(self.leave(at, &refusal));
+            self.leave(at, &refusal);
+            return Ok(());
         }
         match self.change(tx, &file, &row).await {
             Ok(Some((fields, versions))) => {
@@ -132,7 +133,8 @@ impl<'r> Turn<'r> {
                 Ok(())
             }
             Err(RegistryError::Refused(refusal) | RegistryError::Conflict(refusal)) => {
-                Ok(self.leave(at, &refusal))
+                self.leave(at, &refusal);
+                Ok(())
             }
             Err(error) => Err(error),
         }

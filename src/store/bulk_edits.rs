@@ -136,14 +136,14 @@ pub async fn lock_bulk_edit(tx: &mut Tx, id: BulkEditId) -> Result<Option<BulkRe
     find_bulk_edit(tx, id).await
 }
 
-/// The newest before `before`.
+/// The newest before `before`, of those that were looked at to the end.
 pub async fn list_bulk_edits(
     tx: &mut Tx,
     before: Option<BulkEditId>,
     limit: i64,
 ) -> Result<Vec<BulkRecord>, StoreError> {
     let rows: Vec<BulkSql> = on_db!(tx, |c| {
-        let sql = format!("{BULK} WHERE id < $1 ORDER BY id DESC LIMIT $2");
+        let sql = format!("{BULK} WHERE id < $1 AND state <> 'previewing' ORDER BY id DESC LIMIT $2");
         sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(before.map_or(Uuid::max(), |id| id.0))
             .bind(limit)

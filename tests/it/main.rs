@@ -7,6 +7,7 @@ mod browser;
 mod commands;
 mod contract;
 mod crs;
+mod editing_pages;
 mod faults;
 mod import;
 mod kill;

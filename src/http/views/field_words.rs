@@ -69,11 +69,12 @@ pub(super) fn position(page: &Page, position: &Position) -> String {
 
 /// `Material: cast iron → composite`
 pub(super) fn change_words(page: &Page, names: Names, field: &str, pair: &Value) -> String {
-    let after = match &pair[1] {
+    let side = |side: &Value| match side {
         Value::Null if field == "code" => page.t("value.new_code").to_owned(),
-        after => value(page, names, field, after),
+        Value::Null if field == "retired" => page.word("standing", "in_use"),
+        side => value(page, names, field, side),
     };
-    let before = value(page, names, field, &pair[0]);
+    let (before, after) = (side(&pair[0]), side(&pair[1]));
     page.catalogue
         .fill("value.change", &[("field", &label(page, field)), ("before", &before), ("after", &after)])
 }

@@ -225,6 +225,8 @@ struct Other {
     beside: Beside,
     version: i64,
     meters: String,
+    /// So far apart that one shaft is hard to believe.
+    far: bool,
     pairs: Vec<Pair>,
 }
 
@@ -240,6 +242,9 @@ struct MergePage<'a> {
     typed: &'a str,
 }
 
+/// Beyond this two surveys of one manhole are unlikely, in meters.
+const FAR_M: f64 = 20.0;
+
 /// The form to merge two manholes, and to take merges back.
 pub fn merge_form(page: &Page, view: &MergeView) -> String {
     let names = view.around.names;
@@ -251,6 +256,7 @@ pub fn merge_form(page: &Page, view: &MergeView) -> String {
             beside: Beside::new(page, other, false),
             version: other.version,
             meters: meters(view.distance_m),
+            far: view.distance_m > FAR_M,
             pairs: pairs(page, view.around, other),
         }),
         near: view

@@ -1,6 +1,7 @@
 //! `openapi.yaml` against the router and against what the server really answers.
 
 mod doors;
+mod editing;
 mod house;
 mod photos;
 mod refusals;

@@ -4,6 +4,7 @@ use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use serde_json::{Value, json};
 
+use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
 use crate::both_engines;
 use crate::support::contract::contract;
@@ -29,6 +30,8 @@ both_engines! {
         census(&house).await;
         plates(&house).await;
         desk_pages(&house).await;
+        editing::programs(&house).await;
+        editing::pages(&house).await;
         feed(&house).await;
 
         house.assert_faultless();

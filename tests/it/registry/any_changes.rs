@@ -87,7 +87,12 @@ impl World {
         let blanks = plates.iter().map(|plate| plate.token).collect();
         town.registry.commit_batch(lidmark::registry::NewBatch { batch, plates }).await.unwrap();
         let map = built(&town).await;
-        Self { town, actor, tokens, blanks, bulks: Vec::new(), codes: BTreeMap::new(), map, done: 0 }
+        let mut world =
+            Self { town, actor, tokens, blanks, bulks: Vec::new(), codes: BTreeMap::new(), map, done: 0 };
+        // Something to take apart from the beginning.
+        world.act(Deed::Add(0)).await;
+        world.act(Deed::Merge(1, 2, true)).await;
+        world
     }
 
     async fn covers(&self) -> Vec<CoverFile> {
@@ -147,7 +152,8 @@ impl World {
                 }
             }
             Deed::Split(at, with) => {
-                let with = if with % 2 == 0 { Vec::new() } else { vec![pick(with).code.digits.clone()] };
+                let with =
+                    if with.is_multiple_of(2) { Vec::new() } else { vec![pick(with).code.digits.clone()] };
                 registry.split_manhole(order(pick(at), &actor, SplitOrder { with, position: None })).await
             }
             Deed::Bulk(what) => return self.change_many(what).await,
@@ -178,15 +184,15 @@ impl World {
 
     async fn change_many(&mut self, what: usize) {
         let filter = CoverFilter {
-            class: (what % 3 == 0).then_some(CoverClass::Sewage),
-            standing: if what % 2 == 0 { Standing::Any } else { Standing::InUse },
+            class: what.is_multiple_of(3).then_some(CoverClass::Sewage),
+            standing: if what.is_multiple_of(2) { Standing::Any } else { Standing::InUse },
             ..CoverFilter::default()
         };
         let edit = CoverEdit {
-            class: (what % 4 == 0).then_some(CoverClass::Storm),
+            class: what.is_multiple_of(4).then_some(CoverClass::Storm),
             shape: Some(Some(lidmark::domain::cover::Shape::ALL[what % 3])),
             road: (what % 5 < 2).then(|| Some("新路".into())),
-            owner: (what % 7 == 0).then_some(None),
+            owner: what.is_multiple_of(7).then_some(None),
             ..CoverEdit::default()
         };
         let seen = self.town.registry.preview_bulk_edit(bulk(filter, edit, &self.actor)).await.unwrap();

@@ -10,6 +10,8 @@ use super::editing::{done, material, order, refused, set};
 use super::ground::{Town, candidate};
 use super::structure::sibling;
 use crate::both_engines;
+use crate::support::engines::Ground;
+use crate::support::server::Server;
 
 pub fn bulk(filter: CoverFilter, edit: CoverEdit, actor: &Actor) -> BulkOrder {
     BulkOrder {
@@ -170,7 +172,8 @@ both_engines! {
             town.registry.carry_on_bulk_edit(seen.record.id),
             town.registry.carry_on_bulk_edit(seen.record.id)
         );
-        (one.unwrap(), two.unwrap());
+        one.unwrap();
+        two.unwrap();
         let applied = town.registry.find_bulk_edit(seen.record.id).await.unwrap().unwrap();
         assert_eq!((applied.record.state, applied.count(BulkRowState::Applied)), (BulkState::Applied, 3));
         assert_eq!(town.cover("3705020102000001").await.version, 2, "each cover once");
@@ -198,4 +201,31 @@ both_engines! {
             assert_eq!(count(CoverFilter { text: Some(text.into()), ..CoverFilter::default() }).await, found, "{text}");
         }
     }
+}
+
+/// After a power cut a server ends what was begun before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_ends_what_was_begun() {
+    let ground = Ground::sqlite().unwrap();
+    let town = Town::found(&ground).await;
+    let engineer = town.staff("ying", Role::Engineer).await;
+    let secret = town.registry.add_api_token("ying", "bulk").await.unwrap();
+    town.street(3).await;
+    let order = bulk(CoverFilter::default(), material(Material::Steel), &engineer);
+    let seen = town.registry.preview_bulk_edit(order).await.unwrap();
+    town.registry.apply_bulk_edit(step(&seen, &engineer)).await.unwrap();
+    town.registry.close().await;
+    let server = Server::start(ground.home()).await;
+    let url = server.url(&format!("/api/v1/bulk-edits/{}", seen.record.id));
+    let client = reqwest::Client::new();
+    for _ in 0..500 {
+        let answer = client.get(&url).bearer_auth(&secret).send().await.unwrap();
+        let edit: serde_json::Value = answer.json().await.unwrap();
+        if edit["state"] == "applied" {
+            assert_eq!(edit["counts"]["applied"], 3);
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("nobody carried it on:\n{}", server.log());
 }

@@ -204,9 +204,9 @@ both_engines! {
         let tokens = town.plated(6).await;
         let first = town.cover("3705020102000001").await;
         let mut tasks = Vec::new();
-        for at in 1..6 {
+        for (at, token) in tokens.iter().copied().enumerate().skip(1) {
             for hazard in [Hazard::Level, Hazard::Missing, Hazard::Broken] {
-                let (registry, token) = (town.registry.clone(), tokens[at]);
+                let registry = town.registry.clone();
                 tasks.push(tokio::spawn(async move {
                     registry.report_hazard(report(token, hazard)).await.unwrap();
                 }));
