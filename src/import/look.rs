@@ -135,6 +135,7 @@ pub fn look(
     let with_file = |refusal: Refusal| refusal.with("file", source.file_name);
     let mut rows = open_rows(profile, schemes, source, path)?;
     rows.mapper.begin_sample();
+    rows.reader.begin_sample();
     rows.hear_declaration()?;
     while rows.rows_read < SAMPLE && rows.next().is_some() {}
     let ended = rows.rows_read < SAMPLE;
