@@ -111,7 +111,7 @@ pub(super) async fn create_import(
     let reading =
         Reading { profile, schemes: Arc::new(state.registry.schemes()), scheme: query.scheme, told };
     let looked = intake::look_at(&reading, &file, &wanted).await?;
-    let reading = Reading { profile: looked.profile, ..reading };
+    let reading = Reading { profile: looked.profile.clone(), ..reading };
     let mut run = state.registry.begin_import(options).await?;
     let mut problems: Vec<Value> = Vec::new();
     let catalogue = reader.catalogue();
@@ -132,7 +132,7 @@ pub(super) async fn create_import(
         }
     };
     let mut findings = intake::take_file(&mut run, &reading, file, note, |_| {}).await?;
-    findings.coordinates = looked.coordinates;
+    findings.coordinates = looked.coordinates().cloned();
     if let Some(coordinates) = &mut findings.coordinates {
         coordinates.say(|code, facts| catalogue.fill(&format!("evidence.{code}"), facts));
     }
