@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use super::understood::say_understood;
+use super::understood::{say_more, say_understood};
 use super::{Ending, Failure, Ground, Outcome, file_trouble};
 use crate::crs::CrsBook;
 use crate::domain::Refusal;
@@ -100,9 +100,10 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
         Reading { profile: profile.clone(), schemes: Arc::new(schemes), scheme: args.scheme.clone(), told };
     let mut looked = Vec::with_capacity(args.files.len());
     for path in &args.files {
-        let mut look = intake::look_at(&reading, &open_file(path)?, &wanted).await?;
-        if let Some(coordinates) = &mut look.coordinates {
-            coordinates.say(|code, facts| ground.say.fill(&format!("evidence.{code}"), facts));
+        let file = open_file(path)?;
+        let mut look = intake::look_at(&reading, &file, &wanted).await?;
+        if let Some(findings) = &mut look.findings {
+            say_understood(&ground.say, &file.name, findings);
         }
         looked.push(look);
     }
@@ -273,8 +274,8 @@ impl Plan<'_> {
             }
             match taken {
                 Ok(mut findings) => {
-                    findings.coordinates = looked.coordinates.clone();
-                    say_understood(&say, &name, &findings);
+                    findings.coordinates = looked.coordinates().cloned();
+                    say_more(&say, &name, looked.findings.as_ref(), &findings);
                     lists.understood.push(json!({"file": name, "understood": findings}));
                 }
                 // Chunks before this one are committed: that is part of it, not nothing.

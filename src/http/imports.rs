@@ -106,7 +106,7 @@ pub(super) async fn create_import(
     let reading =
         Reading { profile, schemes: Arc::new(state.registry.schemes()), scheme: query.scheme, told };
     let looked = intake::look_at(&reading, &file, &wanted).await?;
-    let reading = Reading { profile: looked.profile, ..reading };
+    let reading = Reading { profile: looked.profile.clone(), ..reading };
     let fingerprint = intake::fingerprint(std::slice::from_ref(&incoming.path), &reading, &options).await;
     let fingerprint = fingerprint.map_err(|error| super::problem::from_io(&error))?;
     let profile = reading.profile.id.clone();
@@ -133,7 +133,7 @@ pub(super) async fn create_import(
         }
     };
     let mut findings = intake::take_file(&mut run, &reading, file, note, |_| {}).await?;
-    findings.coordinates = looked.coordinates;
+    findings.coordinates = looked.coordinates().cloned();
     if let Some(coordinates) = &mut findings.coordinates {
         coordinates.say(|code, facts| catalogue.fill(&format!("evidence.{code}"), facts));
     }

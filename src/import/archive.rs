@@ -20,6 +20,7 @@ const ALWAYS_ALLOWED: u64 = 64 << 20;
 const MAX_RATIO: u64 = 250;
 const MAX_UNPACKED: u64 = 16 << 30;
 
+#[derive(Clone)]
 pub(super) struct Archive {
     path: PathBuf,
     pub(super) entries: Vec<Entry>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::declared::DeclaredCrs;
-use super::{Format, Profile, Source, geojson_parts, open_rows};
+use super::{Findings, Format, Profile, Source, geojson_parts, open_rows};
 use crate::crs::{Axes, Crs, CrsBook, Detection, Evidence, Plausible, Reading, detect};
 use crate::domain::Refusal;
 use crate::domain::code::Scheme;
@@ -56,8 +56,15 @@ impl WantedCrs {
 pub struct Look {
     /// Reads this file.
     pub profile: Arc<Profile>,
-    /// `None` = each row is judged by itself, as the profile says.
-    pub coordinates: Option<Coordinates>,
+    /// What its first rows showed; `None` = it comes as a stream, which is read once.
+    pub findings: Option<Findings>,
+}
+
+impl Look {
+    /// What its coordinates mean; `None` = each row is judged by itself, as the profile says.
+    pub fn coordinates(&self) -> Option<&Coordinates> {
+        self.findings.as_ref()?.coordinates.as_ref()
+    }
 }
 
 /// What the coordinates of a file mean, with what speaks for it.
@@ -135,6 +142,7 @@ pub fn look(
     let with_file = |refusal: Refusal| refusal.with("file", source.file_name);
     let mut rows = open_rows(profile, schemes, source, path)?;
     rows.mapper.begin_sample();
+    rows.reader.begin_sample();
     rows.hear_declaration()?;
     while rows.rows_read < SAMPLE && rows.next().is_some() {}
     let ended = rows.rows_read < SAMPLE;
@@ -144,7 +152,9 @@ pub fn look(
         sample.declared = geojson_parts::late_crs(path)
             .map(|declared| (declared.clone(), declared.understand(&profile.book)));
     }
+    let mut findings = rows.findings();
     drop(rows);
+    findings.crs = findings.crs.or_else(|| sample.declared.as_ref().map(|(declared, _)| declared.clone()));
 
     let (expected, said) = match (wanted, sample.declared) {
         (WantedCrs::Named(crs), declared) => (Some(crs.clone()), overruled(crs, declared)),
@@ -168,17 +178,17 @@ pub fn look(
             }
             _ => profile.clone(),
         };
-        return Ok(Look { profile, coordinates: None });
+        return Ok(Look { profile, findings: Some(findings) });
     }
     if let Some(expected) = expected.filter(|_| detection.points == 0) {
         // Without a single coordinate every row is a problem of its own.
         let profile = Arc::new(profile.read_in(Reading::new(expected)).map_err(with_file)?);
-        return Ok(Look { profile, coordinates: None });
+        return Ok(Look { profile, findings: Some(findings) });
     }
     let decided = detection.decided().map_err(with_file)?;
     let read_in = profile.read_in(decided.reading.clone()).map_err(with_file)?;
-    let coordinates = Coordinates::of(&detection, decided, read_in.epsg, said);
-    Ok(Look { profile: Arc::new(read_in), coordinates: Some(coordinates) })
+    findings.coordinates = Some(Coordinates::of(&detection, decided, read_in.epsg, said));
+    Ok(Look { profile: Arc::new(read_in), findings: Some(findings) })
 }
 
 /// What there is to say where the user and the file name two systems.

@@ -192,6 +192,9 @@ trait RowReader {
         None
     }
 
+    /// Hears that only the numbers of the first rows are wanted.
+    fn begin_sample(&mut self) {}
+
     /// Adds what was understood so far.
     fn tell(&self, findings: &mut Findings);
 }

@@ -60,6 +60,8 @@ impl SheetRow {
 /// The rows of one sheet that are not blank.
 pub(super) trait SheetRows {
     fn next_row(&mut self) -> Option<Result<SheetRow, Problem>>;
+    /// Hears that only the numbers of the first rows are wanted.
+    fn begin_sample(&mut self) {}
     /// Name of the sheet, and of the others.
     fn sheets(&self) -> (Option<String>, Vec<String>);
 }
@@ -139,6 +141,10 @@ impl RowReader for SheetReader {
         };
         self.filler.fill(&mut row);
         Some(read_row(&row, self.columns.as_ref()?, mapper))
+    }
+
+    fn begin_sample(&mut self) {
+        self.rows.begin_sample();
     }
 
     fn tell(&self, findings: &mut Findings) {

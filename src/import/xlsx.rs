@@ -20,7 +20,10 @@ pub(super) struct XlsxRows {
     since_1904: bool,
     /// The row that was read to see whether the sheet has any.
     first: Option<Result<SheetRow, Problem>>,
-    merges: Merges,
+    /// Merged cells, which stand behind the rows: looked for when a row after the first is read.
+    merges: Option<Merges>,
+    archive: Archive,
+    entry: String,
     line: u64,
     name: Option<String>,
     others: Vec<String>,
@@ -40,14 +43,16 @@ pub(super) fn open(archive: &Archive, layer: Option<&str>) -> Result<XlsxRows, R
         date_styles: read_styles(archive)?,
         since_1904: book.since_1904,
         first: None,
-        merges: Merges::default(),
+        merges: None,
+        archive: archive.clone(),
+        entry: String::new(),
         line: 0,
         name: None,
         others: Vec::new(),
     };
     for at in wanted {
         let Some(entry) = archive.find(&book.sheets[at].entry) else { continue };
-        rows.merges = Merges::of_sheet(archive.reader(entry)?);
+        rows.entry = entry.name.clone();
         rows.xml = Some(Xml::new(archive.reader(entry)?));
         rows.line = 0;
         rows.first = rows.read_row();
@@ -62,7 +67,19 @@ pub(super) fn open(archive: &Archive, layer: Option<&str>) -> Result<XlsxRows, R
 
 impl SheetRows for XlsxRows {
     fn next_row(&mut self) -> Option<Result<SheetRow, Problem>> {
-        self.first.take().or_else(|| self.read_row())
+        if let Some(first) = self.first.take() {
+            // The first row is a title or a header; what is merged there stays there.
+            return Some(first);
+        }
+        if self.merges.is_none() {
+            let sheet = self.archive.find(&self.entry).and_then(|entry| self.archive.reader(entry).ok());
+            self.merges = Some(sheet.map(Merges::of_sheet).unwrap_or_default());
+        }
+        self.read_row()
+    }
+
+    fn begin_sample(&mut self) {
+        self.merges = Some(Merges::default());
     }
 
     fn sheets(&self) -> (Option<String>, Vec<String>) {
@@ -93,7 +110,9 @@ impl XlsxRows {
             self.line = line.unwrap_or(self.line + 1);
             match self.read_cells() {
                 Ok(cells) => {
-                    let row = SheetRow { line: self.line, cells, merged_down: self.merges.begin(self.line) };
+                    let merged_down =
+                        self.merges.as_mut().map_or_else(Vec::new, |merges| merges.begin(self.line));
+                    let row = SheetRow { line: self.line, cells, merged_down };
                     if !row.is_blank() {
                         return Some(Ok(row));
                     }

@@ -123,7 +123,7 @@ pub fn look_at(
     };
     // Readers block, and some run a loop of their own.
     let looking = tokio::task::spawn_blocking(move || {
-        let Some(path) = path else { return Ok(Look { profile, coordinates: None }) };
+        let Some(path) = path else { return Ok(Look { profile, findings: None }) };
         let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
         import::look(&profile, &schemes, &source, &path, &wanted)
     });
