@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use lidmark::domain::token::Token;
 use tempfile::TempDir;
@@ -77,11 +78,12 @@ fn phone_photo() -> Vec<u8> {
     with_place
 }
 
-/// No serious finding of axe, no sideways scrolling, no complaint in the console.
+/// No serious finding of axe, no sideways scrolling, no divided word, no complaint in the console.
 pub async fn assert_sound(browser: &Browser, page: &str) {
     let found = browser.axe_serious().await;
     assert!(found.is_empty(), "{page}: {}", found.join("\n"));
     assert_eq!(browser.overflow_px().await, 0, "{page} is wider than the screen");
+    assert_eq!(browser.broken_words().await, [""; 0], "{page} divides words");
     let complaints: Vec<String> =
         browser.console().await.into_iter().filter(|line| !line.contains("favicon")).collect();
     assert!(complaints.is_empty(), "{page}: {complaints:?}");
@@ -246,7 +248,15 @@ async fn what_was_typed_is_kept_when_something_is_wrong_with_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_is_sound_in_the_dark_and_in_both_languages() {
     let street = Street::serve().await;
-    for visitor in [Visitor { dark: true, ..Visitor::default() }, Visitor::default().english()] {
+    let dark = Visitor { dark: true, ..Visitor::default() };
+    let english = Visitor::default().english();
+    let form = format!("key={}&hazard=missing&description=open", IdempotencyKey::fresh());
+    let sent = reqwest::Client::new()
+        .post(format!("{}/report", street.scan_url(0)))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    assert!(sent.send().await.unwrap().status().is_success());
+    for visitor in [dark, english.clone(), english.at_a_desk()] {
         let Some(phone) = Browser::open(visitor.clone()).await else { return };
         for path in
             ["/".to_owned(), format!("/c/{}", street.tokens[0]), format!("/c/{}/report", street.tokens[0])]
@@ -256,6 +266,10 @@ async fn every_page_is_sound_in_the_dark_and_in_both_languages() {
         }
         log_in(&phone, &street, "jian", "/desk").await;
         assert_sound(&phone, &format!("the desk for {visitor:?}")).await;
+        phone.click("a[href*='/desk/cases/']").await;
+        assert_sound(&phone, &format!("the case for {visitor:?}")).await;
+        phone.goto(&street.server.url(&format!("/covers/{}", street.codes[0]))).await;
+        assert_sound(&phone, &format!("the file for {visitor:?}")).await;
     }
 }
 
