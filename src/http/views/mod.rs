@@ -17,7 +17,7 @@ mod cover_page;
 mod public_pages;
 mod words;
 
-pub use case_pages::{case_file, case_list};
+pub use case_pages::{MoveDraft, case_file, case_list};
 pub use cover_page::{CoverView, cover_file};
 pub use words::Names;
 
