@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use lidmark::domain::token::Token;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::registry::ground::Town;
@@ -104,14 +105,14 @@ pub async fn make_move(browser: &Browser, made: &str, brings: &[(&str, &str)]) {
     for (field, value) in brings {
         let css = format!("{form} [name={field}]");
         if *field == "party" || *field == "until" {
-            let value = serde_json::json!(value);
+            let value = json!(value);
             let choose = format!(
                 "const field = document.querySelector({});
                  if (field.tagName === 'SELECT') {{
                      const option = [...field.options].find(option => option.text.includes({value}));
                      field.value = option.value;
                  }} else field.value = {value};",
-                serde_json::json!(css)
+                json!(css)
             );
             browser.script(&choose).await;
         } else {
@@ -208,6 +209,44 @@ async fn a_hazard_is_reported_with_a_photo_handled_checked_and_closed_and_the_ci
     supervisor.goto(&street.server.url(&format!("/covers/{}", street.codes[0]))).await;
     supervisor.wait_for_text("黄河路").await;
     assert_sound(&supervisor, "the file").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_sent_without_a_network_arrives_once_when_it_is_back() {
+    let street = Street::serve().await;
+    let Some(phone) = Browser::open(Visitor::default()).await else { return };
+    phone.goto(&format!("{}/report", street.scan_url(0))).await;
+    choose_hazard(&phone, "broken").await;
+    phone.choose_file("[name=photos]", &street.photo).await;
+    phone.wait_for("#previews img").await;
+    let network = |offline: bool| {
+        let conditions =
+            json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        phone.cdp("Network.emulateNetworkConditions", conditions)
+    };
+    phone.cdp("Network.enable", json!({})).await;
+    network(true).await;
+    phone.click("#send").await;
+    phone.wait_for_text("没有网络").await;
+    assert!(phone.count("#send[disabled]").await == 1, "nobody presses twice");
+    network(false).await;
+    phone.wait_until_at("/r/R").await;
+    phone.goto(&street.scan_url(0)).await;
+    phone.wait_for_text("1 人上报").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_script_cannot_shrink_the_server_explains() {
+    let street = Street::serve().await;
+    let Some(phone) = Browser::open(Visitor::default()).await else { return };
+    phone.goto(&format!("{}/report", street.scan_url(0))).await;
+    let heavy = street.photo.with_file_name("heavy.heic");
+    std::fs::write(&heavy, [&b"\0\0\0\x18ftypheic"[..], &[0; 13_000_000]].concat()).unwrap();
+    choose_hazard(&phone, "broken").await;
+    phone.choose_file("[name=photos]", &heavy).await;
+    phone.click("#send").await;
+    phone.wait_for_text("照片太大").await;
+    assert_eq!(phone.count("#send[disabled]").await, 0, "another photo can be sent");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
