@@ -119,7 +119,11 @@ impl Catalogue {
 
     /// The sentence of a refusal, with stored words as they are: for programs.
     pub fn refusal(&self, refusal: &Refusal) -> String {
-        let values = refusal.params.iter().map(|(name, value)| (*name, Cow::Borrowed(value.as_str())));
+        let values = refusal.params.iter().map(|(name, value)| match (refusal.code, *name) {
+            // What was found in a photo is no word that a program sends.
+            ("photo.hidden_content", "found") => (*name, self.shown(refusal.code, name, value)),
+            _ => (*name, Cow::Borrowed(value.as_str())),
+        });
         fill(self.text(&format!("refusal.{}", refusal.code)), values)
     }
 
@@ -136,7 +140,7 @@ impl Catalogue {
         fill(self.text(&format!("refusal.{code}")), values)
     }
 
-    /// The sentence of a refusal, with stored words as people say them: for pages.
+    /// The sentence of a refusal, with stored words as people say them: for pages and the terminal.
     pub fn refusal_in_words(&self, refusal: &Refusal) -> String {
         let values =
             refusal.params.iter().map(|(name, value)| (*name, self.shown(refusal.code, name, value)));
@@ -151,6 +155,8 @@ impl Catalogue {
             ("case.role" | "http.role", "fits") | (_, "role") => "role",
             ("form.missing" | "form.number" | "form.unknown_field", "field") => "field",
             ("retire.needs_successor" | "import.retired", "reason") => "retire_reason",
+            ("photo.hidden_content", "found") => "hidden_content",
+            ("code.class_differs", "code" | "row") => "class",
             (_, "state") => "case_state",
             (_, "bulk_state") => "bulk_state",
             (_, "class" | "is_class") => "class",

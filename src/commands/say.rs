@@ -94,7 +94,7 @@ impl Say {
 
 /// The sentence of a refusal in the language asked for.
 pub(super) fn say_refusal(refusal: &Refusal, language: Language) -> String {
-    let sentence = messages::Catalogue::of(catalogue_language(language)).refusal(refusal);
+    let sentence = messages::Catalogue::of(catalogue_language(language)).refusal_in_words(refusal);
     // A code without a sentence is better told with its facts than alone.
     if sentence == format!("refusal.{}", refusal.code) { refusal.to_string() } else { sentence }
 }

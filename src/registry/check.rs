@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use super::agreement::Claims;
 use super::files::{ChainState, prove_chain};
 use super::{Registry, RegistryError};
 use crate::domain::history::{EntryHash, HistoryEntry};
@@ -13,7 +14,7 @@ use crate::store::{Tx, cases, covers, history, integrity};
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Stable word: `history.broken`, `quadkey.wrong`, `photo.altered`, `orphan.<kind>` …
+    /// Stable word: `history.broken`, `case.differs`, `quadkey.wrong`, `photo.altered`, `orphan.<kind>` …
     pub what: String,
     /// What it is about: a manhole, a cover, a digest.
     pub which: String,
@@ -77,14 +78,17 @@ async fn check_all(tx: &mut Tx) -> Result<CheckReport, RegistryError> {
     Ok(report)
 }
 
-/// Walks manholes and entries side by side, both in the order of manholes.
+/// Walks manholes and entries side by side, both in the order of manholes, and compares what whole files
+/// say with the other tables.
 async fn check_manholes(tx: &mut Tx, report: &mut CheckReport) -> Result<(), RegistryError> {
     let mut after = Uuid::nil();
     let mut cursor = (Uuid::nil(), -1i64);
     let mut waiting: Vec<HistoryEntry> = Vec::new();
+    let mut claims = Claims::default();
     loop {
         let heads = integrity::list_heads(tx, after, PAGE).await?;
         let Some(last) = heads.last() else { break };
+        let range = (after, last.id);
         after = last.id;
         // Every entry of this page's manholes.
         loop {
@@ -111,14 +115,18 @@ async fn check_manholes(tx: &mut Tx, report: &mut CheckReport) -> Result<(), Reg
             let count = waiting[start..].iter().take_while(|entry| entry.manhole.0 == manhole).count();
             let entries = &waiting[start..start + count];
             let hash = EntryHash::try_from(head.history_hash.as_slice()).unwrap_or_default();
-            if let ChainState::Broken { sequence } = prove_chain(entries, length, &hash) {
-                report.add("history.broken", manhole, format!("entry {sequence} of {length}"));
+            match prove_chain(entries, length, &hash) {
+                ChainState::Whole { .. } => claims.read(entries),
+                ChainState::Broken { sequence } => {
+                    report.add("history.broken", manhole, format!("entry {sequence} of {length}"));
+                }
             }
             report.files += 1;
             report.entries += count as u64;
             start += count;
         }
         waiting.drain(..start);
+        claims.settle(tx, range, report).await?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
+mod agreement;
 mod amend;
 mod areas;
 mod bulk_edit;

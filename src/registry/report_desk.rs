@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::{self, NewEntry, PhotoHome};
-use super::{Clock, NewReport, RegistryError, Reported, sha256};
+use super::{Clock, NewReport, RegistryError, Reported};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseState, Report};
 use crate::domain::hazard::Hazard;
@@ -370,7 +371,7 @@ fn report_entry(tracking: &str, new: &NewReport, case: CaseId, joined: bool) -> 
         body: json!({
             "report": tracking,
             "hazard": new.hazard,
-            "description_sha256": super::hex(&sha256(&[new.description.as_bytes()])),
+            "description_sha256": super::hex(&Sha256::digest(new.description.as_bytes())),
             "photos": files::digest_list(&new.photos),
         }),
     }

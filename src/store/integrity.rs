@@ -1,5 +1,6 @@
 //! Questions that only `lidmark check` asks: rows that point nowhere, batches that are not whole.
 
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
@@ -164,6 +165,89 @@ pub async fn list_heads(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Head
     )
     .bind(after)
     .bind(limit)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// A cover and its manhole as the tables have them.
+#[derive(Debug, FromRow)]
+pub struct StandingCover {
+    pub cover: Uuid,
+    pub scheme: String,
+    pub code: String,
+    pub class: String,
+    pub state: String,
+    pub district: String,
+    pub road: Option<String>,
+    pub address: Option<String>,
+    pub lon: f64,
+    pub lat: f64,
+}
+
+/// What a citizen wrote, by tracking number.
+#[derive(Debug, FromRow)]
+pub struct StandingReport {
+    pub tracking: String,
+    pub description: String,
+}
+
+/// Covers of the manholes after `after` up to `last`.
+pub async fn list_standing_covers(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<StandingCover>, StoreError> {
+    on_db!(tx, |c| {
+        Ok(sqlx::query_as(
+        "SELECT c.id AS cover, c.scheme, c.code, c.class, c.state, h.district, h.road, h.address, h.lon, h.lat
+         FROM manholes h JOIN covers c ON c.manhole_id = h.id WHERE h.id > $1 AND h.id <= $2"
+    )
+    .bind(after)
+    .bind(last)
+    .fetch_all(&mut *c)
+    .await?)
+    })
+}
+
+/// Plates on those covers: batch, ordinal, state.
+pub async fn list_standing_plates(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<(Uuid, i64, String)>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT p.batch_id, p.ordinal, p.state
+         FROM covers c JOIN plates p ON p.cover_id = c.id WHERE c.manhole_id > $1 AND c.manhole_id <= $2"
+    )
+    .bind(after)
+    .bind(last)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// Cases of those manholes: id, number, state.
+pub async fn list_standing_cases(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<(Uuid, String, String)>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT id, number, state FROM cases WHERE manhole_id > $1 AND manhole_id <= $2"
+    )
+    .bind(after)
+    .bind(last)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// Reports of the cases of those manholes.
+pub async fn list_standing_reports(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<StandingReport>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT r.tracking, r.description FROM cases k JOIN reports r ON r.case_id = k.id
+         WHERE k.manhole_id > $1 AND k.manhole_id <= $2"
+    )
+    .bind(after)
+    .bind(last)
     .fetch_all(&mut *c)
     .await?))
 }

@@ -121,8 +121,19 @@ impl Shot {
     }
 }
 
+/// What somebody typed into the form of a move that was refused.
+#[derive(Debug, Default)]
+pub struct MoveDraft {
+    /// The move's stored word, as it was sent.
+    pub made: String,
+    pub party: String,
+    pub reason: String,
+    pub target: String,
+    pub until: String,
+}
+
 /// A move with the fields that it needs.
-struct MoveForm {
+struct MoveForm<'a> {
     key: &'static str,
     word: String,
     to: String,
@@ -133,12 +144,23 @@ struct MoveForm {
     until: bool,
     /// Of this form alone: two moves from one page are two requests.
     idempotency: IdempotencyKey,
+    parties: Vec<Choice>,
+    /// Typed already, where this is the move that was refused.
+    typed: Option<&'a MoveDraft>,
 }
 
-impl MoveForm {
-    fn new(page: &Page, rule: &MoveRule, idempotency: IdempotencyKey) -> Self {
+impl<'a> MoveForm<'a> {
+    fn new(
+        page: &Page,
+        (rule, idempotency): (&MoveRule, IdempotencyKey),
+        choice: &Parties,
+        draft: Option<&'a MoveDraft>,
+    ) -> Self {
         let needs = |evidence| rule.needs.contains(&evidence);
+        let typed = draft.filter(|draft| draft.made == rule.made.as_str());
         Self {
+            parties: if needs(Evidence::Party) { choice.list(typed) } else { Vec::new() },
+            typed,
             key: rule.made.as_str(),
             word: page.word("move", rule.made),
             to: page.word("case_state", rule.to),
@@ -149,6 +171,26 @@ impl MoveForm {
             until: needs(Evidence::Until),
             idempotency,
         }
+    }
+}
+
+/// The parties that a case can go to.
+struct Parties<'a> {
+    all: &'a [Party],
+    /// Who answers for the cover.
+    likely: Option<&'a Party>,
+}
+
+impl Parties<'_> {
+    /// Chosen is the one that was chosen before, else the likely one.
+    fn list(&self, typed: Option<&MoveDraft>) -> Vec<Choice> {
+        let chosen = typed.map(|draft| draft.party.clone()).filter(|party| !party.is_empty());
+        let chosen = chosen.or_else(|| self.likely.map(|party| party.id.to_string()));
+        let choice = |party: &Party| {
+            let value = party.id.to_string();
+            Choice { chosen: chosen.as_ref() == Some(&value), value, word: party.name.clone() }
+        };
+        self.all.iter().map(choice).collect()
     }
 }
 
@@ -167,10 +209,11 @@ struct CasePage<'a> {
     reports: Vec<Said>,
     photos: Vec<Shot>,
     lines: Vec<Line>,
-    moves: Vec<MoveForm>,
-    parties: Vec<Choice>,
+    moves: Vec<MoveForm<'a>>,
     photo_limit: usize,
     wrong: Option<String>,
+    /// What was typed into a form that is no longer here.
+    unsent: Option<&'a str>,
 }
 
 /// One case: everything around it, and a form for each move that this person can make now,
@@ -180,12 +223,18 @@ pub fn case_file(
     file: &CaseFile,
     moves: &[(&MoveRule, IdempotencyKey)],
     names: Names,
-    wrong: Option<&Refusal>,
+    wrong: Option<(&Refusal, &MoveDraft)>,
 ) -> String {
     let case = &file.case;
     let cover = file.cover.as_ref();
-    let parties = names.parties;
-    let likely = cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref()));
+    let draft = wrong.map(|(_, draft)| draft);
+    let parties = Parties {
+        all: names.parties,
+        likely: cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref())),
+    };
+    let moves: Vec<MoveForm> =
+        moves.iter().map(|(rule, key)| MoveForm::new(page, (rule, *key), &parties, draft)).collect();
+    let homeless = draft.filter(|_| moves.iter().all(|form| form.typed.is_none()));
     write(&CasePage {
         page: *page,
         file,
@@ -211,16 +260,9 @@ pub fn case_file(
             .collect(),
         photos: file.photos.iter().map(|photo| Shot::new(page, photo)).collect(),
         lines: lines(page, names, &file.timeline),
-        moves: moves.iter().map(|(rule, key)| MoveForm::new(page, rule, *key)).collect(),
-        parties: parties
-            .iter()
-            .map(|party| Choice {
-                value: party.id.to_string(),
-                word: party.name.clone(),
-                chosen: likely.is_some_and(|likely| likely.id == party.id),
-            })
-            .collect(),
+        moves,
         photo_limit: PHOTO_LIMIT,
-        wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
+        wrong: wrong.map(|(refusal, _)| page.catalogue.refusal_in_words(refusal)),
+        unsent: homeless.map(|draft| draft.reason.as_str()).filter(|text| !text.is_empty()),
     })
 }

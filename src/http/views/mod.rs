@@ -23,7 +23,7 @@ mod structure_pages;
 mod words;
 
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
-pub use case_pages::{case_file, case_list};
+pub use case_pages::{MoveDraft, case_file, case_list};
 pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{CoverView, cover_file};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};

@@ -298,6 +298,7 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         cover_file(page, &view, None)
     };
     let refusal = Refusal::new("case.needs_reason").at("reason").with("move", CaseMove::Reject);
+    let draft = MoveDraft { reason: "not sent".into(), ..MoveDraft::default() };
     let place = cover().district;
     vec![
         (
@@ -305,7 +306,7 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
             case_list(page, &query, &lines, Some("/desk?before=2026-000001"), &[place], &[party()], None),
         ),
         ("empty desk", case_list(page, &query, &[], None, &[], &[], Some(&refusal))),
-        ("case", case_file(page, &file, &moves, names, Some(&refusal))),
+        ("case", case_file(page, &file, &moves, names, Some((&refusal, &draft)))),
         ("file", view(ChainState::Whole { length: 3 })),
         ("broken file", view(ChainState::Broken { sequence: 2 })),
     ]

@@ -459,14 +459,22 @@ async fn desk_pages(house: &House) {
         form[form.find(&field).unwrap() + field.len()..].split('"').next().unwrap().to_owned()
     };
     let (key, version) = (hidden("key"), hidden("version"));
-    let late =
-        [("csrf", csrf.as_str()), ("key", &key), ("move", "reject"), ("version", &version), ("reason", "x")];
+    let late = [
+        ("csrf", csrf.as_str()),
+        ("key", &key),
+        ("move", "reject"),
+        ("version", &version),
+        ("reason", "a joke"),
+    ];
     let told = post("/desk/cases/2026-000003/moves").header("accept-language", "en").multipart(&late, &[]);
     let told = told.expect(409).await.text();
     assert!(told.contains("Somebody moved the case meanwhile"), "{told}");
+    assert!(told.contains("required>a joke</textarea>"), "what was typed is still there: {told}");
     let key = IdempotencyKey::fresh().to_string();
-    let close = [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "close")];
-    post("/desk/cases/2026-000003/moves").multipart(&close, &[]).expect(409).await;
+    let close =
+        [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "close"), ("reason", "level again")];
+    let told = post("/desk/cases/2026-000003/moves").multipart(&close, &[]).expect(409).await.text();
+    assert!(told.contains("level again"), "there is no such form any more, but the words are there: {told}");
 
     let token = house.plates[2].to_string();
     post(&format!("/covers/{code}/plates")).form(&[("csrf", &csrf), ("token", &token)]).expect(303).await;
@@ -541,5 +549,20 @@ async fn too_many_tries_are_told_when_to_come_back() {
     // Known plates are never slowed: everybody behind one mobile network shares an address.
     let known = format!("/c/{}", house.plates[0]);
     house.get(CITIZEN, &known).expect(200).await;
+    house.assert_faultless();
+}
+
+#[tokio::test]
+async fn a_locked_account_is_told_for_how_long() {
+    let house = House::open().await;
+    let log_in = |password| house.post(CITIZEN, "/login").form(&[("login", "crew"), ("password", password)]);
+    for _ in 0..4 {
+        assert_eq!(log_in("wrong").expect(401).await.header("retry-after"), None);
+    }
+    log_in("wrong").expect(429).await;
+    let locked = log_in("correct horse").header("accept-language", "en").expect(429).await;
+    let seconds: i64 = locked.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{seconds}");
+    assert!(locked.text().contains("try again in"), "{}", locked.text());
     house.assert_faultless();
 }

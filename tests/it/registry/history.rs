@@ -52,6 +52,45 @@ both_engines! {
         );
     }
 
+    async fn tables_that_say_otherwise_than_the_files_are_named(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let tokens = town.plated(2).await;
+        let scanned = town.registry.find_plate(tokens[1]).await.unwrap().unwrap();
+        let code = scanned.cover.unwrap().code.digits;
+        let reported = town.report(tokens[0], Hazard::Missing).await;
+        let other = town.report(tokens[0], Hazard::Odour).await;
+        // A better survey of one cover is no forgery.
+        let mut again = candidate(1, CoverClass::Sewage);
+        again.survey.road = Some("济南路".into());
+        again.survey.position.lon += 1e-7;
+        town.import(vec![again]).await;
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+
+        ground.sql(&format!("UPDATE covers SET class = 'gas', state = 'broken' WHERE code = '{code}'"));
+        ground.sql("UPDATE manholes SET road = 'elsewhere' WHERE road IS NOT NULL");
+        ground.sql("UPDATE plates SET state = 'lost' WHERE state = 'installed'");
+        ground.sql(&format!("UPDATE cases SET state = 'closed' WHERE number = '{}'", reported.case_number));
+        ground.sql(&format!("UPDATE reports SET description = 'forged' WHERE tracking = '{}'", reported.tracking));
+        ground.sql(&format!("UPDATE reports SET tracking = 'R2000-000001' WHERE tracking = '{}'", other.tracking));
+        let findings = town.registry.check_tables().await.unwrap().findings;
+        let told = |what: &str| -> Vec<String> {
+            let found = findings.iter().filter(|finding| finding.what == what);
+            found.map(|finding| format!("{} {}", finding.which, finding.detail)).collect()
+        };
+        let covers = told("cover.differs");
+        for said in ["class is gas, the file says ", "state is broken, the file says intact", "road is elsewhere, the file says 济南路"] {
+            assert!(covers.iter().any(|line| line.contains(said)), "{said}: {covers:?}");
+        }
+        assert_eq!(covers.len(), 4, "{covers:?}");
+        assert_eq!(told("case.differs"), [format!("{} is closed, the file says filed", reported.case_number)]);
+        assert_eq!(told("report.altered").len(), 1);
+        assert!(told("report.altered")[0].starts_with(&reported.tracking));
+        assert!(told("report.missing")[0].starts_with(&other.tracking));
+        assert_eq!(told("plate.differs").len(), 2);
+        assert!(told("plate.differs")[0].ends_with("is lost, the file says installed"), "{findings:?}");
+        assert_eq!(findings.len(), 9, "{findings:?}");
+    }
+
     async fn the_feed_names_every_change_once_and_in_order(ground: Ground) {
         let town = Town::found(&ground).await;
         let tokens = town.plated(3).await;
