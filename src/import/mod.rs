@@ -9,6 +9,8 @@
 //! What was understood of the file on the way is in its [`Findings`].
 
 mod archive;
+mod biff;
+mod cfb;
 mod csv;
 mod csv_cut;
 mod csv_dialect;
