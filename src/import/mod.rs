@@ -10,6 +10,8 @@
 
 mod archive;
 mod areas;
+mod biff;
+mod cfb;
 mod csv;
 mod csv_cut;
 mod csv_dialect;

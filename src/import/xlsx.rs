@@ -1,5 +1,5 @@
-//! XLSX as a stream: one row at a time out of the sheet's XML. (`calamine` reads XLS
-//! here; for XLSX it keeps all shared texts in memory, each with an allocation of its own.)
+//! XLSX as a stream: one row at a time out of the sheet's XML. Not read by
+//! `calamine`, which keeps all shared texts in memory, each with an allocation of its own.
 
 use quick_xml::events::{BytesStart, Event};
 

@@ -171,7 +171,7 @@ pub(super) fn read_styles(archive: &Archive) -> Result<Vec<bool>, Refusal> {
                 "xf" if within && styles.len() < MAX_STYLES => {
                     let id: u32 = attribute(&start, "numFmtId").and_then(|id| id.parse().ok()).unwrap_or(0);
                     let own = formats.iter().find(|(known, _)| *known == id).map(|(_, days)| *days);
-                    styles.push(own.unwrap_or(matches!(id, 14..=22 | 27..=36 | 45..=47 | 50..=58)));
+                    styles.push(own.unwrap_or_else(|| is_date_format(id)));
                 }
                 _ => {}
             },
@@ -180,6 +180,11 @@ pub(super) fn read_styles(archive: &Archive) -> Result<Vec<bool>, Refusal> {
             _ => {}
         }
     }
+}
+
+/// Whether a number format that every spreadsheet has shows days; some are those of East Asia.
+pub(super) fn is_date_format(id: u32) -> bool {
+    matches!(id, 14..=22 | 27..=36 | 45..=47 | 50..=58)
 }
 
 /// Whether a number format such as `yyyy"年"m"月"` has parts of a day in it.

@@ -186,6 +186,9 @@ impl House {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(60))
+            // A body that is refused before its end closes its connection; the next request must not
+            // be on it.
+            .pool_max_idle_per_host(0)
             .build()
             .unwrap();
         Self {
