@@ -82,12 +82,14 @@ enum Command {
     Token(staff::TokenCommand),
 }
 
-/// How a command that did something ended.
+/// How a command that went through ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Done,
     /// Part of it, or with findings; they were listed.
     Part,
+    /// Nothing of it; why was listed.
+    Nothing,
 }
 
 /// Why a command did nothing.
@@ -107,6 +109,9 @@ impl From<Refusal> for Failure {
 
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
+        if let Some(refusal) = error.for_operators() {
+            return Failure::Refused(refusal);
+        }
         match error {
             RegistryError::Refused(refusal)
             | RegistryError::NotFound(refusal)
@@ -216,6 +221,7 @@ pub fn run() -> ExitCode {
     match runtime.block_on(obey(&ground, command)) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Part) => ExitCode::from(1),
+        Ok(Ending::Nothing) => ExitCode::from(2),
         Err(failure) => {
             say.failure(&failure);
             ExitCode::from(2)

@@ -274,7 +274,9 @@ fn read_record(
         || (columns.len()..record.ends.len()).all(|at| record.field(at).trim_ascii().is_empty());
     if record.ends.len() < columns.len() || !surplus_is_blank() {
         let refusal = Refusal::new("row.ragged").with("count", record.ends.len()).with("fits", columns.len());
-        return Err(Problem::of_row(line, text, refusal));
+        let cells: Vec<_> =
+            (0..record.ends.len()).map(|at| String::from_utf8_lossy(record.field(at))).collect();
+        return Err(Problem::of_row(line, &cells.join(", "), refusal));
     }
     let mut from = 0;
     let cells = columns.iter().zip(&record.ends).map(|((name, meaning), end)| {
