@@ -152,6 +152,7 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
     let mark_path = ground.place.data.join(MARK);
     let mark = read_mark(&mark_path)?;
     check_folder(ground, mark.as_ref(), city)?;
+    ground.make_folder()?;
     std::fs::create_dir_all(ground.place.data.join("plates"))
         .map_err(|error| file_trouble("file.not_written", &ground.place.data, &error))?;
     write_settings(ground, city, mark.is_some(), &reach)?;

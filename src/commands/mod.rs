@@ -172,6 +172,17 @@ impl Ground {
         }
     }
 
+    /// Makes the data folder where there is none, for this account alone: photos lie in it with the
+    /// places where they were taken, and citizens' contacts.
+    fn make_folder(&self) -> Outcome<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let folder = &self.place.data;
+        Ok(builder.create(folder).map_err(|error| file_trouble("file.not_written", folder, &error))?)
+    }
+
     /// Opens the registry that exists already; a mistyped folder must not become a new city.
     async fn open(&self, config: &Config) -> Outcome<Registry> {
         if self.place.database.is_none() && !self.place.data.join("lidmark.db").exists() {
@@ -189,6 +200,7 @@ impl Ground {
                 .with("fits", known.join(", "))
                 .into());
         }
+        self.make_folder()?;
         let options = RegistryOptions { clock, schemes, utc_offset_minutes: config.utc_offset_minutes };
         Ok(Registry::open(&self.database(), options).await?)
     }

@@ -298,6 +298,12 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         assert!(!Path::new(&place.path("data")).exists(), "{arguments:?} made a folder");
     }
     assert_eq!(place.run(&["migrate"]).code, Some(0));
+    let rights = std::fs::metadata(place.path("data")).unwrap().permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777,
+        0o700,
+        "contacts and photos lie here"
+    );
     let refused: [(&[&str], &str); 16] = [
         (&["import", &nowhere], "file.not_read"),
         (&["import", &zip], "file.kind"),
