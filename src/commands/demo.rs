@@ -152,6 +152,7 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
     let mark_path = ground.place.data.join(MARK);
     let mark = read_mark(&mark_path)?;
     check_folder(ground, mark.as_ref(), city)?;
+    ground.make_folder()?;
     std::fs::create_dir_all(ground.place.data.join("plates"))
         .map_err(|error| file_trouble("file.not_written", &ground.place.data, &error))?;
     write_settings(ground, city, mark.is_some(), &reach)?;
@@ -173,7 +174,11 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
         }
     };
     let seconds = started.elapsed().as_secs_f64();
-    let tell = || say_built(ground, &built, &reach, imported.as_ref(), seconds);
+    let again = match args.synthetic {
+        Some(_) => "--listen 0.0.0.0:8080",
+        None => "make demo LISTEN=0.0.0.0:8080",
+    };
+    let tell = || say_built(ground, &built, (&reach, again), imported.as_ref(), seconds);
     match listener {
         None => {
             tell();
@@ -400,7 +405,14 @@ fn options(source: &str, config: &Config) -> ImportOptions {
     }
 }
 
-fn say_built(ground: &Ground, built: &Built, reach: &Reach, imported: Option<&ImportSummary>, seconds: f64) {
+/// `again` is how the demo is started so that phones get in.
+fn say_built(
+    ground: &Ground,
+    built: &Built,
+    (reach, again): (&Reach, &str),
+    imported: Option<&ImportSummary>,
+    seconds: f64,
+) {
     let say = ground.say;
     let base = reach.base();
     let (scan, desk) = (format!("{base}/c/{}", built.token), format!("{base}/desk"));
@@ -437,9 +449,9 @@ fn say_built(ground: &Ground, built: &Built, reach: &Reach, imported: Option<&Im
         );
     } else {
         say.words(
-            format!("铭牌指向 {plates}，手机打不开本机地址；要让手机扫码，请用 make demo LISTEN=0.0.0.0:8080 重新启动"),
+            format!("铭牌指向 {plates}，手机打不开本机地址；要让手机扫码，请用 {again} 重新启动"),
             format!(
-                "The plates lead to {plates}, and phones cannot open this machine's own address; to let them scan, start again with: make demo LISTEN=0.0.0.0:8080"
+                "The plates lead to {plates}, and phones cannot open this machine's own address; to let them scan, start again with: {again}"
             ),
         );
     }

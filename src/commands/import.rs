@@ -151,7 +151,13 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
 }
 
 fn ending(summary: &ImportSummary, file_problems: u64) -> Ending {
-    if summary.problems + file_problems == 0 { Ending::Done } else { Ending::Part }
+    if summary.problems + file_problems == 0 {
+        Ending::Done
+    } else if summary.read == summary.problems {
+        Ending::Nothing
+    } else {
+        Ending::Part
+    }
 }
 
 /// A profile by file or by the name of one that comes with the program.

@@ -91,12 +91,14 @@ enum Command {
     Token(staff::TokenCommand),
 }
 
-/// How a command that did something ended.
+/// How a command that went through ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Done,
     /// Part of it, or with findings; they were listed.
     Part,
+    /// Nothing of it; why was listed.
+    Nothing,
 }
 
 /// Why a command did nothing.
@@ -116,6 +118,9 @@ impl From<Refusal> for Failure {
 
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
+        if let Some(refusal) = error.for_operators() {
+            return Failure::Refused(refusal);
+        }
         match error {
             RegistryError::Refused(refusal)
             | RegistryError::NotFound(refusal)
@@ -171,6 +176,17 @@ impl Ground {
         Ok(city_systems(&self.place.data)?)
     }
 
+    /// Makes the data folder where there is none, for this account alone: photos lie in it with the
+    /// places where they were taken, and citizens' contacts.
+    fn make_folder(&self) -> Outcome<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let folder = &self.place.data;
+        Ok(builder.create(folder).map_err(|error| file_trouble("file.not_written", folder, &error))?)
+    }
+
     /// Opens the registry that exists already; a mistyped folder must not become a new city.
     async fn open(&self, config: &Config) -> Outcome<Registry> {
         if self.place.database.is_none() && !self.place.data.join("lidmark.db").exists() {
@@ -188,6 +204,7 @@ impl Ground {
                 .with("fits", known.join(", "))
                 .into());
         }
+        self.make_folder()?;
         let options = RegistryOptions { clock, schemes, utc_offset_minutes: config.utc_offset_minutes };
         Ok(Registry::open(&self.database(), options).await?)
     }
@@ -220,6 +237,7 @@ pub fn run() -> ExitCode {
     match runtime.block_on(obey(&ground, command)) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Part) => ExitCode::from(1),
+        Ok(Ending::Nothing) => ExitCode::from(2),
         Err(failure) => {
             say.failure(&failure);
             ExitCode::from(2)

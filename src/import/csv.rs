@@ -211,7 +211,9 @@ impl<R: Read> CsvReader<R> {
         if record.ends.len() < columns.len() || !surplus_is_blank() {
             let refusal =
                 Refusal::new("row.ragged").with("count", record.ends.len()).with("fits", columns.len());
-            return Some(Err(Problem::of_row(line, text, refusal)));
+            let cells: Vec<_> =
+                (0..record.ends.len()).map(|at| String::from_utf8_lossy(record.field(at))).collect();
+            return Some(Err(Problem::of_row(line, &cells.join(", "), refusal)));
         }
         let mut from = 0;
         let cells = columns.iter().zip(&record.ends).map(|((name, meaning), end)| {

@@ -96,8 +96,12 @@ impl Registry {
             Some(party) => people::find_party(&mut tx, party).await?,
             None => None,
         };
+        let mut reports = case_store::list_case_reports(&mut tx, case.id).await?;
+        if !actor.may_see_contacts() {
+            reports.iter_mut().for_each(|report| report.contact = None);
+        }
         Ok(Some(CaseFile {
-            reports: case_store::list_case_reports(&mut tx, case.id).await?,
+            reports,
             photos: case_store::list_case_photos(&mut tx, case.id).await?,
             timeline: history::list_case_entries(&mut tx, case.id).await?,
             case,

@@ -91,6 +91,23 @@ pub enum RegistryError {
     Broken(#[source] StoreError),
 }
 
+impl RegistryError {
+    /// What the people who run the machine can do about a broken store; `None` when it is ours to
+    /// mend.
+    pub fn for_operators(&self) -> Option<Refusal> {
+        let RegistryError::Broken(error) = self else { return None };
+        Some(match error {
+            StoreError::Damaged(reason) => Refusal::new("database.damaged").with("reason", reason),
+            StoreError::Unreachable(reason) => Refusal::new("database.unreachable").with("reason", reason),
+            StoreError::Newer(migration) => Refusal::new("database.newer").with("migration", migration),
+            StoreError::Inconsistent { table, column, row } => {
+                Refusal::new("database.row").with("table", table).with("column", column).with("row", row)
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl From<StoreError> for RegistryError {
     fn from(error: StoreError) -> Self {
         match error {

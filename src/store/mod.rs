@@ -148,7 +148,8 @@ impl Store {
                     .max_connections(12)
                     .acquire_timeout(Duration::from_secs(30))
                     .connect(url)
-                    .await?;
+                    .await
+                    .map_err(StoreError::unreachable)?;
                 sqlx::migrate!("migrations/postgres").run(&pool).await.map_err(StoreError::from_migration)?;
                 Ok(Self { engine: Engine::Postgres { pool } })
             }

@@ -143,6 +143,25 @@ fn a_census_without_a_fault_ends_with_zero() {
 }
 
 #[test]
+fn a_census_of_which_nothing_can_be_used_ends_with_two() {
+    let place = Place::new();
+    let one_bad_row = "district,class,lon,lat\n370502,swamp,118.58,37.46\n";
+    for (name, text, told) in [
+        ("other.csv", "\u{feff}district", "no column"),
+        ("row.csv", one_bad_row, "swamp"),
+        ("empty.csv", "", "empty"),
+        ("x.geojson", "{\"type\":\"FeatureCollection\"}", "features"),
+    ] {
+        let file = place.file(name, text);
+        for arguments in [&["--yes"][..], &["--dry-run"]] {
+            let said = place.run(&[&["import", &file, "--district", "370502=东营区"], arguments].concat());
+            assert_eq!(said.code, Some(2), "{said:?}");
+            assert!(said.stderr.contains(told), "{said:?}");
+        }
+    }
+}
+
+#[test]
 fn a_census_in_chinese_brings_its_codes_and_districts() {
     let place = Place::new();
     let file = place.file(
@@ -283,6 +302,12 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         assert!(!Path::new(&place.path("data")).exists(), "{arguments:?} made a folder");
     }
     assert_eq!(place.run(&["migrate"]).code, Some(0));
+    let rights = std::fs::metadata(place.path("data")).unwrap().permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777,
+        0o700,
+        "contacts and photos lie here"
+    );
     let refused: [(&[&str], &str); 19] = [
         (&["import", &nowhere], "file.not_read"),
         (&["import", &zip], "archive.damaged"),
@@ -334,6 +359,32 @@ fn a_check_is_clean_until_somebody_edits_the_database_by_hand() {
     let findings = said.json()["findings"].as_array().unwrap().clone();
     let what: Vec<&str> = findings.iter().map(|finding| finding["what"].as_str().unwrap()).collect();
     assert!(what.contains(&"quadkey.wrong") && what.contains(&"history.broken"), "{what:?}");
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_told_to_those_who_run_it() {
+    let Some(ground) = Ground::sqlite() else { return };
+    let home = ground.home();
+    let refused = |code: &str| {
+        let said = run_command(&home, &["check", "--json"]);
+        assert_eq!((said.code, &said.json()["error"]["code"]), (Some(2), &code.into()), "{said:?}");
+    };
+    let file = home.folder().with_file_name("good.csv");
+    std::fs::write(&file, "district,class,lon,lat\n370502,sewage,118.58,37.46\n").unwrap();
+    let file = file.display().to_string();
+    assert_eq!(run_command(&home, &["import", &file, "--district", "370502=东营区"]).code, Some(0));
+    ground.sql("UPDATE covers SET class = 'lid'");
+    refused("database.row");
+    ground.sql(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (20991231000000, 'of a later version', TRUE, X'00', 0)",
+    );
+    refused("database.newer");
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(home.folder().join(format!("lidmark.db{ending}")));
+    }
+    std::fs::write(home.folder().join("lidmark.db"), "this is no database ".repeat(300)).unwrap();
+    refused("database.damaged");
 }
 
 #[test]

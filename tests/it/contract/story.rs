@@ -213,6 +213,10 @@ async fn desk_handles(house: &House, link: &str) {
     let file = house.get(DISPATCHER, &case).expect(200).await;
     assert_eq!(file.json()["reports"].as_array().unwrap().len(), 2);
     assert_eq!(file.json()["reports"][0]["contact"], "13800000000");
+    for who in [CREW, ENGINEER] {
+        let file = house.get(who, &case).expect(200).await;
+        assert!(file.json()["reports"][0].get("contact").is_none(), "{who:?} does not deal with cases");
+    }
     let tag = file.header("etag").unwrap().to_owned();
 
     // Refusals on the way.

@@ -36,6 +36,8 @@ fn each_ugly_csv_row_gets_its_line_column_and_reason_and_costs_no_other() {
             "{bad}"
         );
     }
+    let ragged = read_csv(format!("{HEAD}k,370502,\"gas\",118.59\n")).remove(0).unwrap_err();
+    assert_eq!(ragged.read, "k, 370502, gas, 118.59", "as cells, not run together");
 }
 
 #[test]
