@@ -156,7 +156,11 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
     std::fs::create_dir_all(ground.place.data.join("plates"))
         .map_err(|error| file_trouble("file.not_written", &ground.place.data, &error))?;
     write_settings(ground, city, mark.is_some(), &reach)?;
-    let config = ground.config()?;
+    let mut config = ground.config()?;
+    if config.plate_host.is_empty() {
+        // Settings of somebody's own that leave this to the demo.
+        (config.plate_scheme, config.plate_host) = (reach.scheme, reach.host.clone());
+    }
 
     let mut imported = None;
     let built = match mark.and_then(|mark| mark.built) {

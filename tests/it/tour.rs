@@ -72,6 +72,7 @@ fn take_plates(album: &Path, folder: &Path) {
     let home = crate::support::server::Home::Folder(folder.join("data"));
     let migrated = run_command(&home, &["migrate"]);
     assert_eq!(migrated.code, Some(0), "{migrated:?}");
+    std::fs::write(home.folder().join("lidmark.toml"), "plate_host = \"lid.example.cn\"").unwrap();
     let pdf = folder.join("plates.pdf");
     let said = run_command(&home, &["plates", "make", "--count", "8", "-o", &pdf.display().to_string()]);
     assert_eq!(said.code, Some(0), "{said:?}");

@@ -31,6 +31,12 @@ impl Place {
         Self { _folder: folder, path, home }
     }
 
+    /// Says where plates lead; without it none are made.
+    fn lead_plates(&self) {
+        std::fs::create_dir_all(self.home.folder()).unwrap();
+        std::fs::write(self.home.folder().join("lidmark.toml"), "plate_host = \"lid.example.cn\"").unwrap();
+    }
+
     fn file(&self, name: &str, text: &str) -> String {
         let path = self.path.join(name);
         std::fs::write(&path, text).unwrap();
@@ -184,6 +190,7 @@ fn ledger_rows(path: &str) -> Vec<csv::StringRecord> {
 #[test]
 fn plates_come_with_a_ledger_and_a_reprint_has_the_same_bytes() {
     let place = Place::new();
+    place.lead_plates();
     import_ugly(&place, &[]);
     let (pdf, ledger) = (place.path("a.pdf"), place.path("a.csv"));
     let made = place.run(&[
@@ -220,6 +227,7 @@ fn plates_come_with_a_ledger_and_a_reprint_has_the_same_bytes() {
 #[test]
 fn blank_plates_are_as_many_as_asked_for() {
     let place = Place::new();
+    place.lead_plates();
     assert_eq!(place.run(&["migrate"]).code, Some(0));
     let (pdf, ledger) = (place.path("blank.pdf"), place.path("blank.csv"));
     let made = place.run(&[
@@ -302,6 +310,13 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         assert!(!Path::new(&place.path("data")).exists(), "{arguments:?} made a folder");
     }
     assert_eq!(place.run(&["migrate"]).code, Some(0));
+    let homeless = place.run(&["plates", "make", "--count", "3", "-o", &out, "--json"]);
+    assert_eq!(
+        homeless.json()["error"]["code"],
+        "plates.no_host",
+        "an example would be engraved: {homeless:?}"
+    );
+    place.lead_plates();
     let rights = std::fs::metadata(place.path("data")).unwrap().permissions();
     assert_eq!(
         std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777,

@@ -171,6 +171,7 @@ impl House {
         let data = ground.home().folder().to_owned();
         let photos = PhotoStore::new(data.join("photos"), PhotoLimits::default());
         let mut config = Config {
+            plate_host: "lid.example.cn".into(),
             secure_cookies: false,
             tries_per_minute: 100_000,
             reports_per_minute: 100_000,
