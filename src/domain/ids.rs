@@ -57,6 +57,8 @@ uuid_id! {
     MergeId,
     /// 批量修改: one change of many covers.
     BulkEditId,
+    /// A census file that waits to be looked at and written.
+    UploadId,
     /// Client-made; repeating a call under the same key gives the first answer.
     IdempotencyKey,
 }

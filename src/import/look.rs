@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::cells::ColumnLook;
 use super::declared::DeclaredCrs;
 use super::{Findings, Format, Profile, Source, geojson_parts, open_rows};
 use crate::crs::{Axes, Crs, CrsBook, Detection, Evidence, Plausible, Reading, detect};
@@ -58,6 +59,8 @@ pub struct Look {
     pub profile: Arc<Profile>,
     /// What its first rows showed; `None` = it comes as a stream, which is read once.
     pub findings: Option<Findings>,
+    /// The columns, with some of what stands in them.
+    pub columns: Vec<ColumnLook>,
 }
 
 impl Look {
@@ -143,10 +146,12 @@ pub fn look(
     let mut rows = open_rows(profile, schemes, source, path)?;
     rows.mapper.begin_sample();
     rows.reader.begin_sample();
+    rows.mapper.begin_cells(false);
     rows.hear_declaration()?;
     while rows.rows_read < SAMPLE && rows.next().is_some() {}
     let ended = rows.rows_read < SAMPLE;
     let mut sample = rows.mapper.take_sample();
+    let columns = rows.mapper.take_columns();
     if sample.declared.is_none() && !ended && rows.findings.format == Format::GeoJson {
         // Some programs put it behind a million features.
         sample.declared = geojson_parts::late_crs(path)
@@ -178,17 +183,17 @@ pub fn look(
             }
             _ => profile.clone(),
         };
-        return Ok(Look { profile, findings: Some(findings) });
+        return Ok(Look { profile, findings: Some(findings), columns });
     }
     if let Some(expected) = expected.filter(|_| detection.points == 0) {
         // Without a single coordinate every row is a problem of its own.
         let profile = Arc::new(profile.read_in(Reading::new(expected)).map_err(with_file)?);
-        return Ok(Look { profile, findings: Some(findings) });
+        return Ok(Look { profile, findings: Some(findings), columns });
     }
     let decided = detection.decided().map_err(with_file)?;
     let read_in = profile.read_in(decided.reading.clone()).map_err(with_file)?;
     findings.coordinates = Some(Coordinates::of(&detection, decided, read_in.epsg, said));
-    Ok(Look { profile: Arc::new(read_in), findings: Some(findings) })
+    Ok(Look { profile: Arc::new(read_in), findings: Some(findings), columns })
 }
 
 /// What there is to say where the user and the file name two systems.

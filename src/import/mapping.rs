@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use super::cells::{Cells, PROBLEM_COLUMN};
 use super::place::{Declaration, Point, Sample, decimal_comma};
 use super::profile::{FIELDS, Field, Profile, Word, Words, plain};
 use super::{Problem, Scope, Source, shown};
@@ -109,6 +110,8 @@ pub(super) struct Mapper<'a> {
     pub(super) declared: RefCell<Option<Declaration>>,
     /// Numbers as read, while a sample is taken.
     pub(super) sample: Option<RefCell<Sample>>,
+    /// What stands in the cells, while somebody looks at them.
+    pub(super) cells: Option<RefCell<Cells>>,
 }
 
 impl<'a> Mapper<'a> {
@@ -146,10 +149,13 @@ impl<'a> Mapper<'a> {
             }
             None => {}
         }
-        Ok(Self { profile, scheme, defaults, declared: RefCell::new(None), sample: None })
+        Ok(Self { profile, scheme, defaults, declared: RefCell::new(None), sample: None, cells: None })
     }
 
     pub(super) fn meaning_of(&self, column: &str) -> Meaning {
+        if column == PROBLEM_COLUMN {
+            return Meaning::Dropped;
+        }
         let columns = &self.profile.columns;
         columns.get(column).or_else(|| columns.get(&plain(column))).copied().unwrap_or(Meaning::Unnamed)
     }
@@ -226,6 +232,22 @@ impl<'a> Mapper<'a> {
     }
 
     pub(super) fn candidate<'r>(
+        &'r self,
+        line: u64,
+        cells: impl Iterator<Item = Cell<'r>>,
+        point: Option<Point>,
+    ) -> Result<Candidate, Flaw> {
+        if self.cells.is_none() {
+            return self.understand(line, cells, point);
+        }
+        // A flaw in one cell ends the reading of a row; all of its cells are looked at before.
+        let cells: Vec<Cell<'r>> = cells.collect();
+        cells.iter().for_each(|cell| self.see_cell(cell));
+        self.see_point(point);
+        self.understand(line, cells.into_iter(), point)
+    }
+
+    fn understand<'r>(
         &'r self,
         line: u64,
         cells: impl Iterator<Item = Cell<'r>>,

@@ -12,6 +12,7 @@ mod archive;
 mod areas;
 mod biff;
 mod cfb;
+mod cells;
 mod csv;
 mod csv_cut;
 mod csv_dialect;
@@ -44,6 +45,7 @@ mod xlsx_parts;
 mod xml;
 
 pub use areas::{AreaColumns, LARGEST as LARGEST_AREA_FILE, read_areas};
+pub use cells::{ColumnLook, Means, PROBLEM_COLUMN, read_cells};
 pub use csv_dialect::Quoting;
 pub use declared::DeclaredCrs;
 pub use encoding::{Encoding, EncodingFound, FoundBy};

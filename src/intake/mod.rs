@@ -18,6 +18,10 @@ use crate::import::{
 };
 use crate::registry::{ImportOptions, ImportRun, Outcome, RegistryError, RowRef};
 
+mod notebook;
+
+pub use notebook::{Dots, FileRows, Kind, Notebook, Noted, Sample, Trouble, Twin, write_rows};
+
 /// Rows that are committed together.
 pub const CHUNK: usize = 5000;
 
@@ -123,7 +127,7 @@ pub fn look_at(
     };
     // Readers block, and some run a loop of their own.
     let looking = tokio::task::spawn_blocking(move || {
-        let Some(path) = path else { return Ok(Look { profile, findings: None }) };
+        let Some(path) = path else { return Ok(Look { profile, findings: None, columns: Vec::new() }) };
         let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
         import::look(&profile, &schemes, &source, &path, &wanted)
     });
@@ -136,6 +140,18 @@ pub async fn take_file(
     run: &mut ImportRun,
     reading: &Reading,
     file: IntakeFile,
+    note: impl FnMut(Note),
+    progress: impl FnMut(u64),
+) -> Result<Findings, RegistryError> {
+    take_file_seen(run, reading, file, |_| {}, note, progress).await
+}
+
+/// The same; `see` hears of every row as the reader gives it, on the reader's thread.
+pub async fn take_file_seen(
+    run: &mut ImportRun,
+    reading: &Reading,
+    file: IntakeFile,
+    mut see: impl FnMut(&Row) + Send + 'static,
     note: impl FnMut(Note),
     progress: impl FnMut(u64),
 ) -> Result<Findings, RegistryError> {
@@ -153,6 +169,7 @@ pub async fn take_file(
         };
         let said = opened.map(|mut opened| {
             for row in opened.by_ref() {
+                see(&row);
                 if !rows(row) {
                     break;
                 }
