@@ -40,6 +40,8 @@ pub struct Config {
     pub reports_per_minute: u32,
     /// How many wrong or unknown addresses and log-ins one network may try a minute.
     pub tries_per_minute: u32,
+    /// Largest census file that the import desk takes, in megabytes of 1024 × 1024 bytes.
+    pub census_megabytes: u64,
 }
 
 impl Default for Config {
@@ -59,6 +61,7 @@ impl Default for Config {
             behind_proxy: false,
             reports_per_minute: 300,
             tries_per_minute: 60,
+            census_megabytes: 2048,
         }
     }
 }

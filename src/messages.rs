@@ -157,6 +157,7 @@ impl Catalogue {
             ("retire.needs_successor" | "import.retired", "reason") => "retire_reason",
             ("photo.hidden_content", "found") => "hidden_content",
             ("code.class_differs", "code" | "row") => "class",
+            (_, "census_stage") => "census_stage",
             (_, "state") => "case_state",
             (_, "bulk_state") => "bulk_state",
             (_, "class" | "is_class") => "class",

@@ -81,6 +81,11 @@ impl Say {
         (code, detail)
     }
 
+    /// The words of the language asked for.
+    pub(super) fn catalogue(&self) -> &'static messages::Catalogue {
+        messages::Catalogue::of(catalogue_language(self.language))
+    }
+
     /// A sentence of the catalogue.
     pub(super) fn fill(&self, key: &str, values: &[(&str, &str)]) -> String {
         messages::Catalogue::of(catalogue_language(self.language)).fill(key, values)

@@ -197,7 +197,7 @@ async fn read(mut multipart: Multipart, photo_limit: usize) -> Result<Form, Prob
     }
 }
 
-fn unreadable(error: MultipartError) -> Problem {
+pub(super) fn unreadable(error: MultipartError) -> Problem {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "http.too_large"),
         _ => Problem::bad_request(Refusal::new("form.unreadable")),

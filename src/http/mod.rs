@@ -1,9 +1,10 @@
 //! Pages and API: parse, call one verb, render. Handlers never reason, never call each other and
 //! never see the database.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::http::{Extensions, HeaderMap, StatusCode, Version, header};
@@ -14,6 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::config::Config;
+use crate::domain::ids::UploadId;
 use crate::photos::PhotoStore;
 use crate::registry::Registry;
 use crate::spatial::LiveSnapshot;
@@ -27,6 +29,8 @@ mod api_reports;
 mod ask;
 mod auth;
 mod bulk_pages;
+mod census_files;
+mod census_work;
 mod conflict;
 mod cover_list;
 mod cover_query;
@@ -36,8 +40,9 @@ mod edit_fields;
 mod edit_page;
 mod form_texts;
 mod forms;
+mod import_desk;
+mod import_runs;
 mod imports;
-
 mod json;
 mod limits;
 mod operators;
@@ -46,6 +51,7 @@ mod problem;
 mod public;
 mod structure_pages;
 mod tiles;
+mod uploads;
 pub mod views;
 
 pub use doors::{Access, Door};
@@ -71,6 +77,9 @@ struct Shared {
     login_slots: Semaphore,
     /// Imports and plate batches, one at a time.
     heavy_slots: Semaphore,
+    /// What is under way for the import desk, and files of which a piece is coming in.
+    works: census_work::Works,
+    receiving: Mutex<HashSet<UploadId>>,
     tries: limits::Limiter,
     reports: limits::Limiter,
     pages: page_cache::PageCache,
@@ -89,6 +98,8 @@ impl AppState {
             photo_slots: Semaphore::new(2),
             login_slots: Semaphore::new(2),
             heavy_slots: Semaphore::new(1),
+            works: census_work::Works::default(),
+            receiving: Mutex::default(),
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),
             pages: page_cache::PageCache::default(),
@@ -133,7 +144,7 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
 
 fn build(state: AppState) -> doors::Doors {
     use crate::domain::role::Role;
-    use axum::routing::{get, patch, post};
+    use axum::routing::{get, patch, post, put};
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
@@ -180,6 +191,17 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/bulk-edits/{id}", REGISTRY, get(bulk_pages::show))
         .open("POST", "/bulk-edits/{id}/apply", REGISTRY, post(bulk_pages::apply))
         .open("POST", "/bulk-edits/{id}/undo", REGISTRY, post(bulk_pages::undo))
+        .open("GET", "/admin/imports", REGISTRY, get(import_desk::show))
+        .open("POST", "/admin/imports", REGISTRY, post(import_desk::send))
+        .open("GET", "/admin/imports/{number}", REGISTRY, get(import_runs::show))
+        .open("POST", "/admin/imports/{number}/passed-over", REGISTRY, post(import_runs::decide))
+        .open("POST", "/admin/imports/{number}/roll-back", REGISTRY, post(import_runs::roll_back))
+        .open("GET", "/admin/imports/files/{id}", REGISTRY, get(import_desk::show_file))
+        .open("POST", "/admin/imports/files/{id}", REGISTRY, post(import_desk::look_again))
+        .open("POST", "/admin/imports/files/{id}/write", REGISTRY, post(import_desk::write))
+        .open("POST", "/admin/imports/files/{id}/discard", REGISTRY, post(import_desk::discard))
+        .open("GET", "/admin/imports/files/{id}/problems.csv", REGISTRY, get(import_desk::problems))
+        .open("GET", "/admin/imports/files/{id}/rows.csv", REGISTRY, get(import_desk::bad_rows))
         .open("POST", "/covers/{code}/plates", FIELD, post(desk::install_plate))
         .open("POST", "/covers/{code}/photos", FIELD, post(desk::add_cover_photos))
         .open("GET", "/photos/{digest}", STAFF, get(desk::photo))
@@ -212,6 +234,9 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_plates::batch_pdf))
         .open("GET", "/api/v1/plate-batches/{id}/ledger.csv", FIELD, get(api_plates::batch_ledger))
         .open("POST", "/api/v1/imports", REGISTRY, post(imports::create_import))
+        .open("POST", "/api/v1/uploads", REGISTRY, post(uploads::create_upload))
+        .open("GET", "/api/v1/uploads/{id}", REGISTRY, get(uploads::find_upload))
+        .open("PUT", "/api/v1/uploads/{id}", REGISTRY, put(uploads::send_piece))
         .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
         .open("GET", "/tiles/covers.json", Public, get(tiles::tile_json))
         .open("GET", "/tiles/covers/{z}/{x}/{y}", Public, get(tiles::tile))

@@ -11,8 +11,8 @@
 mod archive;
 mod areas;
 mod biff;
-mod cfb;
 mod cells;
+mod cfb;
 mod csv;
 mod csv_cut;
 mod csv_dialect;

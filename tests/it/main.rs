@@ -10,6 +10,7 @@ mod crs;
 mod editing_pages;
 mod faults;
 mod import;
+mod import_desk;
 mod kill;
 mod outbox;
 mod plates;

@@ -247,6 +247,11 @@ impl House {
         assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     }
 
+    /// An answer that was not asked for through the house.
+    pub fn saw(&self, method: &str, template: &str, status: u16) {
+        self.seen.lock().unwrap().insert((method.to_owned(), template.to_owned(), status));
+    }
+
     pub fn seen(&self) -> BTreeSet<(String, String, u16)> {
         self.seen.lock().unwrap().clone()
     }

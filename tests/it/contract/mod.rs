@@ -3,6 +3,7 @@
 mod doors;
 mod editing;
 mod house;
+mod import_desk;
 mod photos;
 mod refusals;
 mod story;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
+use super::import_desk::census_desk;
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
@@ -28,6 +29,7 @@ both_engines! {
         desk_handles(&house, &link).await;
         files(&house).await;
         census(&house).await;
+        census_desk(&house).await;
         plates(&house).await;
         desk_pages(&house).await;
         editing::programs(&house).await;
