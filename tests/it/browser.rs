@@ -196,6 +196,7 @@ async fn a_hazard_is_reported_with_a_photo_handled_checked_and_closed_and_the_ci
     log_in(&handler, &street, "xiu", &case).await;
     make_move(&handler, "accept", &[]).await;
     make_move(&handler, "hand_in", &[("photos", &street.photo.display().to_string())]).await;
+    handler.wait_for(".badge.s-handled").await;
 
     log_in(&supervisor, &street, "jian", &case).await;
     make_move(&supervisor, "check", &[]).await;

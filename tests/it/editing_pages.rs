@@ -11,6 +11,7 @@ use crate::support::browser::{Browser, Visitor};
 
 /// Chooses an option of a list, or writes into a field instead of what stands there.
 async fn set(browser: &Browser, field: &str, value: &str) {
+    browser.wait_for(&format!("main [name='{field}']")).await;
     let body = format!(
         "const field = document.querySelector({});
          field.value = {};
