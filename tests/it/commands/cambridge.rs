@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lidmark::domain::code::built_in_schemes;
 use lidmark::domain::cover::{CoverClass, CoverState, Material};
 use lidmark::import::{Format, Source, Told, find_built_in, read_file, read_rows};
+use lidmark::registry::{Clock, CoverFilter, Database, Registry, RegistryOptions};
 
 use super::{Place, assert_accounted_for, count};
 use crate::support::checkout;
@@ -16,24 +17,70 @@ fn folder() -> std::path::PathBuf {
     checkout().join("tests/assets/import/cambridge-catchbasins")
 }
 
-#[test]
-fn every_basin_of_cambridge_is_accounted_for_and_the_ids_used_twice_are_named() {
+/// Basins of each neighborhood by SOURCE.md, which counted them with a program of its own.
+const NEIGHBORHOODS: [(&str, u64); 13] = [
+    ("101", 693),
+    ("102", 239),
+    ("103", 362),
+    ("104", 376),
+    ("105", 600),
+    ("106", 417),
+    ("107", 337),
+    ("108", 228),
+    ("109", 532),
+    ("110", 726),
+    ("111", 611),
+    ("112", 174),
+    ("113", 159),
+];
+
+async fn covers_by_district(place: &Place) -> BTreeMap<String, u64> {
+    let folder = place.home.folder().to_owned();
+    let options =
+        RegistryOptions { clock: Clock::System, schemes: built_in_schemes(), utc_offset_minutes: 480 };
+    let registry = Registry::open(&Database::Sqlite(folder), options).await.unwrap();
+    let mut counts = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let filter = CoverFilter { after, limit: 1000, ..CoverFilter::default() };
+        let page = registry.list_covers(filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.cover);
+        for cover in page {
+            *counts.entry(cover.district.code).or_default() += 1;
+        }
+    }
+    registry.close().await;
+    counts
+}
+
+#[tokio::test]
+async fn every_basin_of_cambridge_is_accounted_for_and_the_odd_ones_are_named() {
     let place = Place::new();
-    let file = folder().join("catchbasins.csv").display().to_string();
-    let duplicates = place.path("duplicates.csv");
-    let import = ["import", &file, "--profile", "cambridge-catchbasins", "--yes", "--json"];
-    let said = place.run(&[&import[..], &["--duplicates", &duplicates]].concat());
+    let outlines = folder().join("neighborhoods.geojson").display().to_string();
+    let areas = ["areas", "import", &outlines, "--kind", "district", "--code", "N_HOOD", "--name", "NAME"];
+    let said = place.run(&[&areas[..], &["--code-prefix", "1", "--code-length", "3"]].concat());
     assert_eq!(said.code, Some(0), "{said:?}");
+    let file = folder().join("catchbasins.csv").display().to_string();
+    let (duplicates, problems) = (place.path("duplicates.csv"), place.path("problems.csv"));
+    let import = ["import", &file, "--profile", "cambridge-catchbasins", "--yes", "--json"];
+    let said = place.run(&[&import[..], &["--duplicates", &duplicates, "--problems", &problems]].concat());
+    assert_eq!(said.code, Some(1), "{said:?}");
     let summary = said.json();
     assert_accounted_for(&summary);
-    assert_eq!((count(&summary, "read"), count(&summary, "created")), (ROWS as u64, 5434));
-    assert_eq!((count(&summary, "duplicates"), count(&summary, "problems")), (23, 0));
+    assert_eq!((count(&summary, "read"), count(&summary, "created")), (ROWS as u64, 5431));
+    assert_eq!((count(&summary, "duplicates"), count(&summary, "problems")), (23, 3));
     let understood = &summary["files"][0]["understood"];
     assert_eq!(
         (&understood["encoding"]["by"], &understood["delimiter"]),
         (&"byte_order_mark".into(), &",".into())
     );
     assert_eq!(understood["coordinates"]["share"], 1.0, "{summary}");
+
+    // The three that lie outside all neighborhoods.
+    let named: Vec<String> =
+        csv::Reader::from_path(&problems).unwrap().records().map(|row| row.unwrap()[4].to_owned()).collect();
+    assert_eq!(named, ["position.outside_jurisdiction"; 3]);
 
     // Of every repeated id, each row after the first is told beside it.
     let mut lines_of: BTreeMap<String, Vec<u64>> = BTreeMap::new();
@@ -55,7 +102,16 @@ fn every_basin_of_cambridge_is_accounted_for_and_the_ids_used_twice_are_named() 
     assert_eq!(told, expected);
 
     let again = place.run(&import).json();
-    assert_eq!((count(&again, "unchanged"), count(&again, "duplicates")), (5434, 23), "{again}");
+    assert_eq!((count(&again, "unchanged"), count(&again, "duplicates")), (5431, 23), "{again}");
+
+    let mut of_district = covers_by_district(&place).await;
+    let mut repeated = 0;
+    for (district, counted) in NEIGHBORHOODS {
+        let here = of_district.remove(district).unwrap_or_default();
+        assert!(here <= counted && here + 23 >= counted, "{district}: {here} of {counted}");
+        repeated += counted - here;
+    }
+    assert_eq!((of_district.len(), repeated), (0, 23));
 }
 
 #[test]
