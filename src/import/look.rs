@@ -185,9 +185,12 @@ pub fn look(
         };
         return Ok(Look { profile, findings: Some(findings), columns });
     }
-    if let Some(expected) = expected.filter(|_| detection.points == 0) {
-        // Without a single coordinate every row is a problem of its own.
-        let profile = Arc::new(profile.read_in(Reading::new(expected)).map_err(with_file)?);
+    if detection.points == 0 && (ended || expected.is_some()) {
+        // Without a single coordinate every row, or the header, is a problem of its own.
+        let profile = match expected {
+            Some(expected) => Arc::new(profile.read_in(Reading::new(expected)).map_err(with_file)?),
+            None => profile.clone(),
+        };
         return Ok(Look { profile, findings: Some(findings), columns });
     }
     let decided = detection.decided().map_err(with_file)?;

@@ -180,3 +180,19 @@ fn a_declaration_behind_more_features_than_are_looked_at_is_heard() {
     assert_eq!((count(&summary, "created"), count(&summary, "file_problems")), (1200, 0), "{summary}");
     assert_eq!(summary["files"][0]["understood"]["coordinates"]["epsg"], 4549);
 }
+
+#[test]
+fn a_file_without_a_coordinate_says_what_is_wrong_with_it_and_not_with_its_system() {
+    let place = Place::new();
+    for (text, code) in [
+        ("source_key,district,class,lon\nk,370502,gas,1\n", "header.column_missing"),
+        ("source_key,district,class,lon,lat\nk,370502,gas,,\n", "position.missing"),
+    ] {
+        for crs in ["auto", "EPSG:4527"] {
+            let problems = place.path("problems.csv");
+            let said = look(&place, &place.file("a.csv", text), &["--crs", crs, "--problems", &problems]);
+            assert_eq!(said.code, Some(1), "{said:?}");
+            assert!(std::fs::read_to_string(&problems).unwrap().contains(code), "{said:?}");
+        }
+    }
+}
