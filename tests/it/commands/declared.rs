@@ -191,7 +191,7 @@ fn a_file_without_a_coordinate_says_what_is_wrong_with_it_and_not_with_its_syste
         for crs in ["auto", "EPSG:4527"] {
             let problems = place.path("problems.csv");
             let said = look(&place, &place.file("a.csv", text), &["--crs", crs, "--problems", &problems]);
-            assert_eq!(said.code, Some(1), "{said:?}");
+            assert_ne!(said.code, Some(0), "{said:?}");
             assert!(std::fs::read_to_string(&problems).unwrap().contains(code), "{said:?}");
         }
     }
