@@ -195,11 +195,13 @@ pub async fn note_roll_back(
     })
 }
 
-/// Covers that are named by something which leaves no line in a file: a change of many covers, a full survey.
+/// Covers that are named by something which leaves no line in their file: a change of many covers, a full
+/// survey, a retired cover whose place they take.
 pub async fn is_named_elsewhere(tx: &mut Tx, cover: CoverId) -> Result<bool, StoreError> {
     Ok(on_db!(tx, |c| sqlx::query_scalar::<_, i64>(
         "SELECT (SELECT COUNT(*) FROM bulk_edit_rows WHERE cover_id = $1)
-         + (SELECT COUNT(*) FROM passed_over WHERE cover_id = $1)"
+         + (SELECT COUNT(*) FROM passed_over WHERE cover_id = $1)
+         + (SELECT COUNT(*) FROM covers WHERE successor_id = $1)"
     )
     .bind(cover.0)
     .fetch_one(&mut *c)

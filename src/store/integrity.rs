@@ -173,6 +173,8 @@ pub async fn list_heads(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Head
 #[derive(Debug, FromRow)]
 pub struct StandingCover {
     pub cover: Uuid,
+    pub manhole: Uuid,
+    pub retired_reason: Option<String>,
     pub scheme: String,
     pub code: String,
     pub class: String,
@@ -198,7 +200,8 @@ pub async fn list_standing_covers(
 ) -> Result<Vec<StandingCover>, StoreError> {
     on_db!(tx, |c| {
         Ok(sqlx::query_as(
-        "SELECT c.id AS cover, c.scheme, c.code, c.class, c.state, h.district, h.road, h.address, h.lon, h.lat
+        "SELECT c.id AS cover, h.id AS manhole, c.retired_reason, c.scheme, c.code, c.class, c.state, h.district,
+           h.road, h.address, h.lon, h.lat
          FROM manholes h JOIN covers c ON c.manhole_id = h.id WHERE h.id > $1 AND h.id <= $2"
     )
     .bind(after)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use lidmark::domain::case::CaseMove;
 use lidmark::domain::cover::{CoverClass, CoverFile, CoverState, Material};
 use lidmark::domain::edit::{CodeChoice, CoverEdit, MergeKind, PlatesGo, RetireReason};
 use lidmark::domain::hazard::Hazard;
@@ -39,6 +40,7 @@ enum Deed {
     Bulk(usize),
     UndoBulk(usize),
     Report(usize),
+    Settle(usize),
     Fit(usize),
 }
 
@@ -57,6 +59,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => some.clone().prop_map(Deed::Bulk),
         2 => some.clone().prop_map(Deed::UndoBulk),
         2 => some.clone().prop_map(Deed::Report),
+        2 => some.clone().prop_map(Deed::Settle),
         1 => some.prop_map(Deed::Fit),
     ];
     proptest::collection::vec(deed, 1..14)
@@ -65,6 +68,9 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
 struct World {
     town: Town,
     actor: Actor,
+    desk: Actor,
+    /// Cases, whose covers may lie elsewhere by now.
+    cases: Vec<String>,
     /// Plates that were fitted, and blank ones.
     tokens: Vec<Token>,
     blanks: Vec<Token>,
@@ -79,6 +85,7 @@ impl World {
     async fn new(ground: &Ground) -> Self {
         let town = Town::found(ground).await;
         let actor = town.staff("ying", Role::Engineer).await;
+        let desk = town.staff("desk", Role::Supervisor).await;
         let tokens = town.plated(4).await;
         let batch = batch(6);
         let mut random = rand::rngs::SmallRng::seed_from_u64(41);
@@ -87,8 +94,18 @@ impl World {
         let blanks = plates.iter().map(|plate| plate.token).collect();
         town.registry.commit_batch(lidmark::registry::NewBatch { batch, plates }).await.unwrap();
         let map = built(&town).await;
-        let mut world =
-            Self { town, actor, tokens, blanks, bulks: Vec::new(), codes: BTreeMap::new(), map, done: 0 };
+        let mut world = Self {
+            town,
+            actor,
+            desk,
+            cases: Vec::new(),
+            tokens,
+            blanks,
+            bulks: Vec::new(),
+            codes: BTreeMap::new(),
+            map,
+            done: 0,
+        };
         // Something to take apart from the beginning.
         world.act(Deed::Add(0)).await;
         world.act(Deed::Merge(1, 2, true)).await;
@@ -161,7 +178,20 @@ impl World {
             Deed::Report(at) => {
                 let hazard = [Hazard::Level, Hazard::Missing][at % 2];
                 let token = self.tokens[at % self.tokens.len()];
-                self.done += usize::from(registry.report_hazard(report(token, hazard)).await.is_ok());
+                if let Ok(reported) = registry.report_hazard(report(token, hazard)).await {
+                    self.cases.push(reported.case_number);
+                    self.done += 1;
+                }
+                return;
+            }
+            Deed::Settle(at) => {
+                let Some(case) = self.cases.get(at / 2 % self.cases.len().max(1)) else { return };
+                let made = if at.is_multiple_of(2) { CaseMove::Reject } else { CaseMove::Reopen };
+                match self.town.step(case, made, &self.desk).await {
+                    Ok(_) => self.done += 1,
+                    Err(RegistryError::Refused(_) | RegistryError::Conflict(_)) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
                 return;
             }
             Deed::Fit(at) => {
@@ -292,7 +322,7 @@ async fn live(ground: &Ground, deeds: Vec<Deed>) -> usize {
 #[test]
 fn any_sequence_of_changes_leaves_whole_chains_unique_codes_and_a_true_map() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let done = std::cell::Cell::new(0);
     runner
@@ -302,21 +332,21 @@ fn any_sequence_of_changes_leaves_whole_chains_unique_codes_and_a_true_map() {
             Ok(())
         })
         .unwrap();
-    assert!(done.get() > 24, "too much was refused to prove anything: {}", done.get());
+    assert!(done.get() > 16, "too much was refused to prove anything: {}", done.get());
 }
 
 both_engines! {
     /// One long life on both engines.
     async fn a_long_life_of_a_street(ground: Ground) {
         let mut deeds = Vec::new();
-        for at in 0..4 {
+        for at in 0..3 {
             deeds.extend([
-                Deed::Add(at), Deed::Merge(at, at + 1, at % 2 == 1), Deed::Bulk(at * 3), Deed::Report(at),
+                Deed::Add(at), Deed::Report(at), Deed::Merge(at, at + 1, at % 2 == 1), Deed::Bulk(at * 3), Deed::Settle(at * 4),
                 Deed::Class(at, at + 1, false), Deed::Split(at + 4, at), Deed::UndoBulk(0), Deed::Fit(at + 2),
                 Deed::Retire(at + 3, at + 1, true), Deed::UndoMerge(at), Deed::Code(at + 5), Deed::Reinstate(at + 3),
                 Deed::Edit(at, at),
             ]);
         }
-        assert!(live(&ground, deeds).await > 15);
+        assert!(live(&ground, deeds).await > 12);
     }
 }

@@ -1,12 +1,14 @@
 //! 普查台账: a run that was killed goes on or is taken back, and a full survey proposes what it passed over.
 
 use lidmark::domain::cover::{Candidate, CoverClass, CoverState};
+use lidmark::domain::edit::{PlatesGo, RetireReason};
 use lidmark::domain::import_run::{ImportNumber, ImportState, PassedOver};
 use lidmark::domain::role::{Actor, Role};
 use lidmark::registry::{
-    CensusFile, CoverFilter, ImportMode, ImportOptions, ImportSummary, Outcome, RegistryError,
+    CensusFile, CoverFilter, ImportMode, ImportOptions, ImportSummary, Outcome, RegistryError, Retirement,
 };
 
+use super::editing::order;
 use super::ground::{Town, candidate, photo};
 use crate::both_engines;
 
@@ -128,12 +130,20 @@ both_engines! {
         corrected.survey.state = CoverState::Missing;
         corrected.survey.road = Some("西二路".into());
         town.import(vec![corrected]).await;
+        // A cover that was here before makes way for a new one.
+        let heir = town.registry.find_cover(created[6]).await.unwrap().unwrap();
+        let what = Retirement {
+            reason: RetireReason::Replaced,
+            successor: Some(heir.code.digits),
+            plates: PlatesGo::Withdrawn,
+        };
+        town.registry.retire_cover(order(&before[9], &engineer, what)).await.unwrap();
 
         let back = town.registry.roll_back_import(number, &engineer).await.unwrap();
-        assert_eq!((back.removed, back.restored, back.kept), (9, 2, 2));
+        assert_eq!((back.removed, back.restored, back.kept), (8, 2, 3));
         let record = town.registry.find_import(number).await.unwrap();
-        assert_eq!((record.state, record.kept), (ImportState::RolledBack, 2));
-        assert_eq!(town.registry.counts().await.unwrap().covers, 11);
+        assert_eq!((record.state, record.kept), (ImportState::RolledBack, 3));
+        assert_eq!(town.registry.counts().await.unwrap().covers, 11, "one retired, its successor kept");
         for file in &before[..2] {
             let now = town.registry.find_cover(file.cover).await.unwrap().unwrap();
             assert_eq!(now.survey, file.survey, "as before");

@@ -23,7 +23,7 @@ impl Town {
         self.step(number, CaseMove::Reopen, desk).await
     }
 
-    async fn step(&self, number: &str, made: CaseMove, actor: &Actor) -> Result<Case, RegistryError> {
+    pub async fn step(&self, number: &str, made: CaseMove, actor: &Actor) -> Result<Case, RegistryError> {
         let request = MoveRequest { reason: Some("seen on the spot".into()), ..MoveRequest::default() };
         let order = MoveOrder {
             key: IdempotencyKey::fresh(),
