@@ -95,6 +95,8 @@ pub async fn log_in(browser: &Browser, street: &Street, login: &str, next: &str)
     browser.type_into("[name=login]", login).await;
     browser.type_into("[name=password]", PASSWORD).await;
     browser.click("form:has([name=password]) button").await;
+    // The click may return before the browser has left: a page asked for now would lose to the answer.
+    browser.wait_for("nav.staff").await;
 }
 
 /// Makes a move on the case page that is open, bringing fields by name; `photos` is a file.
