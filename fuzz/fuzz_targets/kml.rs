@@ -1,0 +1,7 @@
+//! KML.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use lidmark::import::Format;
+
+fuzz_target!(|bytes: &[u8]| _ = lidmark_fuzz::read(Format::Kml, "covers.kml", bytes));
