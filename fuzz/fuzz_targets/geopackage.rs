@@ -4,4 +4,6 @@
 use libfuzzer_sys::fuzz_target;
 use lidmark::import::Format;
 
-fuzz_target!(|bytes: &[u8]| _ = lidmark_fuzz::read(Format::GeoPackage, "covers.gpkg", bytes));
+fuzz_target!(|bytes: &[u8]| {
+    lidmark_fuzz::read(Format::GeoPackage, "covers.gpkg", bytes);
+});
