@@ -15,6 +15,7 @@ use crate::domain::cover::District;
 use crate::domain::role::Actor;
 use crate::import::{Format, Profile, built_in_profiles, find_built_in};
 use crate::intake::{self, IntakeFile, Note, Reading, RowProblem};
+use crate::outlet;
 use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
 
 /// Bad rows that are shown on the terminal; `--problems` has them all.
@@ -59,6 +60,12 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending> {
+    if let [file] = &args.files[..]
+        && let Some(manifest) = outlet::open_archive(file)?
+    {
+        let ask = !args.dry_run && !args.yes && std::io::stdin().is_terminal();
+        return super::export::import_archive(ground, file, &manifest, (args.dry_run, ask)).await;
+    }
     let config = ground.config()?;
     let book = ground.crs_book()?;
     let profile = Arc::new(find_profile(&args.profile, &book)?);

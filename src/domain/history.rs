@@ -21,6 +21,8 @@ named_enum! {
         ReportJoined = "report_joined",
         CaseMoved = "case_moved",
         PhotoAdded = "photo_added",
+        /// The file came from another registry, whole.
+        Transferred = "transferred",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Nouns and rules, pure: no async, no SQL, no HTTP, no clock.
 //! Everything here can be called from every other room; nothing here calls out.
 
+pub mod archive;
 pub mod area;
 pub mod case;
 pub mod code;

@@ -26,6 +26,7 @@ mod ask;
 mod auth;
 mod desk;
 mod doors;
+mod exports;
 mod forms;
 mod imports;
 
@@ -33,6 +34,7 @@ mod json;
 mod limits;
 mod operators;
 mod page_cache;
+mod paper;
 mod problem;
 mod public;
 mod tiles;
@@ -61,6 +63,8 @@ struct Shared {
     login_slots: Semaphore,
     /// Imports and plate batches, one at a time.
     heavy_slots: Semaphore,
+    /// Files on their way out: each reads through the whole city.
+    export_slots: Semaphore,
     tries: limits::Limiter,
     reports: limits::Limiter,
     pages: page_cache::PageCache,
@@ -79,6 +83,7 @@ impl AppState {
             photo_slots: Semaphore::new(2),
             login_slots: Semaphore::new(2),
             heavy_slots: Semaphore::new(1),
+            export_slots: Semaphore::new(2),
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),
             pages: page_cache::PageCache::default(),
@@ -127,6 +132,9 @@ fn build(state: AppState) -> doors::Doors {
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
+    const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
+    const CASE_EXPORT: Access =
+        Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
     use Access::Public;
     doors::Doors::new(state)
         .open("GET", "/", Public, get(public::home))
@@ -149,6 +157,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/desk/cases/{number}", STAFF, get(desk::case_file))
         .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
         .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
+        .open("GET", "/covers/{code}/file.pdf", STAFF, get(paper::cover_file_pdf))
         .open("POST", "/covers/{code}/plates", FIELD, post(desk::install_plate))
         .open("POST", "/covers/{code}/photos", FIELD, post(desk::add_cover_photos))
         .open("GET", "/photos/{digest}", STAFF, get(desk::photo))
@@ -157,9 +166,11 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/plates/{token}", Public, get(api_plates::find_plate))
         .open("POST", "/api/v1/plates/{token}/install", FIELD, post(api_plates::install_plate))
         .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
+        .open("GET", "/api/v1/covers/export", EXPORT, get(exports::export_covers))
         .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))
         .open("GET", "/api/v1/covers/{code}/history", STAFF, get(api_covers::list_history))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
+        .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))
         .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_plates::create_batch))

@@ -67,7 +67,7 @@ impl Registry {
     }
 }
 
-async fn check_all(tx: &mut Tx) -> Result<CheckReport, RegistryError> {
+pub(super) async fn check_all(tx: &mut Tx) -> Result<CheckReport, RegistryError> {
     let mut report = CheckReport::default();
     check_chains(tx, &mut report).await?;
     check_quadkeys(tx, &mut report).await?;

@@ -15,6 +15,7 @@ use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
+mod archive;
 mod areas;
 mod cases;
 mod census;
@@ -22,6 +23,7 @@ mod check;
 mod chunk;
 mod codebook;
 mod covers;
+mod exports;
 mod feed;
 mod files;
 mod identity;
@@ -38,6 +40,7 @@ pub use crate::store::covers::PointRow;
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
+pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
@@ -45,6 +48,9 @@ pub use census::{
 };
 pub use check::{CheckReport, Finding};
 pub use covers::CoverFilter;
+pub use exports::{
+    CaseRecord, CaseSelection, CoverLine, CoverPage, CoverSelection, ExportPages, PlateRecord, PlateSelection,
+};
 pub use feed::Counts;
 pub use files::{AttachedPhoto, ChainState};
 pub use plates::{NewBatch, ScannedPlate};

@@ -14,11 +14,13 @@ use sqlx::sqlite::{
 use sqlx::{Postgres, Sqlite};
 use writer::Parents;
 
+pub mod archive;
 pub mod areas;
 pub mod bulk;
 pub mod cases;
 pub mod covers;
 mod error;
+pub mod exports;
 pub mod feed;
 pub mod history;
 pub mod integrity;

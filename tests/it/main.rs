@@ -7,6 +7,7 @@ mod browser;
 mod commands;
 mod contract;
 mod crs;
+mod export;
 mod faults;
 mod import;
 mod kill;

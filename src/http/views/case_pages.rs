@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::super::auth::percent_encode;
 use super::words::{Choice, Line, Names, PublicCover, joined, lines};
 use super::{CaseQuery, Page, write};
 use crate::domain::Refusal;
@@ -35,7 +36,51 @@ struct DeskPage<'a> {
     /// Empty for handlers, who see their own party's cases only.
     parties: Vec<Choice>,
     next: Option<&'a str>,
+    /// Addresses of files to be downloaded, with what they are; none for those who may not.
+    downloads: Vec<(String, String)>,
     wrong: Option<String>,
+}
+
+/// Files of the cases that the list shows, and of all covers, for those who may have them.
+fn downloads(page: &Page, query: &CaseQuery) -> Vec<(String, String)> {
+    let Some(role) = page.session.map(|session| session.user.role) else { return Vec::new() };
+    let mut files = Vec::new();
+    let mut offer = |what: &str, format: &str, filters: &str| {
+        let words = if format == "xlsx" { format!("&words={}", page.tag()) } else { String::new() };
+        let address = format!("/api/v1/{what}/export?format={format}{words}{filters}");
+        let name = page.catalogue.fill(
+            &format!("download.{what}"),
+            &[(
+                "format",
+                page.t(match format {
+                    "xlsx" => "download.xlsx",
+                    "gpkg" => "download.gpkg",
+                    _ => "download.shp",
+                }),
+            )],
+        );
+        files.push((address, name));
+    };
+    if matches!(role, Role::Dispatcher | Role::Supervisor | Role::Engineer | Role::Admin) {
+        let state = if query.state.is_empty() { "open" } else { &query.state };
+        let filters: String = [
+            ("state", state),
+            ("hazard", &query.hazard),
+            ("district", &query.district),
+            ("party", &query.party),
+            ("emergency", &query.emergency),
+            ("text", &query.text),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("&{name}={}", percent_encode(value)))
+        .collect();
+        offer("cases", "xlsx", &filters);
+    }
+    if matches!(role, Role::Supervisor | Role::Engineer | Role::Admin) {
+        ["xlsx", "gpkg", "shp"].iter().for_each(|format| offer("covers", format, ""));
+    }
+    files
 }
 
 /// The list of cases; `next` is the address of the page after it.
@@ -91,6 +136,7 @@ pub fn case_list(
             .map(|party| choice(party.id.to_string(), party.name.clone(), &query.party))
             .collect(),
         next,
+        downloads: downloads(page, query),
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
 }

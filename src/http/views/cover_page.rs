@@ -132,7 +132,7 @@ fn case_line(page: &Page, case: &Case) -> CaseLine {
 }
 
 /// What a survey says, in the order in which people ask.
-fn facts(page: &Page, file: &CoverFile) -> Vec<(String, String)> {
+pub(super) fn facts(page: &Page, file: &CoverFile) -> Vec<(String, String)> {
     let survey = &file.survey;
     let position = &survey.position;
     let known = |list: &str, word: Option<&str>| word.map(|word| page.word(list, word));

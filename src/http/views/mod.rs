@@ -14,11 +14,13 @@ use crate::registry::Session;
 
 mod case_pages;
 mod cover_page;
+mod cover_paper;
 mod public_pages;
 mod words;
 
 pub use case_pages::{case_file, case_list};
 pub use cover_page::{CoverView, cover_file};
+pub use cover_paper::cover_paper;
 pub use words::Names;
 
 pub use public_pages::{
