@@ -17,7 +17,8 @@ pub struct Config {
     pub city_en: String,
     /// `https`, or `http` for a trial without TLS: how the address on the plates begins.
     pub plate_scheme: PlateScheme,
-    /// Host engraved on the plates; choose once, it is read for ten years.
+    /// Host engraved on the plates; choose once, it is read for ten years. Empty = not chosen, and no
+    /// plates are made.
     pub plate_host: String,
     /// Plate addresses in lower case, for hosts that need it (a larger symbol).
     pub plate_lower_case: bool,
@@ -39,6 +40,8 @@ pub struct Config {
     pub reports_per_minute: u32,
     /// How many wrong or unknown addresses and log-ins one network may try a minute.
     pub tries_per_minute: u32,
+    /// Largest census file that the import desk takes, in megabytes of 1024 × 1024 bytes.
+    pub census_megabytes: u64,
 }
 
 impl Default for Config {
@@ -47,7 +50,7 @@ impl Default for Config {
             city_zh: "城市井盖服务".into(),
             city_en: "City manhole covers".into(),
             plate_scheme: PlateScheme::Https,
-            plate_host: "lid.example.cn".into(),
+            plate_host: String::new(),
             plate_lower_case: false,
             hotline: "12345".into(),
             emergency_numbers: vec!["110".into(), "119".into(), "120".into()],
@@ -58,6 +61,7 @@ impl Default for Config {
             behind_proxy: false,
             reports_per_minute: 300,
             tries_per_minute: 60,
+            census_megabytes: 2048,
         }
     }
 }
@@ -83,7 +87,7 @@ impl Config {
     pub fn from_toml(text: &str) -> Result<Self, Refusal> {
         let config: Config = toml::from_str(text)
             .map_err(|error| Refusal::new("config.unusable").with("reason", error.to_string().trim()))?;
-        if !fits_plates(&config.plate_host) {
+        if !config.plate_host.is_empty() && !fits_plates(&config.plate_host) {
             let reason = "plate_host must be a host name of letters, digits, dots and hyphens";
             return Err(Refusal::new("config.unusable").with("reason", reason));
         }

@@ -119,11 +119,28 @@ impl Catalogue {
 
     /// The sentence of a refusal, with stored words as they are: for programs.
     pub fn refusal(&self, refusal: &Refusal) -> String {
-        let values = refusal.params.iter().map(|(name, value)| (*name, Cow::Borrowed(value.as_str())));
+        let values = refusal.params.iter().map(|(name, value)| match (refusal.code, *name) {
+            // What was found in a photo is no word that a program sends.
+            ("photo.hidden_content", "found") => (*name, self.shown(refusal.code, name, value)),
+            _ => (*name, Cow::Borrowed(value.as_str())),
+        });
         fill(self.text(&format!("refusal.{}", refusal.code)), values)
     }
 
-    /// The sentence of a refusal, with stored words as people say them: for pages.
+    /// The sentence of a refusal that was stored by its code and facts, for programs.
+    pub fn stored_refusal(&self, code: &str, params: &[(String, String)]) -> String {
+        let values = params.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+        fill(self.text(&format!("refusal.{code}")), values)
+    }
+
+    /// The same with stored words as people say them: for pages.
+    pub fn stored_refusal_in_words(&self, code: &str, params: &[(String, String)]) -> String {
+        let values =
+            params.iter().map(|(name, value)| (name.as_str(), self.shown(code, name, value.as_str())));
+        fill(self.text(&format!("refusal.{code}")), values)
+    }
+
+    /// The sentence of a refusal, with stored words as people say them: for pages and the terminal.
     pub fn refusal_in_words(&self, refusal: &Refusal) -> String {
         let values =
             refusal.params.iter().map(|(name, value)| (*name, self.shown(refusal.code, name, value)));
@@ -137,8 +154,13 @@ impl Catalogue {
             ("case.move_not_allowed", "fits") | (_, "move") => "move",
             ("case.role" | "http.role", "fits") | (_, "role") => "role",
             ("form.missing" | "form.number" | "form.unknown_field", "field") => "field",
+            ("retire.needs_successor" | "import.retired", "reason") => "retire_reason",
+            ("photo.hidden_content", "found") => "hidden_content",
+            ("code.class_differs", "code" | "row") => "class",
+            (_, "census_stage") => "census_stage",
             (_, "state") => "case_state",
-            (_, "class") => "class",
+            (_, "bulk_state") => "bulk_state",
+            (_, "class" | "is_class") => "class",
             _ => return Cow::Borrowed(value),
         };
         let words: Vec<String> = value.split(", ").map(|word| self.word(list, word)).collect();

@@ -20,9 +20,9 @@ use crate::domain::Refusal;
 use crate::domain::cover::{District, Party};
 use crate::domain::role::Actor;
 use crate::domain::token::PlateScheme;
-use crate::import::{Format, find_built_in};
-use crate::intake::{self, IntakeFile, Note, Reading};
-use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
+use crate::import::{Format, Told, find_built_in};
+use crate::intake::{self, Body, IntakeFile, Note, Reading};
+use crate::registry::{CensusFile, Clock, ImportMode, ImportOptions, ImportSummary, Registry};
 
 const DAY_MS: i64 = 86_400_000;
 /// Says that a folder holds a demo, and how to come back to it.
@@ -152,10 +152,15 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
     let mark_path = ground.place.data.join(MARK);
     let mark = read_mark(&mark_path)?;
     check_folder(ground, mark.as_ref(), city)?;
+    ground.make_folder()?;
     std::fs::create_dir_all(ground.place.data.join("plates"))
         .map_err(|error| file_trouble("file.not_written", &ground.place.data, &error))?;
     write_settings(ground, city, mark.is_some(), &reach)?;
-    let config = ground.config()?;
+    let mut config = ground.config()?;
+    if config.plate_host.is_empty() {
+        // Settings of somebody's own that leave this to the demo.
+        (config.plate_scheme, config.plate_host) = (reach.scheme, reach.host.clone());
+    }
 
     let mut imported = None;
     let built = match mark.and_then(|mark| mark.built) {
@@ -173,7 +178,11 @@ pub(super) async fn demo(ground: &Ground, args: DemoArgs) -> Outcome<Ending> {
         }
     };
     let seconds = started.elapsed().as_secs_f64();
-    let tell = || say_built(ground, &built, &reach, imported.as_ref(), seconds);
+    let again = match args.synthetic {
+        Some(_) => "--listen 0.0.0.0:8080",
+        None => "make demo LISTEN=0.0.0.0:8080",
+    };
+    let tell = || say_built(ground, &built, (&reach, again), imported.as_ref(), seconds);
     match listener {
         None => {
             tell();
@@ -335,7 +344,12 @@ async fn print_anew(ground: &Ground, config: &Config, built: Built) -> Outcome<B
 /// The sixteen files of real data as one run, so that repeated points are found across files.
 async fn import_vermont(ground: &Ground, registry: &Registry, config: &Config) -> Outcome<ImportSummary> {
     let profile = find_built_in("vermont-manholes").ok_or_else(|| Refusal::new("profile.unknown"))?;
-    let reading = Reading { profile: Arc::new(profile), schemes: Arc::new(ground.schemes()?), scheme: None };
+    let reading = Reading {
+        profile: Arc::new(profile),
+        schemes: Arc::new(ground.schemes()?),
+        scheme: None,
+        told: Told::default(),
+    };
     let mut run = registry.begin_import(options("vermont-manholes", config)).await?;
     let list = ground.place.data.join("problems.csv");
     let mut lists = Lists::open(Some(&list), None, 0)?;
@@ -349,14 +363,14 @@ async fn import_vermont(ground: &Ground, registry: &Registry, config: &Config) -
             }
         };
         let progress = |read: u64| ground.say.progress(format!("{}: {read} rows", file.town));
-        let bytes = Box::new(file.reader());
-        let file = IntakeFile { name, format: Format::GeoJson, bytes };
+        let body = Body::Stream(Box::new(file.reader()));
+        let file = IntakeFile { name, format: Format::GeoJson, body };
         intake::take_file(&mut run, &reading, file, note, progress).await?;
         failed?;
     }
     lists.finish()?;
     ground.say.end_progress();
-    Ok(run.summary)
+    Ok(run.finish().await?)
 }
 
 async fn import_dongying(
@@ -380,7 +394,7 @@ async fn import_dongying(
     };
     intake::take_rows(&mut run, produce, |_: Note| {}, progress).await?;
     say.end_progress();
-    Ok(run.summary)
+    Ok(run.finish().await?)
 }
 
 fn options(source: &str, config: &Config) -> ImportOptions {
@@ -389,11 +403,20 @@ fn options(source: &str, config: &Config) -> ImportOptions {
         scheme: config.scheme.clone(),
         mode: ImportMode::Write,
         match_radius_m: 0.5,
+        full: false,
+        file: CensusFile { name: source.into(), profile: source.into(), fingerprint: None },
         actor: Actor::System,
     }
 }
 
-fn say_built(ground: &Ground, built: &Built, reach: &Reach, imported: Option<&ImportSummary>, seconds: f64) {
+/// `again` is how the demo is started so that phones get in.
+fn say_built(
+    ground: &Ground,
+    built: &Built,
+    (reach, again): (&Reach, &str),
+    imported: Option<&ImportSummary>,
+    seconds: f64,
+) {
     let say = ground.say;
     let base = reach.base();
     let (scan, desk) = (format!("{base}/c/{}", built.token), format!("{base}/desk"));
@@ -430,9 +453,9 @@ fn say_built(ground: &Ground, built: &Built, reach: &Reach, imported: Option<&Im
         );
     } else {
         say.words(
-            format!("铭牌指向 {plates}，手机打不开本机地址；要让手机扫码，请用 make demo LISTEN=0.0.0.0:8080 重新启动"),
+            format!("铭牌指向 {plates}，手机打不开本机地址；要让手机扫码，请用 {again} 重新启动"),
             format!(
-                "The plates lead to {plates}, and phones cannot open this machine's own address; to let them scan, start again with: make demo LISTEN=0.0.0.0:8080"
+                "The plates lead to {plates}, and phones cannot open this machine's own address; to let them scan, start again with: {again}"
             ),
         );
     }

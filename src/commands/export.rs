@@ -53,6 +53,9 @@ pub(super) struct FileArgs {
 pub(super) struct CoversArgs {
     #[command(flatten)]
     file: FileArgs,
+    /// in_use unless given, retired or any
+    #[arg(long)]
+    standing: Option<String>,
     /// Code of a district
     #[arg(long, value_name = "CODE")]
     district: Option<String>,
@@ -62,9 +65,21 @@ pub(super) struct CoversArgs {
     state: Option<String>,
     #[arg(long)]
     road: Option<String>,
-    /// Name of the party that owns them, or none
+    /// A word, or unknown
+    #[arg(long)]
+    placement: Option<String>,
+    #[arg(long)]
+    material: Option<String>,
+    #[arg(long)]
+    load_class: Option<String>,
+    /// Name of the party that owns them, or unknown
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    maintainer: Option<String>,
+    /// Beginning of a code, or part of road, address, key in the source or another column of the census
+    #[arg(long)]
+    text: Option<String>,
     /// West, south, east, north in degrees
     #[arg(long = "box", value_name = "W,S,E,N", allow_hyphen_values = true)]
     bbox: Option<String>,
@@ -141,11 +156,17 @@ pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<E
         ExportCommand::Covers(args) => (
             args.file,
             Wanted::Covers(CoverFilters {
+                standing: args.standing,
                 district: args.district,
                 class: args.class,
                 state: args.state,
                 road: args.road,
+                placement: args.placement,
+                material: args.material,
+                load_class: args.load_class,
                 owner: args.owner,
+                maintainer: args.maintainer,
+                text: args.text,
                 bbox: args.bbox,
                 without_plate: args.without_plate,
             }),

@@ -1,29 +1,35 @@
 //! `lidmark import`: a census into the registry, with every row accounted for.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::coordinates::{Coordinates, Understood};
+use super::understood::{say_more, say_understood};
 use super::{Ending, Failure, Ground, Outcome, file_trouble};
 use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::cover::District;
+use crate::domain::import_run::ImportNumber;
 use crate::domain::role::Actor;
-use crate::import::{Format, Profile, built_in_profiles, find_built_in};
-use crate::intake::{self, IntakeFile, Note, Reading, RowProblem};
+use crate::import::{
+    Format, Look, Profile, Scope, Told, TypedTold, WantedCrs, built_in_profiles, find_built_in,
+};
+use crate::intake::{self, Body, IntakeFile, Note, Reading, RowProblem};
 use crate::outlet;
-use crate::registry::{Clock, ImportMode, ImportOptions, ImportSummary, Registry};
+use crate::registry::{
+    CensusFile, Clock, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Registry,
+};
 
 /// Bad rows that are shown on the terminal; `--problems` has them all.
 const SHOWN: usize = 20;
 
 #[derive(Args)]
 pub(super) struct ImportArgs {
-    /// CSV or GeoJSON files; several are one run, in which repeated covers are found across files
+    /// CSV, XLSX, XLS, ODS, GeoJSON, Shapefile (zipped, or the .shp), GeoPackage, KML or KMZ; several
+    /// files are one run, in which repeated covers are found across files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How the columns are meant: a TOML file, or a profile that comes with the program
@@ -42,6 +48,18 @@ pub(super) struct ImportArgs {
     /// auto to find it in the numbers; the profile's unless given
     #[arg(long, value_name = "SYSTEM")]
     crs: Option<String>,
+    /// Encoding of the texts, instead of the one that is found: UTF-8, GB18030, Big5, Shift_JIS, …
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// What parts the columns of a CSV, instead of the one that is found: , ; | tab
+    #[arg(long, value_name = "SIGN")]
+    delimiter: Option<String>,
+    /// How texts of a CSV are quoted, instead of what is found: double, backslash, single or none
+    #[arg(long, value_name = "HOW")]
+    quoting: Option<String>,
+    /// Sheet of a workbook, layer of a GeoPackage or file of an archive
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
     /// Read and compare everything, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -52,8 +70,12 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "OUT.csv")]
     duplicates: Option<PathBuf>,
     /// How far apart two surveys of one cover may lie, in meters
-    #[arg(long, default_value_t = 0.5, value_name = "M")]
+    #[arg(long, default_value_t = MATCH_RADIUS_M, value_name = "M")]
     match_radius: f64,
+    /// The files are all there is in the districts and of the classes they name: propose what they pass
+    /// over for "not found"
+    #[arg(long)]
+    full: bool,
     /// Write without showing a preview first
     #[arg(long)]
     yes: bool,
@@ -71,47 +93,53 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
     let profile = Arc::new(find_profile(&args.profile, &book)?);
     let given = read_districts(&args.districts)?;
     let schemes = ground.schemes()?;
-    let coordinates = Coordinates {
-        ground,
-        book: &book,
-        profile: &profile,
-        schemes: &schemes,
-        scheme: args.scheme.as_deref(),
-        wanted: args.crs.as_deref(),
-    };
+    let told = Told::parse(TypedTold {
+        encoding: args.encoding.as_deref(),
+        delimiter: args.delimiter.as_deref(),
+        quoting: args.quoting.as_deref(),
+        layer: args.layer.as_deref(),
+    })?;
     for file in &args.files {
         open_file(file)?;
     }
-    let understood: Vec<Understood> =
-        args.files.iter().map(|file| coordinates.understand(file)).collect::<Outcome<_>>()?;
+    let wanted = WantedCrs::parse(args.crs.as_deref(), &profile)?;
+    let reading =
+        Reading { profile: profile.clone(), schemes: Arc::new(schemes), scheme: args.scheme.clone(), told };
+    let mut looked = Vec::with_capacity(args.files.len());
+    for path in &args.files {
+        let file = open_file(path)?;
+        let mut look = intake::look_at(&reading, &file, &wanted).await?;
+        if let Some(findings) = &mut look.findings {
+            say_understood(&ground.say, &file.name, findings);
+        }
+        looked.push(look);
+    }
     let registry = ground.open_or_create(&config, Clock::System).await?;
     let brought = missing_districts(&registry, &profile, given).await?;
     let numbered_in = args.scheme.clone().or_else(|| profile.scheme.clone()).unwrap_or(config.scheme);
     let plan = Plan {
         ground,
         registry: &registry,
-        reading: Reading {
-            profile: profile.clone(),
-            schemes: Arc::new(schemes),
-            scheme: args.scheme.clone(),
-        },
+        reading,
         options: ImportOptions {
             source: args.source.clone().unwrap_or_else(|| profile.id.clone()),
             scheme: numbered_in,
             mode: ImportMode::DryRun,
             match_radius_m: args.match_radius,
+            full: args.full,
+            file: CensusFile::default(),
             actor: Actor::System,
         },
         districts: brought,
         files: &args.files,
-        understood,
+        looked,
     };
     let wants_preview = !args.dry_run && !args.yes && std::io::stdin().is_terminal();
     if args.dry_run || wants_preview {
         let mut lists = Lists::open(args.problems.as_deref(), args.duplicates.as_deref(), SHOWN)?;
-        let summary = plan.run(ImportMode::DryRun, &mut lists).await?;
+        let (summary, _) = plan.run(ImportMode::DryRun, &mut lists).await?;
         lists.finish()?;
-        plan.say_summary(&summary, true, lists.file_problems);
+        plan.say_summary(&summary, None, &lists);
         if args.dry_run {
             registry.close().await;
             return Ok(ending(&summary, lists.file_problems));
@@ -122,15 +150,21 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
         }
     }
     let mut lists = Lists::open(args.problems.as_deref(), args.duplicates.as_deref(), SHOWN)?;
-    let summary = plan.run(ImportMode::Write, &mut lists).await?;
+    let (summary, number) = plan.run(ImportMode::Write, &mut lists).await?;
     lists.finish()?;
     registry.close().await;
-    plan.say_summary(&summary, false, lists.file_problems);
+    plan.say_summary(&summary, number, &lists);
     Ok(ending(&summary, lists.file_problems))
 }
 
 fn ending(summary: &ImportSummary, file_problems: u64) -> Ending {
-    if summary.problems + file_problems == 0 { Ending::Done } else { Ending::Part }
+    if summary.problems + file_problems == 0 {
+        Ending::Done
+    } else if summary.read == summary.problems {
+        Ending::Nothing
+    } else {
+        Ending::Part
+    }
 }
 
 /// A profile by file or by the name of one that comes with the program.
@@ -186,12 +220,14 @@ struct Plan<'a> {
     options: ImportOptions,
     districts: Vec<District>,
     files: &'a [PathBuf],
-    /// How the coordinates of each file are read.
-    understood: Vec<Understood>,
+    /// How each file is read.
+    looked: Vec<Look>,
 }
 
 impl Plan<'_> {
-    fn say_summary(&self, summary: &ImportSummary, dry_run: bool, file_problems: u64) {
+    /// `number` of the run; `None` = a dry run.
+    fn say_summary(&self, summary: &ImportSummary, number: Option<ImportNumber>, lists: &Lists) {
+        let dry_run = number.is_none();
         let ImportSummary { read, created, updated, unchanged, duplicates, problems } = *summary;
         let would = if dry_run { " (dry run, nothing was written)" } else { "" };
         let preview = if dry_run { "（试运行，未写入）" } else { "" };
@@ -203,27 +239,34 @@ impl Plan<'_> {
                 "{read} rows read = {created} created + {updated} updated + {unchanged} unchanged + {duplicates} duplicates + {problems} problems{would}"
             ),
         );
-        let mut said = json!({
+        self.ground.say.summary(&json!({
             "read": read, "created": created, "updated": updated, "unchanged": unchanged,
-            "duplicates": duplicates, "problems": problems, "file_problems": file_problems, "dry_run": dry_run,
-        });
-        let found: Vec<&Value> = self.understood.iter().filter_map(|file| file.found.as_ref()).collect();
-        if !found.is_empty() {
-            said["coordinates"] = json!(found);
-        }
-        self.ground.say.summary(&said);
+            "duplicates": duplicates, "problems": problems, "file_problems": lists.file_problems,
+            "dry_run": dry_run, "import": number, "files": lists.understood,
+        }));
     }
 
-    async fn run(&self, mode: ImportMode, lists: &mut Lists) -> Outcome<ImportSummary> {
+    /// Answers what became of the rows, and the number of a run that wrote.
+    async fn run(
+        &self,
+        mode: ImportMode,
+        lists: &mut Lists,
+    ) -> Outcome<(ImportSummary, Option<ImportNumber>)> {
         if mode == ImportMode::Write && !self.districts.is_empty() {
             self.registry.put_districts(&self.districts).await?;
         }
-        let mut run = self.registry.begin_import(ImportOptions { mode, ..self.options.clone() }).await?;
+        let mut options = ImportOptions { mode, ..self.options.clone() };
+        if mode == ImportMode::Write {
+            options.file = self.census_file(&options).await?;
+        }
+        let mut run = self.registry.begin_import(options).await?;
+        self.say_resumed(&run);
+        let number = run.number();
         run.expect_districts(self.districts.iter().map(|district| district.code.clone()));
         let say = self.ground.say;
         let started = std::time::Instant::now();
-        for (path, understood) in self.files.iter().zip(&self.understood) {
-            let reading = Reading { profile: understood.profile.clone(), ..self.reading.clone() };
+        for (path, looked) in self.files.iter().zip(&self.looked) {
+            let reading = Reading { profile: looked.profile.clone(), ..self.reading.clone() };
             let file = open_file(path)?;
             lists.begin_file(&file.name);
             let name = file.name.clone();
@@ -237,50 +280,66 @@ impl Plan<'_> {
                 let rate = read as f64 / started.elapsed().as_secs_f64().max(0.001);
                 say.progress(format!("{name}: {read} rows, {rate:.0}/s"));
             };
-            let counted = run.summary.problems;
             let taken = intake::take_file(&mut run, &reading, file, note, progress).await;
             say.end_progress();
             if let Some(failure) = failed {
                 return Err(failure);
             }
-            if let Err(error) = taken {
+            match taken {
+                Ok(mut findings) => {
+                    findings.coordinates = looked.coordinates().cloned();
+                    say_more(&say, &name, looked.findings.as_ref(), &findings);
+                    lists.understood.push(json!({"file": name, "understood": findings}));
+                }
                 // Chunks before this one are committed: that is part of it, not nothing.
-                if mode == ImportMode::DryRun || run.summary.read == 0 {
+                Err(error) if mode == ImportMode::DryRun || run.summary.read == 0 => {
                     return Err(error.into());
                 }
-                let failure = Failure::from(error);
-                say.failure_line(&failure);
-                lists.file_problems += 1;
-                break;
+                Err(error) => {
+                    say.failure_line(&Failure::from(error));
+                    lists.file_problems += 1;
+                    lists.say_rest(&say);
+                    return Ok((run.summary, number));
+                }
             }
-            lists.settle_file(run.summary.problems - counted);
         }
         lists.say_rest(&say);
-        Ok(run.summary)
+        Ok((run.finish().await?, number))
+    }
+
+    async fn census_file(&self, options: &ImportOptions) -> Outcome<CensusFile> {
+        let names: Vec<String> = self.files.iter().map(|path| file_name(path)).collect();
+        let first = self.files.first().map_or(Path::new(""), PathBuf::as_path);
+        let fingerprint = intake::fingerprint(self.files, &self.reading, options).await;
+        let fingerprint = fingerprint.map_err(|error| file_trouble("file.not_read", first, &error))?;
+        let profile = self.reading.profile.id.clone();
+        Ok(CensusFile { name: names.join(", "), profile, fingerprint: Some(fingerprint) })
+    }
+
+    fn say_resumed(&self, run: &ImportRun) {
+        if let Some(number) = run.number().filter(|_| run.resumed_at() > 0) {
+            let settled = run.resumed_at();
+            self.ground.say.words(
+                format!("接着第 {number} 次导入继续，已完成 {settled} 行"),
+                format!("Going on with import {number}, of which {settled} rows are settled"),
+            );
+        }
     }
 }
 
-/// Opens a file and tells what it is by its name and first bytes.
-pub(super) fn open_file(path: &Path) -> Outcome<IntakeFile> {
-    let unreadable = |error: std::io::Error| file_trouble("file.not_read", path, &error);
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Looks at a file and tells what it is by its content and name.
+fn open_file(path: &Path) -> Outcome<IntakeFile> {
     if path.is_dir() {
         return Err(Refusal::new("file.folder").with("file", path.display()).into());
     }
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut head = vec![0; 512];
-    let mut filled = 0;
-    while filled < head.len() {
-        match file.read(&mut head[filled..]).map_err(unreadable)? {
-            0 => break,
-            some => filled += some,
-        }
-    }
-    head.truncate(filled);
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let format =
-        Format::guess(&name, &head).ok_or_else(|| Refusal::new("file.kind").with("file", path.display()))?;
-    let bytes = Box::new(std::io::Cursor::new(head).chain(std::io::BufReader::with_capacity(1 << 16, file)));
-    Ok(IntakeFile { name, format, bytes })
+    std::fs::File::open(path).map_err(|error| file_trouble("file.not_read", path, &error))?;
+    let name = file_name(path);
+    let format = Format::of_file(path, &name)?;
+    Ok(IntakeFile { name, format, body: Body::Path(path.to_owned()) })
 }
 
 /// The lists of bad and repeated rows, on the terminal and in files.
@@ -293,9 +352,10 @@ pub(super) struct Lists {
     /// How many are shown on the terminal.
     most_shown: usize,
     noted: u64,
-    noted_in_file: u64,
     /// Troubles of a whole file, which are no rows.
     file_problems: u64,
+    /// What was understood of each file, for `--json`.
+    understood: Vec<serde_json::Value>,
 }
 
 impl Lists {
@@ -319,27 +379,21 @@ impl Lists {
             shown: 0,
             most_shown,
             noted: 0,
-            noted_in_file: 0,
             file_problems: 0,
+            understood: Vec::new(),
         })
     }
 
     pub(super) fn begin_file(&mut self, name: &str) {
         self.files.push(name.to_owned());
-        self.noted_in_file = 0;
-    }
-
-    /// What was noted beyond the bad rows are troubles of the file itself.
-    fn settle_file(&mut self, bad_rows: u64) {
-        self.file_problems += self.noted_in_file.saturating_sub(bad_rows);
     }
 
     pub(super) fn note(&mut self, say: &super::Say, note: &Note) -> Outcome<()> {
         let file = self.files.last().map_or("", String::as_str);
         match note {
-            Note::Problem(RowProblem { line, column, read, refusal }) => {
+            Note::Problem(RowProblem { line, column, read, refusal, scope }) => {
                 self.noted += 1;
-                self.noted_in_file += 1;
+                self.file_problems += u64::from(*scope == Scope::File);
                 let hint = say.sentence(refusal);
                 let column = column.as_deref().unwrap_or_default();
                 if let Some((path, list)) = &mut self.problems {

@@ -10,19 +10,21 @@ use crate::config::{Config, Place};
 use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::code::{Scheme, built_in_schemes};
+use crate::import::city_systems;
 use crate::registry::{Clock, Database, Registry, RegistryError, RegistryOptions};
 
 mod areas;
 mod check;
-mod coordinates;
 mod demo;
 mod export;
 mod import;
+mod imports;
 mod plates;
 mod say;
 mod serve;
 mod staff;
 mod story;
+mod understood;
 
 use say::Say;
 
@@ -71,8 +73,11 @@ enum Command {
     Migrate,
     /// Prove every file, photo and position; name what is wrong
     Check,
-    /// Take in a census (CSV or GeoJSON)
+    /// Take in a census: tables, workbooks, shapefiles, GeoPackage, GeoJSON, KML
     Import(import::ImportArgs),
+    /// The record of every census; taking one back
+    #[command(subcommand)]
+    Imports(imports::ImportsCommand),
     /// Outlines of districts, management areas and grid cells
     #[command(subcommand)]
     Areas(areas::AreasCommand),
@@ -90,12 +95,14 @@ enum Command {
     Token(staff::TokenCommand),
 }
 
-/// How a command that did something ended.
+/// How a command that went through ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Done,
     /// Part of it, or with findings; they were listed.
     Part,
+    /// Nothing of it; why was listed.
+    Nothing,
 }
 
 /// Why a command did nothing.
@@ -115,6 +122,9 @@ impl From<Refusal> for Failure {
 
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
+        if let Some(refusal) = error.for_operators() {
+            return Failure::Refused(refusal);
+        }
         match error {
             RegistryError::Refused(refusal)
             | RegistryError::NotFound(refusal)
@@ -167,12 +177,18 @@ impl Ground {
 
     /// Built-in reference systems and those of `crs.toml` in the data folder.
     fn crs_book(&self) -> Outcome<CrsBook> {
-        let file = self.place.data.join("crs.toml");
-        match std::fs::read_to_string(&file) {
-            Ok(text) => Ok(CrsBook::built_in().with(&text)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(CrsBook::built_in()),
-            Err(error) => Err(file_trouble("file.not_read", &file, &error).into()),
-        }
+        Ok(city_systems(&self.place.data)?)
+    }
+
+    /// Makes the data folder where there is none, for this account alone: photos lie in it with the
+    /// places where they were taken, and citizens' contacts.
+    fn make_folder(&self) -> Outcome<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let folder = &self.place.data;
+        Ok(builder.create(folder).map_err(|error| file_trouble("file.not_written", folder, &error))?)
     }
 
     /// Opens the registry that exists already; a mistyped folder must not become a new city.
@@ -192,6 +208,7 @@ impl Ground {
                 .with("fits", known.join(", "))
                 .into());
         }
+        self.make_folder()?;
         let options = RegistryOptions { clock, schemes, utc_offset_minutes: config.utc_offset_minutes };
         Ok(Registry::open(&self.database(), options).await?)
     }
@@ -224,6 +241,7 @@ pub fn run() -> ExitCode {
     match runtime.block_on(obey(&ground, command)) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Part) => ExitCode::from(1),
+        Ok(Ending::Nothing) => ExitCode::from(2),
         Err(failure) => {
             say.failure(&failure);
             ExitCode::from(2)
@@ -250,6 +268,7 @@ async fn obey(ground: &Ground, command: Command) -> Outcome<Ending> {
         Command::Migrate => migrate(ground).await,
         Command::Check => check::check(ground).await,
         Command::Import(args) => import::import(ground, args).await,
+        Command::Imports(command) => imports::imports(ground, command).await,
         Command::Areas(command) => areas::areas(ground, command).await,
         Command::Export(command) => export::export(ground, command).await,
         Command::Plates(command) => plates::plates(ground, command).await,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::json;
 
 use super::{Ending, Failure, Ground, Outcome, file_trouble};
@@ -22,9 +22,10 @@ pub(super) enum PlatesCommand {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("wanted").required(true).args(["count", "which"])))]
 pub(super) struct MakeArgs {
     /// This many blank plates, to be bound in the field
-    #[arg(long, conflicts_with = "which", required_unless_present = "which")]
+    #[arg(long)]
     count: Option<usize>,
     /// One plate for each cover without a live plate that fits, e.g. district=370502,class=sewage,road=济南路
     #[arg(long = "for", id = "which", value_name = "KEY=VALUE,…")]

@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write};
 use serde_json::{Value, json};
 
 use super::{Failure, Language};
-use crate::crs::Evidence;
 use crate::domain::Refusal;
 use crate::messages;
 
@@ -82,12 +81,14 @@ impl Say {
         (code, detail)
     }
 
-    /// The sentence of an observation.
-    pub(super) fn evidence(&self, evidence: &Evidence) -> String {
-        let params = evidence.params();
-        let values: Vec<(&str, &str)> = params.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let language = catalogue_language(self.language);
-        messages::Catalogue::of(language).fill(&format!("evidence.{}", evidence.code()), &values)
+    /// The words of the language asked for.
+    pub(super) fn catalogue(&self) -> &'static messages::Catalogue {
+        messages::Catalogue::of(catalogue_language(self.language))
+    }
+
+    /// A sentence of the catalogue.
+    pub(super) fn fill(&self, key: &str, values: &[(&str, &str)]) -> String {
+        messages::Catalogue::of(catalogue_language(self.language)).fill(key, values)
     }
 
     /// The sentence of a refusal.
@@ -98,7 +99,7 @@ impl Say {
 
 /// The sentence of a refusal in the language asked for.
 pub(super) fn say_refusal(refusal: &Refusal, language: Language) -> String {
-    let sentence = messages::Catalogue::of(catalogue_language(language)).refusal(refusal);
+    let sentence = messages::Catalogue::of(catalogue_language(language)).refusal_in_words(refusal);
     // A code without a sentence is better told with its facts than alone.
     if sentence == format!("refusal.{}", refusal.code) { refusal.to_string() } else { sentence }
 }

@@ -79,6 +79,7 @@ pub(super) async fn run(
     let state = AppState::new(registry.clone(), snapshot.clone(), photos, config, ground.place.data.clone());
     let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
+    let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::new)?;
@@ -107,6 +108,7 @@ pub(super) async fn run(
     server.abort();
     follower.abort();
     outbox.abort();
+    unfinished.abort();
     registry.close().await;
     match ended {
         Some(Ok(Err(error))) => Err(anyhow::Error::new(error).context("the server stopped").into()),
@@ -139,6 +141,22 @@ pub(super) fn snapshot_row(point: &PointRow) -> SnapshotRow {
         class: point.class,
         state: point.state,
         flags: Flags { has_plate: point.has_plate, open_case: point.has_open_case },
+    }
+}
+
+/// Carries changes of many covers to their end that were broken off when a server stopped.
+async fn finish_bulk_edits(registry: Registry) {
+    let unfinished = match registry.list_unfinished_bulk_edits().await {
+        Ok(unfinished) => unfinished,
+        Err(error) => return tracing::warn!(%error, "changes of many covers wait for somebody to look"),
+    };
+    for id in unfinished {
+        match registry.carry_on_bulk_edit(id).await {
+            Ok(()) => {
+                tracing::info!(bulk_edit.id = %id, "a change of many covers that was broken off is done")
+            }
+            Err(error) => tracing::warn!(bulk_edit.id = %id, %error, "a change of many covers stands still"),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every system that can be named: those of EPSG that come with the program, those of the city's
 //! `crs.toml`, a meridian of one's own, and the shifted degrees of online maps.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
@@ -40,9 +40,12 @@ struct SystemFile {
 impl CrsBook {
     /// With the systems of `labels/crs.toml`.
     pub fn built_in() -> Self {
-        Self { own: Arc::new(Vec::new()) }
-            .with(include_str!("../../labels/crs.toml"))
-            .expect("the built-in systems are read by a test")
+        static BUILT_IN: LazyLock<CrsBook> = LazyLock::new(|| {
+            CrsBook { own: Arc::new(Vec::new()) }
+                .with(include_str!("../../labels/crs.toml"))
+                .expect("the built-in systems are read by a test")
+        });
+        BUILT_IN.clone()
     }
 
     /// The same with those of another file. Refuses a system that cannot be meant.

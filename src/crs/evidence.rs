@@ -7,8 +7,14 @@ use crate::domain::position::SystemCode;
 /// One observation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evidence {
-    /// The user or the file named this system.
+    /// The user named this system.
     Declared,
+    /// The file names it, in its own words.
+    FileSays { said: String },
+    /// The file names another one, which the user overruled.
+    FileOverruled { said: String },
+    /// The profile of the source names it.
+    ProfileSays { profile: String },
     /// The numbers are no larger than degrees are.
     SizeOfDegrees,
     /// So many digits of the easting begin with the number of this zone.
@@ -39,8 +45,11 @@ pub enum Evidence {
 
 impl Evidence {
     /// Every code, for the catalogues' test.
-    pub const CODES: [&'static str; 14] = [
+    pub const CODES: [&'static str; 17] = [
         "declared",
+        "file_says",
+        "file_overruled",
+        "profile_says",
         "size_of_degrees",
         "easting_zone_prefix",
         "easting_without_zone",
@@ -59,6 +68,9 @@ impl Evidence {
     pub fn code(&self) -> &'static str {
         match self {
             Evidence::Declared => "declared",
+            Evidence::FileSays { .. } => "file_says",
+            Evidence::FileOverruled { .. } => "file_overruled",
+            Evidence::ProfileSays { .. } => "profile_says",
             Evidence::SizeOfDegrees => "size_of_degrees",
             Evidence::EastingZonePrefix { .. } => "easting_zone_prefix",
             Evidence::EastingWithoutZone { .. } => "easting_without_zone",
@@ -83,6 +95,8 @@ impl Evidence {
             | Evidence::AxesSwapped
             | Evidence::DegreesSayNoDatum
             | Evidence::ShiftNotSeen => Vec::new(),
+            Evidence::FileSays { said } | Evidence::FileOverruled { said } => vec![("said", said.clone())],
+            Evidence::ProfileSays { profile } => vec![("profile", profile.clone())],
             Evidence::EastingZonePrefix { digits, zone } => {
                 vec![("digits", digits.to_string()), ("zone", zone.to_string())]
             }

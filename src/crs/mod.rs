@@ -181,6 +181,11 @@ impl Crs {
         }
     }
 
+    /// Whether coordinates are angles as they stand: neither shifted nor in need of a transformation.
+    pub fn is_plain_degrees(&self) -> bool {
+        matches!(self.0.kind, Kind::Degrees)
+    }
+
     /// What coordinates are counted in.
     pub fn unit(&self) -> Unit {
         match &self.0.kind {

@@ -12,8 +12,10 @@ use super::Refusal;
 use super::area::{AreaKind, AreaShape};
 use super::case::CaseState;
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
+use super::edit::{BulkRowState, BulkState, CoverEdit, Moved, RetireReason, StoredRefusal};
 use super::hazard::Hazard;
 use super::history::HistoryKind;
+use super::import_run::{ImportState, PassedOver};
 use super::plate::PlateState;
 use super::position::PositionMethod;
 use super::role::Role;
@@ -56,8 +58,8 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Its key, in whose order rows are read.
     pub key: &'static [&'static str],
-    /// A column that names another row of the same table, which may come later.
-    pub refers: Option<&'static str>,
+    /// Columns that name another row of the same table, which may come later.
+    pub refers: &'static [&'static str],
 }
 
 /// A value on its way.
@@ -92,7 +94,7 @@ pub const TABLES: &[Table] = {
             name: "districts",
             columns: &[must("code", Text), must("name_zh", Text), must("name_en", Text)],
             key: &["code"],
-            refers: None,
+            refers: &[],
         },
         Table {
             name: "areas",
@@ -105,13 +107,13 @@ pub const TABLES: &[Table] = {
                 must("updated_at", Whole),
             ],
             key: &["kind", "code"],
-            refers: None,
+            refers: &[],
         },
         Table {
             name: "parties",
             columns: &[must("id", Id), must("name", Text), may("hotline", Text)],
             key: &["id"],
-            refers: None,
+            refers: &[],
         },
         // Their passwords stay behind.
         Table {
@@ -126,7 +128,7 @@ pub const TABLES: &[Table] = {
                 must("created_at", Whole),
             ],
             key: &["id"],
-            refers: None,
+            refers: &[],
         },
         Table {
             name: "manholes",
@@ -149,9 +151,11 @@ pub const TABLES: &[Table] = {
                 must("history_length", Whole),
                 must("history_hash", Bytes),
                 must("created_at", Whole),
+                may("merged_into", Id),
+                may("split_from", Id),
             ],
             key: &["id"],
-            refers: None,
+            refers: &["merged_into", "split_from"],
         },
         Table {
             name: "covers",
@@ -172,15 +176,103 @@ pub const TABLES: &[Table] = {
                 may("source_key", Text),
                 must("extra", Word(is_extra)),
                 must("version", Whole),
+                may("retired_at", Whole),
+                may("retired_reason", Word(is::<RetireReason>)),
+                may("successor_id", Id),
             ],
             key: &["id"],
-            refers: None,
+            refers: &["successor_id"],
         },
         Table {
             name: "code_aliases",
             columns: &[must("code", Text), must("scheme", Text), must("cover_id", Id)],
             key: &["code", "scheme"],
-            refers: None,
+            refers: &[],
+        },
+        Table {
+            name: "merges",
+            columns: &[
+                must("id", Id),
+                must("survivor_id", Id),
+                must("absorbed_id", Id),
+                may("same_cover_id", Id),
+                may("kept_cover_id", Id),
+                must("moved", Word(is_moved)),
+                must("reason", Text),
+                must("actor", Text),
+                must("at", Whole),
+                may("undone_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "bulk_edits",
+            columns: &[
+                must("id", Id),
+                must("state", Word(is::<BulkState>)),
+                must("filter", Text),
+                must("edit", Word(is_edit)),
+                must("reason", Text),
+                must("actor", Text),
+                must("matched", Whole),
+                must("unchanged", Whole),
+                must("created_at", Whole),
+                may("applied_at", Whole),
+                may("undone_at", Whole),
+                may("undone_by", Text),
+                must("version", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "bulk_edit_rows",
+            columns: &[
+                must("edit_id", Id),
+                must("cover_id", Id),
+                must("state", Word(is::<BulkRowState>)),
+                must("version", Whole),
+                must("fields", Word(is_object)),
+                must("refusal", Word(is_refusal)),
+            ],
+            key: &["edit_id", "cover_id"],
+            refers: &[],
+        },
+        Table {
+            name: "imports",
+            columns: &[
+                must("number", Whole),
+                must("state", Word(is::<ImportState>)),
+                must("source", Text),
+                must("profile", Text),
+                must("file_name", Text),
+                must("fingerprint", Bytes),
+                must("actor", Text),
+                must("settled", Whole),
+                must("created", Whole),
+                must("updated", Whole),
+                must("unchanged", Whole),
+                must("duplicates", Whole),
+                must("problems", Whole),
+                must("kept", Whole),
+                must("started_at", Whole),
+                must("touched_at", Whole),
+            ],
+            key: &["number"],
+            refers: &[],
+        },
+        Table {
+            name: "passed_over",
+            columns: &[
+                must("import", Whole),
+                must("cover_id", Id),
+                may("decision", Word(is::<PassedOver>)),
+                may("decided_by", Text),
+                may("decided_at", Whole),
+            ],
+            key: &["import", "cover_id"],
+            refers: &[],
         },
         Table {
             name: "code_sequences",
@@ -191,7 +283,7 @@ pub const TABLES: &[Table] = {
                 must("last", Whole),
             ],
             key: &["scheme", "district", "class"],
-            refers: None,
+            refers: &[],
         },
         Table {
             name: "plate_batches",
@@ -206,7 +298,7 @@ pub const TABLES: &[Table] = {
                 must("created_at", Whole),
             ],
             key: &["id"],
-            refers: None,
+            refers: &[],
         },
         Table {
             name: "plates",
@@ -228,7 +320,7 @@ pub const TABLES: &[Table] = {
                 must("state_at", Whole),
             ],
             key: &["token"],
-            refers: Some("successor"),
+            refers: &["successor"],
         },
         Table {
             name: "cases",
@@ -252,7 +344,7 @@ pub const TABLES: &[Table] = {
                 must("version", Whole),
             ],
             key: &["id"],
-            refers: Some("joined_to"),
+            refers: &["joined_to"],
         },
         Table {
             name: "reports",
@@ -270,7 +362,7 @@ pub const TABLES: &[Table] = {
                 must("created_at", Whole),
             ],
             key: &["id"],
-            refers: None,
+            refers: &[],
         },
         Table {
             name: "photos",
@@ -286,9 +378,10 @@ pub const TABLES: &[Table] = {
                 must("width", Whole),
                 must("height", Whole),
                 must("created_at", Whole),
+                may("cover_id", Id),
             ],
             key: &["id"],
-            refers: None,
+            refers: &[],
         },
         Table {
             name: "history",
@@ -303,14 +396,14 @@ pub const TABLES: &[Table] = {
                 must("hash", Bytes),
             ],
             key: &["manhole_id", "sequence"],
-            refers: None,
+            refers: &[],
         },
-        // Where the numbers of cases and reports stand; those of feed and outbox begin anew.
+        // Where the numbers of cases, reports and imports stand; those of feed and outbox begin anew.
         Table {
             name: "counters",
             columns: &[must("name", Word(is_numbering)), must("last", Whole)],
             key: &["name"],
-            refers: None,
+            refers: &[],
         },
     ]
 };
@@ -321,6 +414,10 @@ pub const LEFT_BEHIND: &[(&str, &str)] = &[
     ("users.password_hash", "a password is set anew with `lidmark user password`"),
     ("users.failed_logins", "of the log-ins that stay behind"),
     ("users.locked_until", "of the log-ins that stay behind"),
+    (
+        "imports.first_change",
+        "a place in the feed; the feed of the new registry has every cover from its start",
+    ),
     ("sessions", "log-ins"),
     ("api_tokens", "log-ins of programs"),
     ("idempotency", "answers to retries; they come within minutes"),
@@ -342,9 +439,27 @@ fn is_level(text: &str) -> bool {
     matches!(text, "M" | "Q" | "H")
 }
 
-/// Whether a counter numbers what people name: `case:2026`, `report:2026`.
+/// What a merge moved, as it must be known to undo it.
+fn is_moved(text: &str) -> bool {
+    serde_json::from_str::<Moved>(text).is_ok()
+}
+
+fn is_edit(text: &str) -> bool {
+    serde_json::from_str::<CoverEdit>(text).is_ok()
+}
+
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<BTreeMap<String, &RawValue>>(text).is_ok()
+}
+
+/// Why a cover was left alone, or nothing.
+fn is_refusal(text: &str) -> bool {
+    text.is_empty() || serde_json::from_str::<StoredRefusal>(text).is_ok()
+}
+
+/// Whether a counter numbers what people name: `case:2026`, `report:2026`, `imports`.
 pub fn is_numbering(name: &str) -> bool {
-    matches!(name.split_once(':'), Some(("case" | "report", _)))
+    name == "imports" || matches!(name.split_once(':'), Some(("case" | "report", _)))
 }
 
 impl Table {
@@ -461,7 +576,7 @@ mod tests {
                 let column = table.position(name).map(|at| table.columns[at]);
                 assert!(column.is_some_and(|column| column.required), "{}.{name}", table.name);
             }
-            assert!(table.refers.is_none_or(|name| table.position(name).is_some()), "{}", table.name);
+            assert!(table.refers.iter().all(|name| table.position(name).is_some()), "{}", table.name);
         }
     }
 
@@ -505,7 +620,7 @@ mod tests {
             ] {
                 let column = Column { name: "x", kind, required: true };
                 let columns: &'static [Column] = Box::leak(Box::new([column]));
-                let table = Table { name: "t", columns, key: &["x"], refers: None };
+                let table = Table { name: "t", columns, key: &["x"], refers: &[] };
                 let mut line = Vec::new();
                 table.write_line(std::slice::from_ref(&value), &mut line);
                 let line = String::from_utf8(line).unwrap();

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::Refusal;
 use super::cover::CoverClass;
+use super::names::named_enum;
 
 /// An official code: text from end to end, checked against its scheme when made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,6 +52,11 @@ impl Part {
     }
 }
 
+named_enum! {
+    /// What a code says of its cover.
+    CodeFact as "code_fact" { Class = "class", District = "district" }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SchemeFile {
@@ -62,6 +68,8 @@ struct SchemeFile {
     /// Sizes of the groups in which the code is printed and read aloud.
     groups: Vec<usize>,
     parts: Vec<Part>,
+    /// Where one of these facts changes, the cover gets a new code; without the list, the person is asked.
+    new_code_when: Option<Vec<CodeFact>>,
     classes: BTreeMap<CoverClass, String>,
 }
 
@@ -74,6 +82,7 @@ pub struct Scheme {
     pub source: String,
     groups: Vec<usize>,
     parts: Vec<Part>,
+    new_code_when: Option<Vec<CodeFact>>,
     classes: BTreeMap<CoverClass, String>,
 }
 
@@ -124,8 +133,8 @@ impl Scheme {
                 _ => {}
             }
         }
-        let SchemeFile { id, name_zh, name_en, source, groups, parts, classes } = file;
-        Ok(Self { id, name_zh, name_en, source, groups, parts, classes })
+        let SchemeFile { id, name_zh, name_en, source, groups, parts, new_code_when, classes } = file;
+        Ok(Self { id, name_zh, name_en, source, groups, parts, new_code_when, classes })
     }
 
     /// Characters of a code.
@@ -145,6 +154,16 @@ impl Scheme {
     /// The classes that this scheme can number.
     pub fn classes(&self) -> impl Iterator<Item = CoverClass> + '_ {
         self.classes.keys().copied()
+    }
+
+    /// Whether a cover whose class or district has changed gets a new code; `None` when this scheme
+    /// leaves it to the person.
+    pub fn wants_new_code(&self, class_changed: bool, district_changed: bool) -> Option<bool> {
+        let when = self.new_code_when.as_ref()?;
+        Some(
+            class_changed && when.contains(&CodeFact::Class)
+                || district_changed && when.contains(&CodeFact::District),
+        )
     }
 
     /// Whether this scheme has digits for the class.

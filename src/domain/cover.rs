@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::code::ComponentCode;
+use super::edit::RetireReason;
 use super::ids::{CoverId, ManholeId, Millis, PartyId};
 use super::names::named_enum;
 use super::position::Position;
@@ -152,4 +153,19 @@ pub struct CoverFile {
     /// Counts changes; the `If-Match` of an edit.
     pub version: i64,
     pub created_at: Millis,
+    /// `None` while it is in use.
+    pub retired: Option<Retired>,
+    /// How many covers its manhole has, retired ones included.
+    pub covers_here: i64,
+    /// Whether it speaks for its manhole: the first of the covers in use there.
+    pub leads: bool,
+}
+
+/// That a cover is no longer in use. Its code, its file and its tokens stay for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retired {
+    pub at: Millis,
+    pub reason: RetireReason,
+    /// The cover that took its place.
+    pub successor: Option<(CoverId, ComponentCode)>,
 }

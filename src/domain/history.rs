@@ -21,6 +21,21 @@ named_enum! {
         ReportJoined = "report_joined",
         CaseMoved = "case_moved",
         PhotoAdded = "photo_added",
+        /// The cover has another code; the old one still finds it.
+        CodeChanged = "code_changed",
+        /// One more cover on this manhole.
+        CoverAdded = "cover_added",
+        Retired = "retired",
+        Reinstated = "reinstated",
+        /// Another manhole's file goes on in this one.
+        Merged = "merged",
+        /// This file goes on in another manhole's; the last entry while that holds.
+        MergedAway = "merged_away",
+        Unmerged = "unmerged",
+        /// Covers left for a manhole of their own.
+        Split = "split",
+        /// The first entry of a manhole that was split off.
+        SplitOff = "split_off",
         /// The file came from another registry, whole.
         Transferred = "transferred",
     }

@@ -53,6 +53,12 @@ uuid_id! {
     /// One order of plates.
     BatchId,
     PhotoId,
+    /// 合并: one merge of two manholes.
+    MergeId,
+    /// 批量修改: one change of many covers.
+    BulkEditId,
+    /// A census file that waits to be looked at and written.
+    UploadId,
     /// Client-made; repeating a call under the same key gives the first answer.
     IdempotencyKey,
 }

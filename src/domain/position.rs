@@ -92,6 +92,15 @@ impl Position {
     pub fn quadkey(&self) -> i64 {
         quadkey(self.lon, self.lat)
     }
+
+    /// Whether `new` is at least as sure: a better position never gives way to a worse one in silence.
+    pub fn gives_way_to(&self, new: &Position) -> bool {
+        match (self.accuracy_m, new.accuracy_m) {
+            (Some(known), Some(new)) => new <= known,
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
 }
 
 /// Checks a longitude and latitude in degrees; refuses what no survey of a city can mean.

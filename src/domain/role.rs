@@ -38,6 +38,16 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// Whether they deal with cases and may ask the citizen back: crews and engineers look after
+    /// covers and need nobody's telephone number.
+    pub const fn may_see_contacts(&self) -> bool {
+        match self {
+            Actor::Citizen => false,
+            Actor::System => true,
+            Actor::Staff { role, .. } => !matches!(role, Role::Crew | Role::Engineer),
+        }
+    }
+
     /// The word the history keeps: `citizen`, `system` or `user:<uuid>`. Never a name.
     pub fn word(&self) -> String {
         match self {

@@ -1,13 +1,14 @@
 //! CSV: UTF-8 with a byte order mark, which is how Excel tells it from the code page of the country; RFC
-//! 4180 otherwise. Texts are written as they are: a spreadsheet turns codes into numbers, which loses their
-//! last digits, and a text that begins with `=` into a formula. Whoever works in a spreadsheet takes XLSX,
-//! where a text is a text.
+//! 4180 otherwise. A text that a spreadsheet would carry out as a formula is led by an apostrophe, which the
+//! profile `lidmark-csv` takes away again. Codes are turned into numbers there, which loses their last digits:
+//! whoever works in a spreadsheet takes XLSX, where a text is a text.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
 use super::layer::{Layer, Row, Value};
 use super::{ExportError, Sink, Written, moment};
+use crate::domain::formula::guarded;
 
 pub(super) struct CsvSink {
     out: csv::Writer<BufWriter<File>>,
@@ -46,7 +47,9 @@ impl Sink for CsvSink {
             self.cell.clear();
             match value {
                 Value::Null => {}
-                Value::Text(text) | Value::Json(text) => self.cell.extend_from_slice(text.as_bytes()),
+                Value::Text(text) | Value::Json(text) => {
+                    self.cell.extend_from_slice(guarded(text).as_bytes());
+                }
                 Value::Whole(number) => write!(self.cell, "{number}")?,
                 Value::Real(number) => write!(self.cell, "{number}")?,
                 Value::Yes(yes) => write!(self.cell, "{yes}")?,

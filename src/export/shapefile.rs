@@ -15,6 +15,7 @@ use super::moment::{self, Moment};
 use super::{ExportError, Frame, Sink, Written};
 use crate::crs::Wkt;
 use crate::domain::Refusal;
+use crate::domain::formula::guarded;
 
 /// Bytes of the widest field.
 const WIDEST: usize = 254;
@@ -156,12 +157,13 @@ impl Sink for ShapefileSink {
         begin(&mut zip, "-fields.csv")?;
         zip.write_all(&table.legend(&layer.columns)?)?;
         if written.cut > 0 {
-            begin(&mut zip, "-long.csv")?;
+            let options = SimpleFileOptions::default().large_file(true);
+            zip.start_file(format!("{name}-long.csv"), options).map_err(from_zip)?;
             zip.write_all("\u{feff}row,field,value\r\n".as_bytes())?;
             each_row(&mut rows, width, |number, row| {
                 for (column, cell) in layer.columns.iter().zip(&row.cells) {
                     if let Some(text) = cell.as_deref().filter(|text| text.len() > WIDEST) {
-                        let quoted = text.replace('"', "\"\"");
+                        let quoted = guarded(text).replace('"', "\"\"");
                         write!(zip, "{number},{},\"{quoted}\"\r\n", column.name)?;
                     }
                 }

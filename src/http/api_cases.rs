@@ -7,16 +7,17 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api_covers::limit;
 use super::ask::{Asked, Named, Nothing, Said, has_media_type, idempotency_key};
 use super::auth::Caller;
+use super::cover_query::limit;
 use super::desk::{send_move, unknown_case};
+use super::edit_fields::moment;
 use super::forms::{Form, shortened, store_photos};
 use super::public::REPORT_BYTES;
 use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::case::{CaseMove, MoveRequest, possible_moves};
-use crate::domain::ids::{Millis, PartyId};
+use crate::domain::ids::PartyId;
 use crate::registry::{CaseFilter, MoveOrder};
 
 #[derive(Deserialize)]
@@ -154,7 +155,7 @@ pub(super) async fn move_case(
             reason: body.reason,
             photos: 0,
             target: None,
-            until: body.until.as_deref().map(moment).transpose()?,
+            until: body.until.as_deref().map(|text| moment(text, "until")).transpose()?,
         },
         target_number: body.target,
         photos,
@@ -184,14 +185,4 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
                 .with("read", shortened(text)),
         )
     })
-}
-
-/// A moment in RFC 3339, between 1970 and 2200.
-fn moment(text: &str) -> Result<Millis, Refusal> {
-    let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
-    parsed
-        .ok()
-        .filter(|at| (1970..=2200).contains(&at.year()))
-        .map(|at| Millis(at.unix_timestamp() * 1000))
-        .ok_or_else(|| Refusal::new("form.moment").at("until").with("read", shortened(text)))
 }

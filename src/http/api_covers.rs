@@ -8,59 +8,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ask::{Asked, Named, Nothing};
+use super::conflict::etag;
+use super::cover_query::{CoverQuery, limit};
 use super::desk::unknown_cover;
 use super::forms::shortened;
 use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
-use crate::domain::ids::CoverId;
-use crate::registry::{ChainState, CoverFilter};
-use crate::spatial::BBox;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CoverQuery {
-    bbox: Option<String>,
-    district: Option<String>,
-    class: Option<String>,
-    state: Option<String>,
-    road: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
-/// A whole number within bounds; above the most, the most.
-pub(super) fn limit(text: Option<&str>, usual: i64, most: i64) -> Result<i64, Refusal> {
-    let Some(text) = text else { return Ok(usual) };
-    match text.parse::<i64>() {
-        Ok(number) if number >= 1 => Ok(number.min(most)),
-        _ => Err(Refusal::new("form.whole_number")
-            .at("limit")
-            .with("field", "limit")
-            .with("read", shortened(text))),
-    }
-}
-
-/// `west,south,east,north` in degrees.
-fn bbox(text: &str) -> Result<BBox, Refusal> {
-    let wrong = || Refusal::new("bbox.four_numbers").at("bbox").with("read", shortened(text));
-    let numbers: Vec<f64> = text
-        .split(',')
-        .map(|part| part.trim().parse::<f64>())
-        .collect::<Result<_, _>>()
-        .map_err(|_| wrong())?;
-    match numbers[..] {
-        [west, south, east, north] => {
-            BBox::new(west, south, east, north).map_err(|refusal| refusal.at("bbox"))
-        }
-        _ => Err(wrong()),
-    }
-}
+use crate::registry::ChainState;
 
 pub(super) async fn list_covers(
     State(state): State<AppState>,
     Asked(query): Asked<CoverQuery>,
 ) -> Result<Response, Problem> {
-    let filter = cover_filter(&query).map_err(Problem::bad_request)?;
+    let filter = query.filter(100, 1000).map_err(Problem::bad_request)?;
     let page_size = filter.limit;
     let covers = state.registry.list_covers(filter).await?;
     let next = covers.last().filter(|_| covers.len() as i64 == page_size).map(|file| file.cover);
@@ -71,32 +31,6 @@ pub(super) async fn list_covers(
     Ok(Json(answer).into_response())
 }
 
-fn cover_filter(query: &CoverQuery) -> Result<CoverFilter, Refusal> {
-    let within = query.bbox.as_deref().map(bbox).transpose()?.map(|bbox| {
-        let ranges = bbox.key_ranges().into_iter().map(|range| (range.first, range.last)).collect();
-        (ranges, [bbox.west(), bbox.south(), bbox.east(), bbox.north()])
-    });
-    let text = |value: &Option<String>, field: &'static str| match value {
-        Some(text) if text.contains('\0') => Err(Refusal::new("text.control_character").at(field)),
-        other => Ok(other.clone()),
-    };
-    Ok(CoverFilter {
-        district: text(&query.district, "district")?,
-        class: query.class.as_deref().map(str::parse).transpose()?,
-        state: query.state.as_deref().map(str::parse).transpose()?,
-        road: text(&query.road, "road")?,
-        within,
-        without_plate: false,
-        after: query
-            .cursor
-            .as_deref()
-            .map(str::parse::<CoverId>)
-            .transpose()
-            .map_err(|refusal| refusal.at("cursor"))?,
-        limit: limit(query.limit.as_deref(), 100, 1000)?,
-    })
-}
-
 pub(super) async fn find_cover(
     State(state): State<AppState>,
     _: Asked<Nothing>,
@@ -104,11 +38,16 @@ pub(super) async fn find_cover(
     Named(code): Named,
 ) -> Result<Response, Problem> {
     let file = state.registry.find_cover_by_code(&code).await?.ok_or_else(|| unknown_cover(&code))?;
-    let etag = format!("\"{}\"", file.version);
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    let etag = etag(file.version);
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag[0].1.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, etag).into_response());
     }
-    Ok(([(header::ETAG, etag)], Json(shapes::cover(&file))).into_response())
+    let mut shown = shapes::cover(&file);
+    let former = state.registry.list_former_codes(file.cover).await?;
+    if !former.is_empty() {
+        shown["former_codes"] = json!(former.iter().map(|code| &code.digits).collect::<Vec<_>>());
+    }
+    Ok((etag, Json(shown)).into_response())
 }
 
 pub(super) async fn list_history(
@@ -121,7 +60,12 @@ pub(super) async fn list_history(
     let chain =
         state.registry.verify_history(file.manhole).await?.unwrap_or(ChainState::Broken { sequence: 0 });
     let entries: Vec<Value> = entries.iter().map(shapes::entry).collect();
-    Ok(Json(json!({"entries": entries, "chain": shapes::chain(chain)})).into_response())
+    let mut answer = json!({"entries": entries, "chain": shapes::chain(chain)});
+    let earlier = state.registry.list_earlier_files(file.manhole).await?;
+    if !earlier.is_empty() {
+        answer["earlier"] = earlier.iter().map(shapes::earlier_file).collect();
+    }
+    Ok(Json(answer).into_response())
 }
 
 #[derive(Deserialize)]

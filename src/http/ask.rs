@@ -148,6 +148,7 @@ pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem
 }
 
 /// An object with named fields. Left alone, serde would take a list of their values as well.
+#[derive(Debug, Default)]
 pub(super) struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -1,5 +1,6 @@
 //! The desk and the file: pages for staff.
 
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -7,20 +8,21 @@ use serde::Deserialize;
 
 use super::ask::{Asked, From, Named, Reader};
 use super::auth::{Caller, safe_next, set_session};
+use super::edit_page::Lists;
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
 use super::public::{REPORT_BYTES, public_photo, read_file};
-use super::views::{self, CaseQuery, CoverView, Names};
+use super::views::{self, CaseQuery, CoverView, MoveDraft, Names};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::domain::case::{CaseMove, CaseState, MoveRequest, possible_moves};
+use crate::domain::case::{Case, CaseMove, CaseState, MoveRequest, possible_moves};
 use crate::domain::ids::{IdempotencyKey, Millis, PartyId};
 use crate::domain::role::{Actor, Role};
 use crate::domain::token::Token;
 use crate::photos::PhotoDigest;
-use crate::registry::{CaseFilter, ChainState, LogIn, MoveOrder};
+use crate::registry::{CaseFilter, ChainState, LogIn, MoveOrder, PhotoRecord, User};
 
-fn page(html: String) -> Response {
+pub(super) fn page(html: String) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }
 
@@ -54,6 +56,7 @@ pub(super) async fn login(
     let slot = state.shared.login_slots.acquire().await;
     let outcome = state.registry.log_in(login, password).await?;
     drop(slot);
+    let mut wait_seconds = None;
     let (status, refusal) = match outcome {
         LogIn::Welcome(session) => {
             let cookie = set_session(&state, &session.secret);
@@ -63,12 +66,19 @@ pub(super) async fn login(
         }
         LogIn::WrongCredentials => (StatusCode::UNAUTHORIZED, Refusal::new("login.wrong")),
         LogIn::LockedUntil(until) => {
-            let minutes = (until.0 - state.registry.now().0).div_euclid(60_000) + 1;
+            let wait_ms = (until.0 - state.registry.now().0).max(0);
+            wait_seconds = Some(wait_ms / 1000 + 1);
+            let minutes = wait_ms / 60_000 + 1;
             (StatusCode::TOO_MANY_REQUESTS, Refusal::new("login.locked").with("minutes", minutes))
         }
     };
     let sentence = reader.catalogue().refusal(&refusal);
-    Ok(page_with_problem(status, views::login(&reader.page(&state, None), &next, Some(&sentence))))
+    let html = views::login(&reader.page(&state, None), &next, Some(&sentence));
+    let mut response = page_with_problem(status, html);
+    if let Some(seconds) = wait_seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    Ok(response)
 }
 
 pub(super) async fn logout(
@@ -185,7 +195,7 @@ async fn case_page(
     reader: &Reader,
     caller: &Caller,
     number: &str,
-    problem: Option<&Refusal>,
+    problem: Option<(&Refusal, &MoveDraft)>,
 ) -> Result<String, Problem> {
     let actor = caller.actor();
     let file = state.registry.find_case(number, &actor).await?.ok_or_else(|| unknown_case(number))?;
@@ -193,7 +203,8 @@ async fn case_page(
     let moves = possible_moves(&file.case, &actor);
     let moves: Vec<_> = moves.into_iter().map(|rule| (rule, IdempotencyKey::fresh())).collect();
     let around = reader.page(state, caller.session.as_ref());
-    let names = Names { parties: &parties, staff: &state.registry.list_users().await? };
+    let (staff, districts) = (state.registry.list_users().await?, state.registry.list_districts().await?);
+    let names = Names { parties: &parties, staff: &staff, districts: &districts };
     Ok(views::case_file(&around, &file, &moves, names, problem))
 }
 
@@ -221,23 +232,43 @@ pub(super) async fn move_case(
     mut request: Request,
 ) -> Result<Response, Problem> {
     DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
-    let form = Form::from_request(request, &state).await?;
+    let (mut form, trouble) = Form::with_trouble(request, &state).await?;
     form.only(MOVE_FIELDS)?;
     caller.check_csrf(form.field("csrf"))?;
-    match order_move(&state, &caller, &number, form).await {
+    let photos = std::mem::take(&mut form.photos);
+    let moved = match trouble {
+        None => order_move(&state, &caller, &number, &form, photos).await,
+        Some(trouble) => Err(trouble),
+    };
+    match moved {
         Ok(()) => {
             Ok(Redirect::to(&format!("/desk/cases/{}", super::auth::percent_encode(&number))).into_response())
         }
         Err(problem) if problem.status.is_client_error() && problem.status != StatusCode::NOT_FOUND => {
-            let html = case_page(&state, &reader, &caller, &number, Some(&problem.refusal)).await?;
+            // What was typed is kept; photos must be chosen again, browsers do not let them be.
+            let said = |name| form.field(name).unwrap_or_default().to_owned();
+            let draft = MoveDraft {
+                made: said("move"),
+                party: said("party"),
+                reason: said("reason"),
+                target: said("target"),
+                until: said("until"),
+            };
+            let wrong = Some((&problem.refusal, &draft));
+            let html = case_page(&state, &reader, &caller, &number, wrong).await?;
             Ok(page_with_problem(problem.status, html))
         }
         Err(problem) => Err(problem),
     }
 }
 
-async fn order_move(state: &AppState, caller: &Caller, number: &str, mut form: Form) -> Result<(), Problem> {
-    let photos = std::mem::take(&mut form.photos);
+async fn order_move(
+    state: &AppState,
+    caller: &Caller,
+    number: &str,
+    form: &Form,
+    photos: Vec<Bytes>,
+) -> Result<(), Problem> {
     let version = form
         .field("version")
         .map(|text| {
@@ -285,6 +316,12 @@ pub(super) async fn send_move(
     Ok(case)
 }
 
+/// The first millisecond of a day such as `2026-12-31` on the city's clock.
+pub(super) fn start_of_day(day: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
+    let end = end_of_day(day, utc_offset_minutes).map_err(|refusal| refusal.at("surveyed_on"))?;
+    Ok(Millis(end.0 - 86_399_999))
+}
+
 /// The last millisecond of a day such as `2026-12-31` on the city's clock.
 pub(super) fn end_of_day(day: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
     let wrong = || Refusal::new("form.day").at("until").with("read", super::forms::shortened(day));
@@ -309,7 +346,7 @@ async fn cover_page(
         state.registry.verify_history(file.manhole).await?.unwrap_or(ChainState::Broken { sequence: 0 });
     let position = &file.survey.position;
     let neighbors = state.snapshot.load().nearest(position.lon, position.lat, 40, 120.0);
-    let (plates, photos) = (
+    let (plates, mut photos) = (
         state.registry.list_cover_plates(file.cover).await?,
         state.registry.list_photos(file.manhole).await?,
     );
@@ -322,18 +359,26 @@ async fn cover_page(
         _ => true,
     };
     let cases: Vec<_> = cases.iter().filter(may_see).cloned().collect();
+    let mut beside = state.registry.list_manhole_covers(file.manhole).await?;
+    beside.retain(|other| other.cover != file.cover);
+    let (former, earlier) = (
+        state.registry.list_former_codes(file.cover).await?,
+        state.registry.list_earlier_files(file.manhole).await?,
+    );
+    let lists = Lists::read(state).await?;
+    photos.retain(|photo| may_see_photo(&caller.user, photo, &cases));
     let view = CoverView {
         file: &file,
+        beside: &beside,
+        former: &former,
+        earlier: &earlier,
         plates: &plates,
         cases: &cases,
         photos: &photos,
         history: &history,
         chain,
         neighbors: &neighbors,
-        names: Names {
-            parties: &state.registry.list_parties().await?,
-            staff: &state.registry.list_users().await?,
-        },
+        names: lists.names(),
     };
     Ok(views::cover_file(&reader.page(state, caller.session.as_ref()), &view, problem))
 }
@@ -378,11 +423,15 @@ pub(super) async fn add_cover_photos(
     mut request: Request,
 ) -> Result<Response, Problem> {
     DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
-    let mut form = Form::from_request(request, &state).await?;
+    let (mut form, trouble) = Form::with_trouble(request, &state).await?;
     form.only(&["csrf"])?;
     caller.check_csrf(form.field("csrf"))?;
     let photos = std::mem::take(&mut form.photos);
-    let added = match store_photos(&state, photos).await {
+    let stored = match trouble {
+        None => store_photos(&state, photos).await,
+        Some(trouble) => Err(trouble),
+    };
+    let added = match stored {
         Ok(photos) => {
             let added = state.registry.add_cover_photos(&code, photos, &caller.actor()).await;
             added.map(|cover| state.covers_changed(&[cover.cover])).map_err(Problem::from)
@@ -428,8 +477,19 @@ pub(super) struct WhichPhoto {
     original: Option<String>,
 }
 
+/// A handler sees photos of their party's cases and those of the cover itself, which are for everybody.
+pub(super) fn may_see_photo(user: &User, photo: &PhotoRecord, cases: &[Case]) -> bool {
+    user.role != Role::Handler
+        || match photo.case {
+            None => photo.report.is_none(),
+            Some(id) => {
+                cases.iter().any(|case| case.id == id && case.party.is_some() && case.party == user.party)
+            }
+        }
+}
+
 /// A photo for staff: the rendition, or for those who keep the registry the original with its
-/// metadata. A handler sees photos of their party's cases only.
+/// metadata.
 pub(super) async fn photo(
     State(state): State<AppState>,
     caller: Caller,
@@ -442,18 +502,13 @@ pub(super) async fn photo(
     let uses = state.registry.list_photo_uses(&digest.0).await?;
     let mut seen = false;
     for record in &uses {
-        let case = match (caller.user.role, record.case) {
-            (Role::Handler, None) => continue,
-            (Role::Handler, Some(case)) => case,
-            _ => {
-                seen = true;
-                break;
+        let cases = match record.case {
+            Some(_) if caller.user.role == Role::Handler => {
+                state.registry.list_manhole_cases(record.manhole).await?
             }
+            _ => Vec::new(),
         };
-        let cases = state.registry.list_manhole_cases(record.manhole).await?;
-        seen |= cases
-            .iter()
-            .any(|known| known.id == case && known.party.is_some() && known.party == caller.user.party);
+        seen |= may_see_photo(&caller.user, record, &cases);
     }
     if !seen {
         return Err(unknown());

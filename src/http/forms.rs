@@ -24,12 +24,53 @@ const FIELD_COUNT: usize = 60;
 pub(super) struct Form {
     fields: BTreeMap<String, String>,
     pub photos: Vec<Bytes>,
+    /// The first part beyond its bound; what stood around it was read all the same.
+    trouble: Option<Problem>,
 }
 
 impl Form {
+    /// The form and what is wrong with one of its parts, for a page that keeps what was typed.
+    pub(super) async fn with_trouble(
+        request: Request,
+        state: &AppState,
+    ) -> Result<(Self, Option<Problem>), Problem> {
+        let mut form = Self::parse(request, state).await?;
+        let trouble = form.trouble.take();
+        Ok((form, trouble))
+    }
+
+    async fn parse(request: Request, state: &AppState) -> Result<Self, Problem> {
+        if has_media_type(request.headers(), "application/x-www-form-urlencoded") {
+            let axum::extract::Form(pairs) =
+                axum::extract::Form::<Vec<(String, String)>>::from_request(request, state)
+                    .await
+                    .map_err(|_| Problem::bad_request(Refusal::new("form.unreadable")))?;
+            return Ok(Self { fields: pairs.into_iter().collect(), ..Self::default() });
+        }
+        if !has_media_type(request.headers(), "multipart/form-data") {
+            let refusal = Refusal::new("http.media_type").with("fits", "multipart/form-data");
+            return Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal });
+        }
+        let multipart = Multipart::from_request(request, state)
+            .await
+            .map_err(|_| Problem::bad_request(Refusal::new("form.unreadable")))?;
+        read(multipart, state.photos.limits().bytes).await
+    }
+
     /// A field that was filled in; an empty one counts as absent.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// What a field says, though it be nothing; `None` when the form does not have it.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|value| value.trim())
+    }
+
+    /// Fields whose names begin so, by the rest of their names.
+    pub(super) fn beginning<'f>(&'f self, prefix: &'f str) -> impl Iterator<Item = (&'f str, &'f str)> {
+        let fields = self.fields.iter();
+        fields.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.trim())))
     }
 
     /// A field that must be there.
@@ -40,6 +81,15 @@ impl Form {
     /// Refuses fields that the form does not have.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         match self.fields.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(Problem::bad_request(Refusal::new("form.unknown_field").with("field", name))),
+            None => Ok(()),
+        }
+    }
+
+    /// The same where some fields have names of their own, told by how they begin.
+    pub(super) fn only_or_beginning(&self, known: &[&str], prefix: &str) -> Result<(), Problem> {
+        let fits = |name: &&String| known.contains(&name.as_str()) || name.starts_with(prefix);
+        match self.fields.keys().find(|name| !fits(name)) {
             Some(name) => Err(Problem::bad_request(Refusal::new("form.unknown_field").with("field", name))),
             None => Ok(()),
         }
@@ -74,53 +124,66 @@ pub(super) fn shortened(text: &str) -> String {
 impl FromRequest<AppState> for Form {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
-        if has_media_type(request.headers(), "application/x-www-form-urlencoded") {
-            let axum::extract::Form(pairs) =
-                axum::extract::Form::<Vec<(String, String)>>::from_request(request, state)
-                    .await
-                    .map_err(|_| Problem::bad_request(Refusal::new("form.unreadable")))?;
-            return Ok(Self { fields: pairs.into_iter().collect(), photos: Vec::new() });
+        match Self::with_trouble(request, state).await? {
+            (form, None) => Ok(form),
+            (_, Some(trouble)) => Err(trouble),
         }
-        if !has_media_type(request.headers(), "multipart/form-data") {
-            let refusal = Refusal::new("http.media_type").with("fits", "multipart/form-data");
-            return Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal });
-        }
-        let multipart = Multipart::from_request(request, state)
-            .await
-            .map_err(|_| Problem::bad_request(Refusal::new("form.unreadable")))?;
-        read(multipart, state.photos.limits().bytes).await
     }
 }
 
 async fn read(mut multipart: Multipart, photo_limit: usize) -> Result<Form, Problem> {
     let mut form = Form::default();
-    while let Some(mut part) = multipart.next_field().await.map_err(unreadable)? {
+    let cut_off = |error| match unreadable(error) {
+        // The whole is too large: what came before is told all the same.
+        problem if problem.status == StatusCode::PAYLOAD_TOO_LARGE => Ok(problem),
+        problem => Err(problem),
+    };
+    loop {
+        let mut part = match multipart.next_field().await {
+            Ok(Some(part)) => part,
+            Ok(None) => return Ok(form),
+            Err(error) => {
+                form.trouble.get_or_insert(cut_off(error)?);
+                return Ok(form);
+            }
+        };
         let name = part.name().unwrap_or_default().to_owned();
         let is_photo = name == "photos";
+        // A browser sends one empty part without a name when no photo was chosen.
+        let is_chosen = part.file_name().is_some_and(|file| !file.is_empty());
         let limit = if is_photo { photo_limit } else { FIELD_LIMIT };
-        let mut bytes = Vec::new();
-        while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
-            if bytes.len() + chunk.len() > limit {
-                let code = if is_photo { "photo.too_large" } else { "form.field_too_long" };
-                let most = if is_photo { photo_limit / 1_000_000 } else { limit };
-                let refusal =
-                    Refusal::new(code).at(name).with("most", most).with("megabytes", photo_limit / 1_000_000);
-                return Err(Problem { status: StatusCode::PAYLOAD_TOO_LARGE, refusal });
+        let (mut bytes, mut fits) = (Vec::new(), true);
+        loop {
+            match part.chunk().await {
+                Ok(Some(chunk)) if fits && bytes.len() + chunk.len() <= limit => {
+                    bytes.extend_from_slice(&chunk);
+                }
+                Ok(Some(_)) => (bytes, fits) = (Vec::new(), false),
+                Ok(None) => break,
+                Err(error) => {
+                    form.trouble.get_or_insert(cut_off(error)?);
+                    return Ok(form);
+                }
             }
-            bytes.extend_from_slice(&chunk);
         }
-        if is_photo {
-            // A browser sends one empty part when no photo was chosen.
-            if !bytes.is_empty() {
-                form.photos.push(bytes.into());
+        if !fits {
+            let code = if is_photo { "photo.too_large" } else { "form.field_too_long" };
+            let most = if is_photo { photo_limit / 1_000_000 } else { limit };
+            let refusal =
+                Refusal::new(code).at(name).with("most", most).with("megabytes", photo_limit / 1_000_000);
+            form.trouble.get_or_insert(Problem { status: StatusCode::PAYLOAD_TOO_LARGE, refusal });
+        } else if is_photo {
+            if bytes.is_empty() && !is_chosen {
+                continue;
             }
-            if form.photos.len() > PHOTO_LIMIT {
-                let count = form.photos.len();
+            if form.photos.len() == PHOTO_LIMIT {
                 let refusal = Refusal::new("photo.too_many")
                     .at("photos")
-                    .with("count", count)
+                    .with("count", PHOTO_LIMIT + 1)
                     .with("most", PHOTO_LIMIT);
-                return Err(refusal.into());
+                form.trouble.get_or_insert(refusal.into());
+            } else {
+                form.photos.push(bytes.into());
             }
         } else {
             let text = String::from_utf8(bytes).map_err(|_| {
@@ -132,10 +195,9 @@ async fn read(mut multipart: Multipart, photo_limit: usize) -> Result<Form, Prob
             }
         }
     }
-    Ok(form)
 }
 
-fn unreadable(error: MultipartError) -> Problem {
+pub(super) fn unreadable(error: MultipartError) -> Problem {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "http.too_large"),
         _ => Problem::bad_request(Refusal::new("form.unreadable")),

@@ -4,10 +4,15 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::case::{Case, Report};
-use crate::domain::cover::{CoverFile, Party};
+use crate::domain::cover::{CoverFile, Party, Retired};
+use crate::domain::edit::BulkRowState;
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::Millis;
-use crate::registry::{Batch, CaseLine, ChainState, PhotoRecord, ScannedPlate, Tracked};
+use crate::messages::Catalogue;
+use crate::registry::{
+    Batch, BulkEdit, BulkLine, BulkRecord, BulkSet, CaseLine, ChainState, EarlierFile, PhotoRecord,
+    ScannedPlate, Tracked,
+};
 
 /// An object of the pairs whose value is known.
 fn known(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
@@ -123,6 +128,25 @@ pub(super) fn cover(file: &CoverFile) -> Value {
         ("source", json!(file.source)),
         ("source_key", json!(file.source_key)),
         ("version", json!(file.version)),
+        ("retired", file.retired.as_ref().map_or(Value::Null, retired)),
+    ])
+}
+
+fn retired(retired: &Retired) -> Value {
+    known([
+        ("at", time(retired.at)),
+        ("retire_reason", json!(retired.reason)),
+        ("successor", json!(retired.successor.as_ref().map(|(_, code)| &code.digits))),
+    ])
+}
+
+/// A file that goes on in another one's.
+pub(super) fn earlier_file(file: &EarlierFile) -> Value {
+    known([
+        ("manhole", json!(file.manhole)),
+        ("merge", json!(file.merge.as_ref().map(|merge| merge.id))),
+        ("entries", file.entries.iter().map(entry).collect()),
+        ("chain", chain(file.chain)),
     ])
 }
 
@@ -198,6 +222,45 @@ pub(super) fn batch(batch: &Batch) -> Value {
         "plate_count": batch.plate_count,
         "created_at": time(batch.created_at),
     })
+}
+
+pub(super) fn bulk_edit(edit: &BulkEdit) -> Value {
+    let counts: Map<String, Value> =
+        BulkRowState::ALL.iter().map(|state| (state.to_string(), json!(edit.count(*state)))).collect();
+    let mut shown = bulk_record(&edit.record, &edit.set);
+    shown["counts"] = Value::Object(counts);
+    shown
+}
+
+pub(super) fn bulk_record(record: &BulkRecord, set: &BulkSet) -> Value {
+    known([
+        ("id", json!(record.id)),
+        ("state", json!(record.state)),
+        ("filter", json!(record.filter)),
+        ("set", json!(set.set)),
+        ("code", json!(set.code)),
+        ("reason", json!(record.reason)),
+        ("actor", json!(record.actor)),
+        ("matched", json!(record.matched)),
+        ("unchanged", json!(record.unchanged)),
+        ("created_at", time(record.created_at)),
+        ("applied_at", time_if(record.applied_at)),
+        ("undone_at", time_if(record.undone_at)),
+        ("undone_by", json!(record.undone_by)),
+        ("version", json!(record.version)),
+    ])
+}
+
+pub(super) fn bulk_line(line: &BulkLine, catalogue: &Catalogue) -> Value {
+    let refusal = line.refusal.as_ref().map(|refusal| {
+        json!({"code": refusal.code, "detail": catalogue.stored_refusal(&refusal.code, &refusal.params)})
+    });
+    known([
+        ("code", json!(line.cover.code.digits)),
+        ("state", json!(line.state)),
+        ("fields", json!(line.fields)),
+        ("refusal", json!(refusal)),
+    ])
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -1,9 +1,10 @@
 //! Pages and API: parse, call one verb, render. Handlers never reason, never call each other and
 //! never see the database.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::http::{Extensions, HeaderMap, StatusCode, Version, header};
@@ -14,22 +15,35 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::config::Config;
+use crate::domain::ids::UploadId;
 use crate::photos::PhotoStore;
 use crate::registry::Registry;
 use crate::spatial::LiveSnapshot;
 
+mod api_bulk;
 mod api_cases;
 mod api_covers;
+mod api_edit;
 mod api_plates;
 mod api_reports;
 mod ask;
 mod auth;
+mod bulk_pages;
+mod census_files;
+mod census_work;
+mod conflict;
+mod cover_list;
+mod cover_query;
 mod desk;
 mod doors;
+mod edit_fields;
+mod edit_page;
 mod exports;
+mod form_texts;
 mod forms;
+mod import_desk;
+mod import_runs;
 mod imports;
-
 mod json;
 mod limits;
 mod operators;
@@ -37,7 +51,9 @@ mod page_cache;
 mod paper;
 mod problem;
 mod public;
+mod structure_pages;
 mod tiles;
+mod uploads;
 pub mod views;
 
 pub use doors::{Access, Door};
@@ -63,6 +79,9 @@ struct Shared {
     login_slots: Semaphore,
     /// Imports and plate batches, one at a time.
     heavy_slots: Semaphore,
+    /// What is under way for the import desk, and files of which a piece is coming in.
+    works: census_work::Works,
+    receiving: Mutex<HashSet<UploadId>>,
     /// Files on their way out: each reads through the whole city.
     export_slots: Semaphore,
     tries: limits::Limiter,
@@ -83,6 +102,8 @@ impl AppState {
             photo_slots: Semaphore::new(2),
             login_slots: Semaphore::new(2),
             heavy_slots: Semaphore::new(1),
+            works: census_work::Works::default(),
+            receiving: Mutex::default(),
             export_slots: Semaphore::new(2),
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),
@@ -128,7 +149,7 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
 
 fn build(state: AppState) -> doors::Doors {
     use crate::domain::role::Role;
-    use axum::routing::{get, post};
+    use axum::routing::{get, patch, post, put};
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
@@ -156,8 +177,40 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/desk", STAFF, get(desk::case_list))
         .open("GET", "/desk/cases/{number}", STAFF, get(desk::case_file))
         .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
+        .open("GET", "/covers", STAFF, get(cover_list::list))
         .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
         .open("GET", "/covers/{code}/file.pdf", STAFF, get(paper::cover_file_pdf))
+        .open("GET", "/covers/{code}/edit", REGISTRY, get(edit_page::form))
+        .open("POST", "/covers/{code}/edit", REGISTRY, post(edit_page::send))
+        .open("GET", "/covers/{code}/code", REGISTRY, get(structure_pages::code_form))
+        .open("POST", "/covers/{code}/code", REGISTRY, post(structure_pages::send_code))
+        .open("GET", "/covers/{code}/retire", REGISTRY, get(structure_pages::retire_form))
+        .open("POST", "/covers/{code}/retire", REGISTRY, post(structure_pages::send_retire))
+        .open("POST", "/covers/{code}/reinstate", REGISTRY, post(structure_pages::send_reinstate))
+        .open("GET", "/covers/{code}/add", REGISTRY, get(structure_pages::add_form))
+        .open("POST", "/covers/{code}/add", REGISTRY, post(structure_pages::send_add))
+        .open("GET", "/covers/{code}/merge", REGISTRY, get(structure_pages::merge_form))
+        .open("POST", "/covers/{code}/merge", REGISTRY, post(structure_pages::send_merge))
+        .open("POST", "/covers/{code}/unmerge", REGISTRY, post(structure_pages::send_unmerge))
+        .open("GET", "/covers/{code}/split", REGISTRY, get(structure_pages::split_form))
+        .open("POST", "/covers/{code}/split", REGISTRY, post(structure_pages::send_split))
+        .open("GET", "/bulk-edits", REGISTRY, get(bulk_pages::list))
+        .open("POST", "/bulk-edits", REGISTRY, post(bulk_pages::send))
+        .open("GET", "/bulk-edits/new", REGISTRY, get(bulk_pages::form))
+        .open("GET", "/bulk-edits/{id}", REGISTRY, get(bulk_pages::show))
+        .open("POST", "/bulk-edits/{id}/apply", REGISTRY, post(bulk_pages::apply))
+        .open("POST", "/bulk-edits/{id}/undo", REGISTRY, post(bulk_pages::undo))
+        .open("GET", "/admin/imports", REGISTRY, get(import_desk::show))
+        .open("POST", "/admin/imports", REGISTRY, post(import_desk::send))
+        .open("GET", "/admin/imports/{number}", REGISTRY, get(import_runs::show))
+        .open("POST", "/admin/imports/{number}/passed-over", REGISTRY, post(import_runs::decide))
+        .open("POST", "/admin/imports/{number}/roll-back", REGISTRY, post(import_runs::roll_back))
+        .open("GET", "/admin/imports/files/{id}", REGISTRY, get(import_desk::show_file))
+        .open("POST", "/admin/imports/files/{id}", REGISTRY, post(import_desk::look_again))
+        .open("POST", "/admin/imports/files/{id}/write", REGISTRY, post(import_desk::write))
+        .open("POST", "/admin/imports/files/{id}/discard", REGISTRY, post(import_desk::discard))
+        .open("GET", "/admin/imports/files/{id}/problems.csv", REGISTRY, get(import_desk::problems))
+        .open("GET", "/admin/imports/files/{id}/rows.csv", REGISTRY, get(import_desk::bad_rows))
         .open("POST", "/covers/{code}/plates", FIELD, post(desk::install_plate))
         .open("POST", "/covers/{code}/photos", FIELD, post(desk::add_cover_photos))
         .open("GET", "/photos/{digest}", STAFF, get(desk::photo))
@@ -168,7 +221,21 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
         .open("GET", "/api/v1/covers/export", EXPORT, get(exports::export_covers))
         .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))
+        .open("PATCH", "/api/v1/covers/{code}", REGISTRY, patch(api_edit::update_cover))
         .open("GET", "/api/v1/covers/{code}/history", STAFF, get(api_covers::list_history))
+        .open("POST", "/api/v1/covers/{code}/code", REGISTRY, post(api_edit::change_code))
+        .open("POST", "/api/v1/covers/{code}/retire", REGISTRY, post(api_edit::retire_cover))
+        .open("POST", "/api/v1/covers/{code}/reinstate", REGISTRY, post(api_edit::reinstate_cover))
+        .open("POST", "/api/v1/covers/{code}/covers", REGISTRY, post(api_edit::add_cover))
+        .open("POST", "/api/v1/covers/{code}/merge", REGISTRY, post(api_edit::merge_manholes))
+        .open("POST", "/api/v1/covers/{code}/unmerge", REGISTRY, post(api_edit::undo_merge))
+        .open("POST", "/api/v1/covers/{code}/split", REGISTRY, post(api_edit::split_manhole))
+        .open("GET", "/api/v1/bulk-edits", REGISTRY, get(api_bulk::list_bulk_edits))
+        .open("POST", "/api/v1/bulk-edits", REGISTRY, post(api_bulk::create_bulk_edit))
+        .open("GET", "/api/v1/bulk-edits/{id}", REGISTRY, get(api_bulk::find_bulk_edit))
+        .open("GET", "/api/v1/bulk-edits/{id}/covers", REGISTRY, get(api_bulk::list_bulk_covers))
+        .open("POST", "/api/v1/bulk-edits/{id}/apply", REGISTRY, post(api_bulk::apply_bulk_edit))
+        .open("POST", "/api/v1/bulk-edits/{id}/undo", REGISTRY, post(api_bulk::undo_bulk_edit))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
         .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
@@ -178,6 +245,9 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_plates::batch_pdf))
         .open("GET", "/api/v1/plate-batches/{id}/ledger.csv", FIELD, get(api_plates::batch_ledger))
         .open("POST", "/api/v1/imports", REGISTRY, post(imports::create_import))
+        .open("POST", "/api/v1/uploads", REGISTRY, post(uploads::create_upload))
+        .open("GET", "/api/v1/uploads/{id}", REGISTRY, get(uploads::find_upload))
+        .open("PUT", "/api/v1/uploads/{id}", REGISTRY, put(uploads::send_piece))
         .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
         .open("GET", "/tiles/covers.json", Public, get(tiles::tile_json))
         .open("GET", "/tiles/covers/{z}/{x}/{y}", Public, get(tiles::tile))

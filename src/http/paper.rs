@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::ask::{Asked, Named, Nothing, Reader};
 use super::auth::Caller;
-use super::desk::unknown_cover;
-use super::views::{self, CoverView, Names};
+use super::desk::{may_see_photo, unknown_cover};
+use super::edit_page::Lists;
+use super::views::{self, CoverView};
 use super::{AppState, Problem};
 use crate::domain::case::Case;
 use crate::domain::role::Role;
@@ -30,30 +31,35 @@ pub(super) async fn cover_file_pdf(
     let registry = &state.registry;
     let file = registry.find_cover_by_code(&code).await?.ok_or_else(|| unknown_cover(&code))?;
     let chain = registry.verify_history(file.manhole).await?.unwrap_or(ChainState::Broken { sequence: 0 });
-    // A handler sees the cases of their own party, and the photos that came with them.
+    // A handler sees the cases of their own party, as on the page.
     let is_theirs = |case: &Case| {
         caller.user.role != Role::Handler || (case.party.is_some() && case.party == caller.user.party)
     };
     let mut cases = registry.list_manhole_cases(file.manhole).await?;
     cases.retain(is_theirs);
     let mut photos = registry.list_photos(file.manhole).await?;
-    if caller.user.role == Role::Handler {
-        photos.retain(|photo| photo.case.is_some_and(|id| cases.iter().any(|case| case.id == id)));
-    }
+    photos.retain(|photo| may_see_photo(&caller.user, photo, &cases));
     photos.reverse();
     photos.truncate(MOST_PHOTOS);
     let plates = registry.list_cover_plates(file.cover).await?;
     let history = registry.list_history(file.manhole).await?;
-    let (parties, staff) = (registry.list_parties().await?, registry.list_users().await?);
+    let mut beside = registry.list_manhole_covers(file.manhole).await?;
+    beside.retain(|other| other.cover != file.cover);
+    let (former, earlier) =
+        (registry.list_former_codes(file.cover).await?, registry.list_earlier_files(file.manhole).await?);
+    let lists = Lists::read(&state).await?;
     let view = CoverView {
         file: &file,
+        beside: &beside,
+        former: &former,
+        earlier: &earlier,
         plates: &plates,
         cases: &cases,
         photos: &photos,
         history: &history,
         chain,
         neighbors: &[],
-        names: Names { parties: &parties, staff: &staff },
+        names: lists.names(),
     };
     let digits = &file.code.digits;
     let address = format!("{}/covers/{digits}/file.pdf", state.config.plate_base());

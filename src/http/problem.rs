@@ -147,11 +147,13 @@ fn generic(status: StatusCode) -> &'static str {
     }
 }
 
-/// The one script is named by its digest; no other text or address of a script runs.
+/// The two scripts are named by their digests; no other text or address of a script runs.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let script = BASE64_STANDARD.encode(Sha256::digest(views::REPORT_SCRIPT));
+    let scripts = [views::REPORT_SCRIPT, views::UPLOAD_SCRIPT]
+        .map(|script| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script))))
+        .join(" ");
     let policy = format!(
-        "default-src 'none'; style-src 'self'; script-src 'sha256-{script}'; img-src 'self' data: blob:; \
+        "default-src 'none'; style-src 'self'; script-src {scripts}; img-src 'self' data: blob:; \
          connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("base64 and our own words are visible ASCII")

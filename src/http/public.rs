@@ -172,7 +172,7 @@ pub(super) async fn report_form(
 const REPORT_FIELDS: &[&str] = &["key", "hazard", "description", "contact", "lon", "lat", "accuracy_m"];
 
 /// Room for four photos at their limit and the texts.
-pub(super) const REPORT_BYTES: usize = 4 * 12_000_000 + 200_000;
+pub(super) const REPORT_BYTES: usize = 4 * (12 << 20) + 200_000;
 
 pub(super) async fn report(
     State(state): State<AppState>,
@@ -187,10 +187,14 @@ pub(super) async fn report(
         Err(response) => return Ok(response),
     };
     axum::extract::DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
-    let mut form = Form::from_request(request, &state).await?;
+    let (mut form, trouble) = Form::with_trouble(request, &state).await?;
     form.only(REPORT_FIELDS)?;
     let photos = std::mem::take(&mut form.photos);
-    match file_report(&state, &reader, scanned.plate.token, &form, photos).await {
+    let filed = match trouble {
+        None => file_report(&state, &reader, scanned.plate.token, &form, photos).await,
+        Some(trouble) => Err(trouble),
+    };
+    match filed {
         Ok(link) => Ok(Redirect::to(&format!("/r/{link}")).into_response()),
         Err(problem) if problem.status.is_client_error() => {
             // What was typed is kept; photos must be chosen again, browsers do not let them be.

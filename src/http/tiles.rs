@@ -25,7 +25,7 @@ pub(super) async fn tile_json(
 ) -> Response {
     let config = &state.config;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text("host").unwrap_or(&config.plate_host);
+    let host = text("host").filter(|host| !host.is_empty()).unwrap_or("localhost");
     let scheme = match text("x-forwarded-proto") {
         Some("https") if config.behind_proxy => "https",
         _ => "http",

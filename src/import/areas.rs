@@ -47,7 +47,7 @@ pub fn read_areas(
     if let Some(refusal) = refuse_by_magic(&text) {
         return Err(refusal);
     }
-    let text = text.strip_prefix(super::BOM).unwrap_or(&text);
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
     let unreadable = |reason: String| Refusal::new("area.unreadable").with("reason", shown(&reason));
     let text = std::str::from_utf8(text).map_err(|error| unreadable(error.to_string()))?;
     let parsed: GeoJson = text.parse().map_err(|error: geojson::Error| unreadable(error.to_string()))?;

@@ -3,24 +3,24 @@
 //! crate seeks the first `[`, wherever it stands; numbers are kept as written, so that an id of
 //! nineteen digits stays one.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::fmt;
 use std::io::Read;
 
 use super::csv::read_more;
-use super::mapping::{Cell, Flaw, Mapper, Meaning, Point};
-use super::{BOM, Problem, Scope, refuse_by_magic, shown, shown_bytes};
+use super::declared::DeclaredCrs;
+use super::encoding::Encoding;
+use super::geojson_parts::{
+    Cut, FEATURE_START_MAX, Feature, MAX_FEATURE, Scan, Top, candidate, declared_in, find_feature, find_text,
+    is_feature, refusal_of, starts_feature, unreadable,
+};
+use super::mapping::Mapper;
+use super::text::Text;
+use super::{Findings, Item, Problem, RowReader, Scope, Told, refuse_by_magic, shown, shown_bytes};
 use crate::domain::Refusal;
-use crate::domain::cover::Candidate;
-
-/// A feature longer than this is a problem; so is a collection with a longer preamble.
-const MAX_FEATURE: usize = 1 << 20;
 
 pub(super) struct GeoJsonReader<R> {
-    input: R,
+    input: Text<R>,
+    /// What is read at once.
+    chunk: Vec<u8>,
     buffer: Vec<u8>,
     /// Where the next unread thing starts in `buffer`.
     start: usize,
@@ -29,8 +29,7 @@ pub(super) struct GeoJsonReader<R> {
     state: State,
     /// Features met so far; the line of a problem.
     ordinal: u64,
-    /// EPSG code that the file declares.
-    epsg: Option<u32>,
+    crs: Option<DeclaredCrs>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,59 +45,26 @@ enum State {
     Done,
 }
 
-/// What was cut off the stream.
-enum Cut {
-    /// The next so many bytes from `start`.
-    Whole(usize),
-    /// The input ended before the thing did.
-    Ended,
-    TooLong,
-    /// A line break inside a string: no thing ends where its braces seem to say.
-    Broken,
-}
-
-type Item = Result<Candidate, Problem>;
-
 impl<R: Read> GeoJsonReader<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(super) fn new(input: R, told: &Told) -> Self {
         Self {
-            input,
+            input: Text::new(input, told.encoding),
+            chunk: Vec::new(),
             buffer: Vec::new(),
             start: 0,
             input_ended: false,
             input_failed: None,
             state: State::Fresh,
             ordinal: 0,
-            epsg: None,
-        }
-    }
-
-    pub(super) fn next_row(&mut self, mapper: &Mapper<'_>) -> Option<Item> {
-        loop {
-            let item = match self.state {
-                State::Fresh => self.open(),
-                State::Top => self.next_top(mapper),
-                State::Features => self.next_feature(mapper),
-                State::Tail => self.read_tail(mapper),
-                State::Done => {
-                    let failed = self.input_failed.take()?;
-                    Some(self.of_file("", Refusal::new("file.unreadable").with("reason", failed)))
-                }
-            };
-            if item.is_some() {
-                return item;
-            }
+            crs: None,
         }
     }
 
     fn open(&mut self) -> Option<Item> {
         while self.buffer.len() < 4 && self.fill() {}
         self.state = State::Done;
-        if let Some(refusal) = refuse_by_magic(&self.buffer) {
+        if let Some(refusal) = refuse_by_magic(self.input.head()) {
             return Some(self.of_file("", refusal));
-        }
-        if self.buffer.starts_with(BOM) {
-            self.start = BOM.len();
         }
         match self.skip_blanks() {
             Some(b'{') => {
@@ -223,12 +189,16 @@ impl<R: Read> GeoJsonReader<R> {
             Ok(text) => text,
             Err(_) => {
                 let read = shown_bytes(&self.buffer[range]);
-                return Err(Problem::of_row(line, &read, Refusal::new("text.not_utf8")));
+                let encoding = self.input.found().map_or(Encoding::Utf8, |found| found.encoding);
+                let refusal =
+                    Refusal::new("text.misfit").with("column", "geometry").with("encoding", encoding);
+                return Err(Problem::of_row(line, &read, refusal));
             }
         };
         match serde_json::from_str::<Feature>(text) {
-            Ok(feature) => candidate(&feature, line, self.epsg, mapper)
-                .map_err(|flaw| flaw.into_problem(line, Scope::Row)),
+            Ok(feature) => {
+                candidate(&feature, line, mapper).map_err(|flaw| flaw.into_problem(line, Scope::Row))
+            }
             Err(error) => {
                 let problem = Problem::of_row(line, text, unreadable(&error));
                 // Braces that do not match can have swallowed the next features.
@@ -243,7 +213,7 @@ impl<R: Read> GeoJsonReader<R> {
     /// After the features: a late `crs` and the end of the object.
     fn read_tail(&mut self, mapper: &Mapper<'_>) -> Option<Item> {
         let mut tail = b"{".to_vec();
-        let mut scan = Scan { depth: 1, ..Scan::default() };
+        let mut scan = Scan::within(1);
         let mut at = self.start;
         loop {
             while let Some(byte) = self.buffer.get(at).copied() {
@@ -279,8 +249,8 @@ impl<R: Read> GeoJsonReader<R> {
         }
     }
 
-    /// Looks at the members of a collection beside its features; a file in another reference
-    /// system is refused as a whole.
+    /// Looks at the members of a collection beside its features; a file in a reference system that
+    /// is not understood is refused as a whole.
     fn check_collection(&mut self, members: &[u8], mapper: &Mapper<'_>) -> Option<Item> {
         let top: Top = match serde_json::from_slice(members) {
             Ok(top) => top,
@@ -289,15 +259,17 @@ impl<R: Read> GeoJsonReader<R> {
         if let Some(kind) = top.kind.filter(|kind| kind != "FeatureCollection") {
             return Some(self.of_file(&kind, Refusal::new("geojson.type").with("read", shown(&kind))));
         }
-        let name = top.crs?.properties?.name?;
-        match mapper.crs_of_name(&name) {
-            Ok(epsg) => self.epsg = Some(epsg),
-            Err(refusal) => {
-                self.state = State::Done;
-                return Some(self.of_file(&name, refusal));
-            }
-        }
-        None
+        let declared = declared_in(&top.crs?)?;
+        let heard = match self.state {
+            State::Tail => mapper.declare_late(&declared),
+            _ => mapper.declare(&declared),
+        };
+        let read = declared.to_string();
+        self.crs = Some(declared);
+        heard.err().map(|refusal| {
+            self.state = State::Done;
+            self.of_file(&read, refusal)
+        })
     }
 
     fn of_file(&self, read: &str, refusal: Refusal) -> Item {
@@ -419,7 +391,10 @@ impl<R: Read> GeoJsonReader<R> {
     fn seek_feature(&mut self, then: State) {
         self.start += 1;
         loop {
-            if let Some(at) = find_feature(&self.buffer[self.start.min(self.buffer.len())..]) {
+            let rest = &self.buffer[self.start.min(self.buffer.len())..];
+            // Between texts of a sequence there are line ends, whatever the texts begin with.
+            let next = if then == State::Top { find_text(rest) } else { find_feature(rest) };
+            if let Some(at) = next {
                 self.start += at;
                 self.state = then;
                 return;
@@ -442,7 +417,7 @@ impl<R: Read> GeoJsonReader<R> {
             self.buffer.drain(..self.start.min(self.buffer.len()));
             self.start = 0;
         }
-        match read_more(&mut self.input, &mut self.buffer) {
+        match read_more(&mut self.input, &mut self.chunk, &mut self.buffer) {
             Ok(0) => self.input_ended = true,
             Ok(_) => return true,
             Err(error) => {
@@ -454,195 +429,27 @@ impl<R: Read> GeoJsonReader<R> {
     }
 }
 
-/// Follows strings and depth through JSON.
-#[derive(Default)]
-struct Scan {
-    depth: i64,
-    in_text: bool,
-    escaped: bool,
-}
-
-impl Scan {
-    /// `true` = a line break inside a string, which JSON does not allow.
-    fn step(&mut self, byte: u8) -> bool {
-        if self.in_text {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.in_text = false,
-                b'\n' => return true,
-                _ => {}
-            }
-            return false;
-        }
-        match byte {
-            b'"' => self.in_text = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth -= 1,
-            _ => {}
-        }
-        false
-    }
-}
-
-fn refusal_of(cut: &Cut) -> Refusal {
-    Refusal::new(match cut {
-        Cut::Whole(_) | Cut::Ended => "json.truncated",
-        Cut::TooLong => "row.too_long",
-        Cut::Broken => "json.line_break",
-    })
-}
-
-fn unreadable(error: &serde_json::Error) -> Refusal {
-    Refusal::new("json.unreadable").with("reason", error)
-}
-
-/// Bytes within which the visible beginning of a feature fits.
-const FEATURE_START_MAX: usize = 64;
-
-/// Where `{"type":"Feature"` begins, blanks allowed.
-fn find_feature(data: &[u8]) -> Option<usize> {
-    (0..data.len()).find(|at| data[*at] == b'{' && starts_feature(&data[*at..]))
-}
-
-fn starts_feature(data: &[u8]) -> bool {
-    let mut rest = &data[..data.len().min(FEATURE_START_MAX)];
-    for token in [&b"{"[..], b"\"type\"", b":", b"\"Feature\""] {
-        match rest.trim_ascii_start().strip_prefix(token) {
-            Some(after) => rest = after,
-            None => return false,
-        }
-    }
-    true
-}
-
-/// Whether this object says that it is a feature, wherever its `type` stands.
-fn is_feature(data: &[u8]) -> bool {
-    starts_feature(data)
-        || serde_json::from_slice::<Top>(data).is_ok_and(|top| top.kind.as_deref() == Some("Feature"))
-}
-
-#[derive(Deserialize)]
-struct Top {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    crs: Option<Crs>,
-}
-
-#[derive(Deserialize)]
-struct Crs {
-    properties: Option<CrsProperties>,
-}
-
-#[derive(Deserialize)]
-struct CrsProperties {
-    name: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Feature<'t> {
-    #[serde(rename = "type", default, borrow)]
-    kind: Option<Text<'t>>,
-    #[serde(default, borrow)]
-    geometry: Option<&'t RawValue>,
-    #[serde(default, borrow)]
-    properties: Option<Properties<'t>>,
-    #[serde(default, borrow)]
-    id: Option<&'t RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Geometry<'t> {
-    #[serde(rename = "type", default, borrow)]
-    kind: Option<Text<'t>>,
-    #[serde(default, borrow)]
-    coordinates: Option<&'t RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
-
-/// The members of `properties` in their order, values as written.
-struct Properties<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
-
-impl<'de: 't, 't> Deserialize<'de> for Properties<'t> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Properties<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(16);
-                while let Some((Text(name), value)) = map.next_entry()? {
-                    members.push((name, value));
+impl<R: Read> RowReader for GeoJsonReader<R> {
+    fn next_row(&mut self, mapper: &Mapper<'_>) -> Option<Item> {
+        loop {
+            let item = match self.state {
+                State::Fresh => self.open(),
+                State::Top => self.next_top(mapper),
+                State::Features => self.next_feature(mapper),
+                State::Tail => self.read_tail(mapper),
+                State::Done => {
+                    let failed = self.input_failed.take()?;
+                    Some(self.of_file("", super::unreadable(&failed)))
                 }
-                Ok(Properties(members))
+            };
+            if item.is_some() {
+                return item;
             }
         }
-        deserializer.deserialize_map(Members)
     }
-}
 
-/// The text of a value: strings without their quotes, `null` as nothing, all else as written.
-fn text_of(value: &RawValue) -> Cow<'_, str> {
-    match value.get().as_bytes().first() {
-        Some(b'"') => match serde_json::from_str::<Text>(value.get()) {
-            Ok(Text(text)) => text,
-            // A lone surrogate; shown as written.
-            Err(_) => Cow::Borrowed(value.get()),
-        },
-        Some(b'n') => Cow::Borrowed(""),
-        _ => Cow::Borrowed(value.get()),
-    }
-}
-
-fn candidate(
-    feature: &Feature<'_>,
-    line: u64,
-    epsg: Option<u32>,
-    mapper: &Mapper<'_>,
-) -> Result<Candidate, Flaw> {
-    if feature.kind.as_ref().is_none_or(|kind| kind.0 != "Feature") {
-        let read = feature.kind.as_ref().map_or("", |kind| &kind.0);
-        return Err(Flaw::new(Refusal::new("geojson.not_a_feature")).read(read));
-    }
-    let point = feature.geometry.map(|geometry| point_of(geometry, epsg)).transpose()?;
-    let empty = Vec::new();
-    let members = feature.properties.as_ref().map_or(&empty, |properties| &properties.0);
-    let texts: Vec<(&str, Meaning, Cow<'_, str>)> = members
-        .iter()
-        .map(|(name, value)| (name.as_ref(), mapper.meaning_of(name), text_of(value)))
-        .chain(
-            feature
-                .id
-                .filter(|_| mapper.wants("@id"))
-                .map(|id| ("@id", mapper.meaning_of("@id"), text_of(id))),
-        )
-        .collect();
-    let cells = texts.iter().map(|(name, meaning, text)| Cell { name, meaning, text: text.as_ref() });
-    mapper.candidate(line, cells, point)
-}
-
-fn point_of(geometry: &RawValue, epsg: Option<u32>) -> Result<Point, Flaw> {
-    let flaw = |refusal: Refusal| Flaw::new(refusal).column("geometry").read(geometry.get());
-    let shape: Geometry = serde_json::from_str(geometry.get()).map_err(|error| flaw(unreadable(&error)))?;
-    let kind = shape.kind.as_ref().map_or("", |kind| &kind.0);
-    if kind != "Point" {
-        return Err(flaw(Refusal::new("geometry.type").at("position").with("read", shown(kind))));
-    }
-    // As text first: serde_json reads numbers to within a last bit, and surveyed coordinates are
-    // kept exactly as given.
-    let written: Option<Vec<&RawValue>> =
-        shape.coordinates.and_then(|coordinates| serde_json::from_str(coordinates.get()).ok());
-    let ordinates: Option<Vec<f64>> =
-        written.and_then(|written| written.iter().map(|ordinate| ordinate.get().parse().ok()).collect());
-    match ordinates.as_deref() {
-        Some([]) => Err(flaw(Refusal::new("position.missing").at("position"))),
-        Some([x, y, rest @ ..]) => Ok(Point { x: *x, y: *y, z: rest.first().copied(), epsg }),
-        _ => Err(flaw(Refusal::new("geometry.coordinates").at("position"))),
+    fn tell(&self, findings: &mut Findings) {
+        findings.encoding = self.input.found();
+        findings.crs = self.crs.clone();
     }
 }

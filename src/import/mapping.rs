@@ -1,27 +1,30 @@
-//! Cells of a row → candidate, as the profile says. Format-free: CSV and GeoJSON both come here.
+//! Cells of a row → candidate, as the profile says. Format-free: every reader comes here.
 
 use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use super::cells::{Cells, PROBLEM_COLUMN};
+use super::place::{Declaration, Point, Sample, decimal_comma};
 use super::profile::{FIELDS, Field, Profile, Word, Words, plain};
-use super::{Problem, READ_SHOWN, Scope, Source, shown};
-use crate::crs::{Reading, parse_degrees};
+use super::{Format, Problem, Scope, Source, shown};
 use crate::domain::Refusal;
 use crate::domain::code::{CodeParts, ComponentCode, Scheme};
 use crate::domain::cover::{Candidate, CoverState, Survey};
-use crate::domain::position::{Position, PositionMethod, RawPosition, check_degrees};
+use crate::domain::formula::unguarded;
 
 /// Characters that a field, and a column kept as read, may have.
 const MAX_TEXT: usize = 500;
 const MAX_KEPT: usize = 4000;
+/// A name this long can have been cut: ten bytes, less a character that did not fit any more.
+const CUT_NAME: usize = 8;
 
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// A field, with the place of this column among those the field may stand in.
     Field(Field, u16),
-    /// Kept in `extra` under this entry of `Profile::kept_names`.
+    /// Kept in `extra` as this entry of `Profile::kept` says.
     Kept(usize),
     /// Never kept: names of people.
     Dropped,
@@ -33,17 +36,11 @@ pub(super) struct Cell<'r> {
     pub(super) name: &'r str,
     pub(super) meaning: &'r Meaning,
     pub(super) text: &'r str,
+    /// A number of which the file holds fewer digits than were typed in.
+    pub(super) inexact: bool,
 }
 
-/// A geometry.
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) z: Option<f64>,
-    pub(super) epsg: Option<u32>,
-}
-
-/// The columns of a CSV file.
+/// The columns of a table.
 pub(super) struct Columns {
     names: Vec<String>,
     meanings: Vec<Meaning>,
@@ -97,31 +94,27 @@ impl Flaw {
 
 /// What stands in a field of the row at hand.
 #[derive(Clone, Copy)]
-struct Slot<'r> {
+pub(super) struct Slot<'r> {
     rank: u16,
-    column: &'r str,
-    text: &'r str,
+    pub(super) column: &'r str,
+    pub(super) text: &'r str,
+    inexact: bool,
 }
 
 /// A profile, ready for one file.
 pub(super) struct Mapper<'a> {
-    profile: &'a Profile,
+    pub(super) profile: &'a Profile,
     scheme: Option<&'a Scheme>,
+    /// Whether a text may be led by an apostrophe that is none of its own.
+    guarded: bool,
     /// What a field says where the row says nothing: from the file's name, else the profile's default.
     defaults: [Option<&'a str>; FIELDS],
-    /// The system that the file names, once a row asked for it.
-    declared: OnceCell<(u32, Option<Reading>)>,
+    /// How the shapes of this file are read, once it has declared its system.
+    pub(super) declared: RefCell<Option<Declaration>>,
     /// Numbers as read, while a sample is taken.
-    pub(super) sample: Option<RefCell<RawSample>>,
-}
-
-/// Coordinates before anything is made of them.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RawSample {
-    /// In file order: longitude or easting where the columns or the format call it so, then the other.
-    pub points: Vec<(f64, f64)>,
-    /// Code of the system that the file names.
-    pub declared: Option<u32>,
+    pub(super) sample: Option<RefCell<Sample>>,
+    /// What stands in the cells, while somebody looks at them.
+    pub(super) cells: Option<RefCell<Cells>>,
 }
 
 impl<'a> Mapper<'a> {
@@ -159,12 +152,46 @@ impl<'a> Mapper<'a> {
             }
             None => {}
         }
-        Ok(Self { profile, scheme, defaults, declared: OnceCell::new(), sample: None })
+        let guarded = profile.guards_formulas && source.format == Format::Csv;
+        Ok(Self {
+            profile,
+            scheme,
+            guarded,
+            defaults,
+            declared: RefCell::new(None),
+            sample: None,
+            cells: None,
+        })
+    }
+
+    /// What a cell says.
+    pub(super) fn text_of<'r>(&self, cell: &Cell<'r>) -> &'r str {
+        let text = cell.text.trim();
+        if self.guarded { unguarded(text) } else { text }
     }
 
     pub(super) fn meaning_of(&self, column: &str) -> Meaning {
+        if column == PROBLEM_COLUMN {
+            return Meaning::Dropped;
+        }
         let columns = &self.profile.columns;
         columns.get(column).or_else(|| columns.get(&plain(column))).copied().unwrap_or(Meaning::Unnamed)
+    }
+
+    /// The full name of a column whose name a table of the shapefile kind has cut to ten bytes, where
+    /// the profile knows exactly one that begins so.
+    pub(super) fn full_name(&self, cut: &str) -> String {
+        let cut = cut.trim();
+        if cut.len() >= CUT_NAME && matches!(self.meaning_of(cut), Meaning::Unnamed) {
+            let begins = plain(cut);
+            let mut found = self.profile.columns.keys().filter(|name| plain(name).starts_with(&begins));
+            if let Some(name) = found.next()
+                && found.all(|other| plain(other) == plain(name))
+            {
+                return name.clone();
+            }
+        }
+        cut.to_owned()
     }
 
     /// Whether the profile names this column.
@@ -173,8 +200,8 @@ impl<'a> Mapper<'a> {
     }
 
     /// Sorts out a header. Refuses one in which a field could stand in two columns of one name, or
-    /// that cannot give any candidate.
-    pub(super) fn columns_of_header(&self, mut names: Vec<String>) -> Result<Columns, Flaw> {
+    /// that cannot give any candidate. `has_point` = the file has shapes beside its columns.
+    pub(super) fn columns_of_header(&self, mut names: Vec<String>, has_point: bool) -> Result<Columns, Flaw> {
         let mut seen: HashMap<String, u32> = HashMap::new();
         let mut meanings = Vec::with_capacity(names.len());
         for (at, name) in names.iter_mut().enumerate() {
@@ -202,8 +229,8 @@ impl<'a> Mapper<'a> {
         };
         let code_says_it = self.scheme.is_some() && has(Field::Code);
         let missing = [
-            (Field::Lon, has(Field::Lon)),
-            (Field::Lat, has(Field::Lat)),
+            (Field::Lon, has_point || has(Field::Lon)),
+            (Field::Lat, has_point || has(Field::Lat)),
             (Field::Class, has(Field::Class) || code_says_it),
             (Field::District, has(Field::District) || code_says_it || self.profile.districts_by_position),
         ]
@@ -228,17 +255,33 @@ impl<'a> Mapper<'a> {
         cells: impl Iterator<Item = Cell<'r>>,
         point: Option<Point>,
     ) -> Result<Candidate, Flaw> {
+        if self.cells.is_none() {
+            return self.understand(line, cells, point);
+        }
+        // A flaw in one cell ends the reading of a row; all of its cells are looked at before.
+        let cells: Vec<Cell<'r>> = cells.collect();
+        cells.iter().for_each(|cell| self.see_cell(cell));
+        self.see_point(point);
+        self.understand(line, cells.into_iter(), point)
+    }
+
+    fn understand<'r>(
+        &'r self,
+        line: u64,
+        cells: impl Iterator<Item = Cell<'r>>,
+        point: Option<Point>,
+    ) -> Result<Candidate, Flaw> {
         let mut slots: [Option<Slot<'r>>; FIELDS] = [None; FIELDS];
         let mut extra = BTreeMap::new();
         for cell in cells {
-            let text = cell.text.trim();
+            let text = self.text_of(&cell);
             if text.contains('\0') {
                 return Err(Flaw::new(Refusal::new("text.nul")).column(cell.name).read(text));
             }
             match *cell.meaning {
                 Meaning::Dropped => {}
                 Meaning::Unnamed => self.keep(&mut extra, cell.name, cell.name, text)?,
-                Meaning::Kept(at) => self.keep(&mut extra, &self.profile.kept_names[at], cell.name, text)?,
+                Meaning::Kept(at) => self.keep_as(&mut extra, at, cell.name, text)?,
                 Meaning::Field(field, rank) => {
                     if self.is_unknown(field, text) {
                         continue;
@@ -246,7 +289,7 @@ impl<'a> Mapper<'a> {
                     if let Some(keep) = &self.profile.rule(field).keep {
                         self.keep(&mut extra, keep, cell.name, text)?;
                     }
-                    let new = Slot { rank, column: cell.name, text };
+                    let new = Slot { rank, column: cell.name, text, inexact: cell.inexact };
                     match &mut slots[field as usize] {
                         empty @ None => *empty = Some(new),
                         // The first column in the profile's order speaks; another one that says
@@ -268,7 +311,7 @@ impl<'a> Mapper<'a> {
         for field in Field::ALL {
             if let (empty @ None, Some(text)) = (&mut slots[*field as usize], self.defaults[*field as usize])
             {
-                *empty = Some(Slot { rank: u16::MAX, column: "", text });
+                *empty = Some(Slot { rank: u16::MAX, column: "", text, inexact: false });
             }
         }
         self.survey(line, &slots, extra, point)
@@ -332,115 +375,14 @@ impl<'a> Mapper<'a> {
             extra,
         };
         let source_key = match slots[Field::SourceKey as usize] {
-            Some(slot) if is_rounded_number(slot.text) => return Err(rounded(slot)),
+            Some(slot) if slot.inexact || is_rounded_number(slot.text) => return Err(rounded(slot)),
             _ => self.text(slots, Field::SourceKey)?,
         };
         Ok(Candidate { line, source_key, code, survey })
     }
 
-    fn position(
-        &self,
-        slots: &[Option<Slot<'_>>; FIELDS],
-        point: Option<Point>,
-        extra: &mut BTreeMap<String, String>,
-    ) -> Result<Position, Flaw> {
-        let (lon_slot, lat_slot) = (slots[Field::Lon as usize], slots[Field::Lat as usize]);
-        let angles = self.profile.reading.crs.is_degrees();
-        let (x, y, declared, columns) = match (point, lon_slot, lat_slot) {
-            (Some(point), _, _) => {
-                // A height of 0 is how GIS programs write "none".
-                if let Some(z) = point.z.filter(|z| *z != 0.0) {
-                    extra.insert("z".into(), z.to_string());
-                }
-                (point.x, point.y, point.epsg, ("geometry", "geometry"))
-            }
-            (None, Some(lon), Some(lat)) => {
-                let numbers = (number(lon, angles)?, number(lat, angles)?);
-                // Minutes and seconds are kept as surveyed beside the degrees they make.
-                for slot in [lon, lat] {
-                    if slot.text.parse::<f64>().is_err() {
-                        self.keep(extra, slot.column, slot.column, slot.text)?;
-                    }
-                }
-                (numbers.0, numbers.1, None, (lon.column, lat.column))
-            }
-            (None, None, None) => {
-                let by_columns =
-                    self.profile.rule(Field::Lon).columns.first().map_or("geometry", String::as_str);
-                return Err(Flaw::new(Refusal::new("position.missing").at("position")).column(by_columns));
-            }
-            (None, lon, _) => {
-                let field = if lon.is_none() { Field::Lon } else { Field::Lat };
-                let column = self.profile.rule(field).columns.first().map_or(field.as_str(), String::as_str);
-                return Err(Flaw::new(Refusal::new("position.missing").at("position")).column(column));
-            }
-        };
-        if let Some(sample) = &self.sample {
-            let mut sample = sample.borrow_mut();
-            sample.points.push((x, y));
-            sample.declared = sample.declared.or(declared);
-        }
-        let (reading, epsg) = self.reading(declared);
-        let place = reading
-            .place(x, y)
-            .and_then(|place| self.check_place(place.lon, place.lat).map(|()| place))
-            .map_err(|refusal| {
-                let column = if y.abs() > 90.0 { columns.1 } else { columns.0 };
-                Flaw::new(refusal).column(column).read(&format!("{x}, {y}"))
-            })?;
-        let method = self
-            .word(slots, Field::PositionMethod, &self.profile.position_method, extra)?
-            .unwrap_or(PositionMethod::Unknown);
-        let accuracy_m = match slots[Field::AccuracyM as usize] {
-            Some(slot) => Some(self.accuracy(slot)?),
-            None => None,
-        };
-        let surveyed_at = match slots[Field::SurveyedAt as usize] {
-            Some(slot) => Some(self.date(slot)?),
-            None => None,
-        };
-        Ok(Position {
-            lon: place.lon,
-            lat: place.lat,
-            raw: RawPosition { x: place.east, y: place.north, epsg },
-            method,
-            accuracy_m,
-            surveyed_at,
-            device: self.text(slots, Field::Device)?,
-        })
-    }
-
-    /// How coordinates are read in a file that names this system; what the user said goes before.
-    fn reading(&self, declared: Option<u32>) -> (&Reading, u32) {
-        let ours = (&self.profile.reading, self.profile.epsg);
-        let Some(epsg) = declared.filter(|epsg| *epsg != ours.1 && !self.profile.insisted) else {
-            return ours;
-        };
-        let (_, reading) =
-            self.declared.get_or_init(|| (epsg, self.profile.book.find(epsg).ok().map(Reading::new)));
-        reading.as_ref().map_or(ours, |reading| (reading, epsg))
-    }
-
-    fn check_place(&self, lon: f64, lat: f64) -> Result<(), Refusal> {
-        check_degrees(lon, lat)?;
-        let Some([west, south, east, north]) = self.profile.bbox else { return Ok(()) };
-        let inside = |lon: f64, lat: f64| (west..=east).contains(&lon) && (south..=north).contains(&lat);
-        if inside(lon, lat) {
-            return Ok(());
-        }
-        let code = if inside(lat, lon) { "position.swapped" } else { "position.outside" };
-        Err(Refusal::new(code)
-            .at("position")
-            .with("lon", lon)
-            .with("lat", lat)
-            .with("west", west)
-            .with("south", south)
-            .with("east", east)
-            .with("north", north))
-    }
-
     fn code(&self, slot: Slot<'_>) -> Result<(ComponentCode, CodeParts), Flaw> {
-        if is_rounded_number(slot.text) {
+        if slot.inexact || is_rounded_number(slot.text) {
             return Err(rounded(slot));
         }
         let Some(scheme) = self.scheme else {
@@ -453,9 +395,9 @@ impl<'a> Mapper<'a> {
         scheme.parse(slot.text).map_err(|refusal| Flaw::new(refusal).column(slot.column).read(slot.text))
     }
 
-    fn accuracy(&self, slot: Slot<'_>) -> Result<f64, Flaw> {
+    pub(super) fn accuracy(&self, slot: Slot<'_>) -> Result<f64, Flaw> {
         let text = self.spelled(Field::AccuracyM, slot.text);
-        match text.parse::<f64>() {
+        match text.parse::<f64>().or_else(|error| decimal_comma(&text).ok_or(error)) {
             Ok(meters) if meters.is_finite() && (0.0..=100_000.0).contains(&meters) => Ok(meters),
             _ => Err(Flaw::new(
                 Refusal::new("accuracy.unreadable").at("accuracy_m").with("read", shown(slot.text)),
@@ -465,14 +407,14 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    fn date(&self, slot: Slot<'_>) -> Result<crate::domain::ids::Millis, Flaw> {
+    pub(super) fn date(&self, slot: Slot<'_>) -> Result<crate::domain::ids::Millis, Flaw> {
         let formats = &self.profile.date_formats;
         let flaw = |refusal: Refusal| {
             Err(Flaw::new(refusal.at("surveyed_at").with("read", shown(slot.text)))
                 .column(slot.column)
                 .read(slot.text))
         };
-        let Some(at) = formats.iter().find_map(|format| format.parse(slot.text, self.profile.zone_seconds))
+        let Some(at) = formats.iter().find_map(|format| format.parse(slot.text, self.profile.calendar))
         else {
             let fits: Vec<&str> = formats.iter().map(|format| format.example()).collect();
             return flaw(Refusal::new("date.unreadable").with("fits", fits.join(", ")));
@@ -484,7 +426,7 @@ impl<'a> Mapper<'a> {
         Ok(at)
     }
 
-    fn word<T: Copy>(
+    pub(super) fn word<T: Copy>(
         &self,
         slots: &[Option<Slot<'_>>; FIELDS],
         field: Field,
@@ -506,7 +448,11 @@ impl<'a> Mapper<'a> {
         Err(Flaw::new(refusal).column(slot.column).read(slot.text))
     }
 
-    fn text(&self, slots: &[Option<Slot<'_>>; FIELDS], field: Field) -> Result<Option<String>, Flaw> {
+    pub(super) fn text(
+        &self,
+        slots: &[Option<Slot<'_>>; FIELDS],
+        field: Field,
+    ) -> Result<Option<String>, Flaw> {
         let Some(slot) = slots[field as usize] else { return Ok(None) };
         check_length(slot.text, MAX_TEXT, slot.column)?;
         Ok(Some(self.spelled(field, slot.text).into_owned()))
@@ -525,7 +471,7 @@ impl<'a> Mapper<'a> {
     }
 
     /// Keeps a column as read, unless it says nothing or names a person.
-    fn keep(
+    pub(super) fn keep(
         &self,
         extra: &mut BTreeMap<String, String>,
         name: &str,
@@ -549,6 +495,21 @@ impl<'a> Mapper<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Keeps a column as the profile says: under its name, its codes in words, its days as days.
+    fn keep_as(
+        &self,
+        extra: &mut BTreeMap<String, String>,
+        at: usize,
+        column: &str,
+        text: &str,
+    ) -> Result<(), Flaw> {
+        let kept = &self.profile.kept[at];
+        match kept.spelled(text, &self.profile.date_formats, self.profile.calendar) {
+            Some(spelled) => self.keep(extra, &kept.name, column, &spelled),
+            None => Ok(()),
+        }
     }
 
     fn is_unknown(&self, field: Field, text: &str) -> bool {
@@ -581,7 +542,7 @@ fn unknown_code(field: Field) -> &'static str {
 }
 
 /// `words` are in their plain form.
-fn is_one_of(words: &[String], text: &str) -> bool {
+pub(super) fn is_one_of(words: &[String], text: &str) -> bool {
     words.iter().any(|word| word == text || (word.len() == text.len() && word.eq_ignore_ascii_case(text)))
 }
 
@@ -598,21 +559,6 @@ fn check_length(text: &str, most: usize, column: &str) -> Result<(), Flaw> {
     Err(Flaw::new(refusal).column(column).read(text))
 }
 
-/// A coordinate; minutes and seconds where the system counts in degrees.
-fn number(slot: Slot<'_>, angle: bool) -> Result<f64, Flaw> {
-    let read = match slot.text.parse::<f64>() {
-        Ok(number) => Some(number).filter(|number| number.is_finite()),
-        Err(_) if angle => parse_degrees(slot.text),
-        Err(_) => None,
-    };
-    read.ok_or_else(|| {
-        let read: String = slot.text.chars().take(READ_SHOWN).collect();
-        Flaw::new(Refusal::new("position.unreadable").at("position").with("read", read))
-            .column(slot.column)
-            .read(slot.text)
-    })
-}
-
 /// `3.70502E+15`: what a spreadsheet makes of a code that it takes for a number. The digits are gone.
 fn is_rounded_number(text: &str) -> bool {
     let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return false };
@@ -623,22 +569,6 @@ fn is_rounded_number(text: &str) -> bool {
 }
 
 fn rounded(slot: Slot<'_>) -> Flaw {
-    Flaw::new(Refusal::new("id.rounded").with("read", slot.text)).column(slot.column).read(slot.text)
-}
-
-impl Mapper<'_> {
-    /// Reads the `crs` name of older GeoJSON: `urn:ogc:def:crs:OGC:1.3:CRS84`, `EPSG:4490`. Refuses a
-    /// system that no book names, unless the user said which one it is.
-    pub(super) fn crs_of_name(&self, name: &str) -> Result<u32, Refusal> {
-        if self.profile.insisted {
-            return Ok(self.profile.epsg);
-        }
-        let last = name.rsplit([':', '/']).next().unwrap_or_default();
-        if last.eq_ignore_ascii_case("crs84") {
-            return Ok(4326);
-        }
-        let unsupported = || Refusal::new("crs.unsupported").at("epsg").with("read", shown(name));
-        let code = last.parse().map_err(|_| unsupported())?;
-        self.profile.book.find(code).map(|_| code).map_err(|_| unsupported())
-    }
+    let code = if slot.inexact { "id.number" } else { "id.rounded" };
+    Flaw::new(Refusal::new(code).with("read", slot.text)).column(slot.column).read(slot.text)
 }

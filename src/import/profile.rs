@@ -4,8 +4,10 @@
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use super::dates::{DateFormat, parse_zone};
+use super::dates::{Calendar, DateFormat, parse_zone};
+use super::kept::{Kept, KeptFile};
 use super::mapping::Meaning;
 use crate::crs::{Area, Crs, CrsBook, Reading};
 use crate::domain::Refusal;
@@ -66,14 +68,16 @@ pub struct Profile {
     /// Where the source can lie.
     pub(super) bbox: Option<Area>,
     pub(super) delimiter: Option<u8>,
+    /// Whether its tables lead texts that would be formulas with an apostrophe, as ours do.
+    pub(super) guards_formulas: bool,
     /// Words that mean "unknown" in every column, in small letters.
     pub(super) unknown: Vec<String>,
     pub(super) date_formats: Vec<DateFormat>,
-    pub(super) zone_seconds: i64,
+    pub(super) calendar: Calendar,
     /// What each named column is for, by its name as spelled and in small letters.
     pub(super) columns: HashMap<String, Meaning>,
-    /// Names under which `Survey::extra` keeps columns, by [`Meaning::Kept`].
-    pub(super) kept_names: Vec<String>,
+    /// How `Survey::extra` keeps columns, by [`Meaning::Kept`].
+    pub(super) kept: Vec<Kept>,
     /// Kept texts with one of these phrases are left out, because they name a person.
     pub(super) left_out: Vec<String>,
     pub(super) rules: Vec<Rule>,
@@ -153,6 +157,8 @@ struct ProfileFile {
     bbox: Option<Area>,
     delimiter: Option<char>,
     #[serde(default)]
+    guards_formulas: bool,
+    #[serde(default)]
     unknown: Vec<String>,
     #[serde(default)]
     dates: DatesFile,
@@ -161,7 +167,7 @@ struct ProfileFile {
     #[serde(default)]
     leave_out: Vec<String>,
     #[serde(default)]
-    keep: BTreeMap<String, Vec<String>>,
+    keep: BTreeMap<String, KeptFile>,
     fields: BTreeMap<Field, FieldFile>,
     #[serde(default)]
     files: Vec<FilePattern>,
@@ -176,11 +182,12 @@ fn wgs84() -> u32 {
 struct DatesFile {
     formats: Vec<DateFormat>,
     zone: String,
+    years_from: Option<i64>,
 }
 
 impl Default for DatesFile {
     fn default() -> Self {
-        Self { formats: vec![DateFormat::Iso, DateFormat::Slash], zone: "Z".into() }
+        Self { formats: vec![DateFormat::Iso, DateFormat::Slash], zone: "Z".into(), years_from: None }
     }
 }
 
@@ -243,12 +250,12 @@ impl Profile {
                 claim(name, Meaning::Field(*field, rank as u16))?;
             }
         }
-        let mut kept_names = Vec::new();
-        for (name, from) in &file.keep {
-            for column in from {
-                claim(column, Meaning::Kept(kept_names.len()))?;
+        let mut kept = Vec::new();
+        for (name, said) in &file.keep {
+            for column in said.columns() {
+                claim(column, Meaning::Kept(kept.len()))?;
             }
-            kept_names.push(name.clone());
+            kept.push(Kept::read(name, said).map_err(unusable)?);
         }
         for name in &file.drop {
             claim(name, Meaning::Dropped)?;
@@ -300,11 +307,12 @@ impl Profile {
             districts_by_position: file.districts_by_position,
             bbox: file.bbox,
             delimiter,
+            guards_formulas: file.guards_formulas,
             unknown: lower(file.unknown),
             date_formats: file.dates.formats,
-            zone_seconds,
+            calendar: Calendar { zone_seconds, years_from: file.dates.years_from },
             columns,
-            kept_names,
+            kept,
             left_out: lower(file.leave_out),
             rules,
             files: file.files,
@@ -435,20 +443,25 @@ fn fits_pattern(pattern: &str, name: &str) -> bool {
 
 /// The profiles that come with the program.
 pub fn built_in_profiles() -> Vec<Profile> {
-    [
-        include_str!("../../labels/profiles/lidmark-csv.toml"),
-        include_str!("../../labels/profiles/census-zh.toml"),
-        include_str!("../../labels/profiles/vermont-manholes.toml"),
-    ]
-    .into_iter()
-    .map(|text| Profile::from_toml(text).expect("built-in profiles are read by a test"))
-    .collect()
+    BUILT_IN.clone()
 }
 
 /// The built-in profile of this id.
 pub fn find_built_in(id: &str) -> Option<Profile> {
-    built_in_profiles().into_iter().find(|profile| profile.id == id)
+    BUILT_IN.iter().find(|profile| profile.id == id).cloned()
 }
+
+static BUILT_IN: LazyLock<Vec<Profile>> = LazyLock::new(|| {
+    [
+        include_str!("../../labels/profiles/lidmark-csv.toml"),
+        include_str!("../../labels/profiles/census-zh.toml"),
+        include_str!("../../labels/profiles/vermont-manholes.toml"),
+        include_str!("../../labels/profiles/cambridge-catchbasins.toml"),
+    ]
+    .into_iter()
+    .map(|text| Profile::from_toml(text).expect("built-in profiles are read by a test"))
+    .collect()
+});
 
 #[cfg(test)]
 mod tests {
@@ -457,7 +470,7 @@ mod tests {
     #[test]
     fn built_in_profiles_are_whole() {
         let ids: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
-        assert_eq!(ids, ["lidmark-csv", "census-zh", "vermont-manholes"]);
+        assert_eq!(ids, ["lidmark-csv", "census-zh", "vermont-manholes", "cambridge-catchbasins"]);
     }
 
     #[test]

@@ -2,16 +2,25 @@
 //! bounded channel, and tells what became of every row. Shared by command line and HTTP; how a file
 //! is read is `import`'s, what a row means is the registry's.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::Refusal;
 use crate::domain::code::Scheme;
 use crate::domain::cover::Candidate;
-use crate::import::{Format, Problem, Profile, READ_SHOWN, Scope, Source, read_rows};
-use crate::registry::{ImportRun, Outcome, RegistryError, RowRef};
+use crate::import::{
+    self, Findings, Format, Look, Problem, Profile, READ_SHOWN, Scope, Source, Told, WantedCrs, check_source,
+    read_file, read_rows,
+};
+use crate::registry::{ImportOptions, ImportRun, Outcome, RegistryError, RowRef};
+
+mod notebook;
+
+pub use notebook::{Dots, FileRows, Kind, Notebook, Noted, Sample, Trouble, Twin, write_rows};
 
 /// Rows that are committed together.
 pub const CHUNK: usize = 5000;
@@ -20,7 +29,14 @@ pub const CHUNK: usize = 5000;
 pub struct IntakeFile {
     pub name: String,
     pub format: Format,
-    pub bytes: Box<dyn Read + Send>,
+    pub body: Body,
+}
+
+/// Where the bytes are. Most formats must be able to go back and forth in them.
+pub enum Body {
+    Path(PathBuf),
+    /// Text formats only.
+    Stream(Box<dyn Read + Send>),
 }
 
 /// How files are read.
@@ -30,6 +46,8 @@ pub struct Reading {
     pub schemes: Arc<Vec<Scheme>>,
     /// Scheme of the codes that the files bring, instead of the profile's.
     pub scheme: Option<String>,
+    /// What the user says of the files, instead of what would be found.
+    pub told: Told,
 }
 
 /// What there is to say of a row that became no cover.
@@ -50,33 +68,120 @@ pub struct RowProblem {
     pub column: Option<String>,
     pub read: String,
     pub refusal: Refusal,
+    /// Whether it is a row's or the file's own.
+    pub scope: Scope,
 }
 
-/// Reads a whole file into the run. `note` hears of every problem and duplicate in the order of the
-/// file; `progress` is told how many rows there were so far.
+/// By what a run that was killed is found again: the bytes of its files and all that decides what becomes
+/// of their rows.
+pub async fn fingerprint(
+    files: &[PathBuf],
+    reading: &Reading,
+    options: &ImportOptions,
+) -> std::io::Result<[u8; 32]> {
+    let Reading { profile, scheme, told, .. } = reading;
+    let decides = format!(
+        "{CHUNK} {} {} {:?} {scheme:?} {told:?} {} {} {} {}",
+        profile.id,
+        profile.version,
+        profile.crs().code(),
+        options.source,
+        options.scheme,
+        options.match_radius_m,
+        options.full
+    );
+    let files = files.to_vec();
+    let hashing = tokio::task::spawn_blocking(move || {
+        let mut hasher = Sha256::new();
+        hasher.update(decides);
+        for path in files {
+            hasher.update(std::fs::metadata(&path)?.len().to_be_bytes());
+            let mut bytes = BufReader::with_capacity(1 << 18, std::fs::File::open(&path)?);
+            loop {
+                let read = bytes.fill_buf()?;
+                if read.is_empty() {
+                    break;
+                }
+                hasher.update(read);
+                let count = read.len();
+                bytes.consume(count);
+            }
+        }
+        Ok(hasher.finalize().into())
+    });
+    hashing.await.unwrap_or_else(|_| Err(std::io::Error::other("the file was not read to its end")))
+}
+
+/// Has a first look at a file, before anything is taken: how its coordinates are read. Refuses what
+/// [`import::look`] refuses. What comes as a stream is read once, as the profile says.
+pub fn look_at(
+    reading: &Reading,
+    file: &IntakeFile,
+    wanted: &WantedCrs,
+) -> impl Future<Output = Result<Look, Refusal>> + use<> {
+    let Reading { profile, schemes, scheme, told } = reading.clone();
+    let (format, name, wanted) = (file.format, file.name.clone(), wanted.clone());
+    let path = match &file.body {
+        Body::Path(path) => Some(path.clone()),
+        Body::Stream(_) => None,
+    };
+    // Readers block, and some run a loop of their own.
+    let looking = tokio::task::spawn_blocking(move || {
+        let Some(path) = path else { return Ok(Look { profile, findings: None, columns: Vec::new() }) };
+        let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
+        import::look(&profile, &schemes, &source, &path, &wanted)
+    });
+    async move { looking.await.unwrap_or_else(|_| Err(Refusal::new("import.reader_stopped"))) }
+}
+
+/// Reads a whole file into the run and answers what was understood of it. `note` hears of every
+/// problem and duplicate in the order of the file; `progress` is told how many rows there were so far.
 pub async fn take_file(
     run: &mut ImportRun,
     reading: &Reading,
     file: IntakeFile,
     note: impl FnMut(Note),
     progress: impl FnMut(u64),
-) -> Result<(), RegistryError> {
-    let Reading { profile, schemes, scheme } = reading.clone();
-    let source = Source { format: file.format, file_name: &file.name, scheme: scheme.as_deref() };
+) -> Result<Findings, RegistryError> {
+    take_file_seen(run, reading, file, |_| {}, note, progress).await
+}
+
+/// The same; `see` hears of every row as the reader gives it, on the reader's thread.
+pub async fn take_file_seen(
+    run: &mut ImportRun,
+    reading: &Reading,
+    file: IntakeFile,
+    mut see: impl FnMut(&Row) + Send + 'static,
+    note: impl FnMut(Note),
+    progress: impl FnMut(u64),
+) -> Result<Findings, RegistryError> {
+    let Reading { profile, schemes, scheme, told } = reading.clone();
+    let IntakeFile { name, format, body } = file;
     // Refused here, so that the caller hears it before anything of the file is taken.
-    read_rows(&profile, &schemes, &source, std::io::empty())?;
-    let IntakeFile { name, format, bytes } = file;
+    let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
+    check_source(&profile, &schemes, &source)?;
+    let (sender, understood) = oneshot::channel();
     let produce = move |rows: &mut dyn FnMut(Row) -> bool| {
-        let source = Source { format, file_name: &name, scheme: scheme.as_deref() };
-        if let Ok(read) = read_rows(&profile, &schemes, &source, bytes) {
-            for row in read {
+        let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
+        let opened = match body {
+            Body::Path(path) => read_file(&profile, &schemes, &source, &path),
+            Body::Stream(bytes) => read_rows(&profile, &schemes, &source, bytes),
+        };
+        let said = opened.map(|mut opened| {
+            for row in opened.by_ref() {
+                see(&row);
                 if !rows(row) {
-                    return;
+                    break;
                 }
             }
-        }
+            opened.findings()
+        });
+        // Nobody listening means that the run was given up.
+        let _ = sender.send(said);
     };
-    take_rows(run, produce, note, progress).await
+    take_rows(run, produce, note, progress).await?;
+    let stopped = || Refusal::new("import.reader_stopped");
+    Ok(understood.await.map_err(|_| stopped())??)
 }
 
 /// A row as the reader gives it.
@@ -118,7 +223,7 @@ pub async fn take_rows(
             break settled;
         };
         let (candidates, notes) = sort_out(chunk);
-        let prepared = run.prepare(candidates).await;
+        let prepared = run.prepare(candidates, notes.bad_rows).await;
         // Told before a failure of this chunk: it is committed.
         if let Err(error) = before.settle(run, &mut note).await {
             break Err(error);
@@ -153,8 +258,8 @@ fn sort_out(chunk: Vec<Row>) -> (Vec<Candidate>, Notes) {
             Ok(candidate) => candidates.push(candidate),
             Err(problem) => {
                 said.bad_rows += u64::from(problem.scope == Scope::Row);
-                let Problem { line, column, read, refusal, .. } = problem;
-                said.notes.push((line, Note::Problem(RowProblem { line, column, read, refusal })));
+                let Problem { line, column, read, refusal, scope } = problem;
+                said.notes.push((line, Note::Problem(RowProblem { line, column, read, refusal, scope })));
             }
         }
     }
@@ -169,8 +274,7 @@ impl Notes {
         note: &mut impl FnMut(Note),
     ) -> Result<(), RegistryError> {
         let outcomes = run.settle().await?;
-        let Notes { mut notes, bad_rows } = std::mem::take(self);
-        (0..bad_rows).for_each(|_| run.summary.count_problem());
+        let Notes { mut notes, .. } = std::mem::take(self);
         for outcome in outcomes {
             let line = outcome.line;
             match outcome.outcome {
@@ -194,5 +298,6 @@ fn registry_problem(line: u64, refusal: Refusal) -> RowProblem {
         column: refusal.field.as_ref().map(|field| field.to_string()),
         read: read.unwrap_or_default().chars().take(READ_SHOWN).collect(),
         refusal,
+        scope: Scope::Row,
     }
 }

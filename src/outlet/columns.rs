@@ -85,6 +85,10 @@ const COVERS: (Plan, Plan) = (
         ("source", "source", Kind::Text),
         ("source_key", "source_key", Kind::Text),
         ("extra", "extra", Kind::Json),
+        ("former_codes", "former", Kind::Text),
+        ("retired_at", "retired", Kind::Time),
+        ("retired_reason", "ret_reason", Kind::Text),
+        ("successor", "successor", Kind::Text),
         ("version", "version", Kind::Whole),
         ("created_at", "created", Kind::Time),
         ("cover_id", "cover_id", Kind::Text),
@@ -210,7 +214,7 @@ impl Sheet {
         take: impl FnOnce(&Row<'_>) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
         let names = &self.names;
-        let mut values: Vec<Value<'_>> = Vec::with_capacity(36);
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(40);
         values.push(line.code.into());
         values.push(line.scheme.into());
         values.push(line.district.into());
@@ -237,6 +241,10 @@ impl Sheet {
         values.push(line.source.into());
         values.push(line.source_key.into());
         values.push(if line.extra == "{}" { Value::Null } else { Value::Json(line.extra.into()) });
+        values.push(line.former_codes.into());
+        values.push(line.retired_at.into());
+        values.push(names.word_if("retire_reason", line.retired_reason.map(|word| word.as_str())));
+        values.push(line.successor.into());
         values.push(line.version.into());
         values.push(line.created_at.into());
         values.push(line.cover.to_string().into());

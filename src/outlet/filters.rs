@@ -5,18 +5,27 @@ use super::OutletError;
 use crate::domain::Refusal;
 use crate::domain::case::CaseState;
 use crate::domain::ids::{Millis, PartyId};
-use crate::registry::{CaseSelection, CoverSelection, PlateSelection, Registry};
+use crate::registry::{CaseSelection, CoverFilter, Fact, PlateSelection, Registry, Standing};
 use crate::spatial::BBox;
 
 /// Filters of covers.
 #[derive(Debug, Clone, Default)]
 pub struct CoverFilters {
+    /// `in_use` unless given, `retired` or `any`.
+    pub standing: Option<String>,
     pub district: Option<String>,
     pub class: Option<String>,
     pub state: Option<String>,
     pub road: Option<String>,
-    /// Name of the party that owns them; `none` = nobody does.
+    /// A word, or `unknown`, as in the two below.
+    pub placement: Option<String>,
+    pub material: Option<String>,
+    pub load_class: Option<String>,
+    /// Name or id of the party that owns them; `unknown` = nobody is known to.
     pub owner: Option<String>,
+    pub maintainer: Option<String>,
+    /// Beginning of a code, or part of road, address, key in the source or another column of the census.
+    pub text: Option<String>,
     /// `west,south,east,north` in degrees.
     pub bbox: Option<String>,
     pub without_plate: bool,
@@ -47,26 +56,63 @@ pub struct PlateFilters {
     pub batch: Option<String>,
 }
 
-/// Says that nobody owns a cover.
-const NOBODY: &str = "none";
+/// Asks for what is not known.
+const UNKNOWN: &str = "unknown";
 
 impl CoverFilters {
     /// Refuses a word that names nothing: an empty file would be taken for the truth.
-    pub async fn read(self, registry: &Registry) -> Result<CoverSelection, OutletError> {
-        let owner = match self.owner.as_deref() {
-            None => None,
-            Some(NOBODY) => Some(None),
-            Some(name) => Some(Some(find_party(registry, "owner", name).await?)),
-        };
-        Ok(CoverSelection {
+    pub async fn read(self, registry: &Registry) -> Result<CoverFilter, OutletError> {
+        // Whoever exports goes through all covers, so that the box needs no ranges of quadkeys.
+        let within = self.bbox.as_deref().map(read_box).transpose()?.map(|bbox| (Vec::new(), bbox));
+        Ok(CoverFilter {
+            standing: self.standing.as_deref().map_or(Ok(Standing::InUse), standing)?,
             district: find_district(registry, self.district).await?,
             class: self.class.as_deref().map(str::parse).transpose()?,
             state: self.state.as_deref().map(str::parse).transpose()?,
             road: plain("road", self.road)?,
-            owner,
-            within: self.bbox.as_deref().map(read_box).transpose()?,
+            placement: fact(self.placement)?,
+            material: fact(self.material)?,
+            load_class: fact(self.load_class)?,
+            owner: find_fact_party(registry, "owner", self.owner).await?,
+            maintainer: find_fact_party(registry, "maintainer", self.maintainer).await?,
+            text: plain("text", self.text)?,
+            within,
             without_plate: self.without_plate,
+            after: None,
+            limit: 0,
         })
+    }
+}
+
+fn standing(word: &str) -> Result<Standing, Refusal> {
+    match word {
+        "in_use" => Ok(Standing::InUse),
+        "retired" => Ok(Standing::Retired),
+        "any" => Ok(Standing::Any),
+        other => Err(Refusal::new("standing.unknown")
+            .at("standing")
+            .with("read", shortened(other))
+            .with("fits", "in_use, retired, any")),
+    }
+}
+
+fn fact<T: std::str::FromStr<Err = Refusal>>(word: Option<String>) -> Result<Option<Fact<T>>, Refusal> {
+    match word.as_deref() {
+        None => Ok(None),
+        Some(UNKNOWN) => Ok(Some(Fact::Unknown)),
+        Some(word) => Ok(Some(Fact::Is(word.parse()?))),
+    }
+}
+
+async fn find_fact_party(
+    registry: &Registry,
+    field: &'static str,
+    name: Option<String>,
+) -> Result<Option<Fact<PartyId>>, OutletError> {
+    match name.as_deref() {
+        None => Ok(None),
+        Some(UNKNOWN) => Ok(Some(Fact::Unknown)),
+        Some(name) => Ok(Some(Fact::Is(find_party(registry, field, name).await?))),
     }
 }
 

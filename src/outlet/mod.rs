@@ -15,7 +15,7 @@ use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::export::{Frame, Order, Sink, begin};
 use crate::messages::Language;
-use crate::registry::{CaseSelection, CoverSelection, ExportPages, PlateSelection, Registry, RegistryError};
+use crate::registry::{CaseSelection, CoverFilter, ExportPages, PlateSelection, Registry, RegistryError};
 use columns::{Names, Sheet};
 
 pub use archive::{TakenIn, export_archive, import_archive, open_archive};
@@ -26,7 +26,7 @@ pub use crate::export::{ExportError, Format, Manifest, Written};
 /// Which rows are wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
-    Covers(CoverSelection),
+    Covers(CoverFilter),
     Cases(CaseSelection),
     Plates(PlateSelection),
 }

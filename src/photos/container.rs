@@ -303,9 +303,9 @@ fn check_trailer(media_type: MediaType, trailer: &[u8]) -> Result<(), Refusal> {
     let sample = &trailer[..trailer.len().min(4096)];
     let text = sample.iter().filter(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()).count();
     let found = if media_type != MediaType::Jpeg {
-        "data after the end"
+        "data_after_end"
     } else if text * 4 > sample.len() * 3 {
-        "text after the end"
+        "text_after_end"
     } else if sample.starts_with(b"PK") {
         "ZIP"
     } else if sample.starts_with(b"MZ") || sample.starts_with(b"\x7FELF") {

@@ -145,6 +145,9 @@ pub async fn make_batch(
 ) -> Result<Pressed, PressError> {
     let face = find_face(data, &order.face)?;
     let sheet = find_sheet(data, &order.sheet)?;
+    if config.plate_host.is_empty() {
+        return Err(Refusal::new("plates.no_host").into());
+    }
     if order.note.chars().count() > 200 || order.note.chars().any(char::is_control) {
         return Err(Refusal::new("batch.note").at("note").into());
     }

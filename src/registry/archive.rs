@@ -147,8 +147,10 @@ async fn take_in(
         return Err(RegistryError::Conflict(Refusal::new("archive.not_empty").with("table", table)));
     }
     let mut counts = ArchiveCounts::new();
+    let mut referring: Vec<&Table> = Vec::new();
     for table in TABLES {
-        let count = add_table(tx, source, table, now).await?;
+        let (count, refers) = add_table(tx, source, table, now).await?;
+        referring.extend(refers.then_some(table));
         let expected = import.lines.get(table.name).copied().unwrap_or_default();
         if count != expected {
             let refusal = Refusal::new("archive.count").with("table", table.name).with("count", count);
@@ -156,7 +158,7 @@ async fn take_in(
         }
         counts.insert(table.name, count);
     }
-    for table in TABLES.iter().filter(|table| table.refers.is_some()) {
+    for table in referring {
         let mut lines = source.lines(table.name);
         let mut number = 0;
         while let Some(chunk) = lines.recv().await {
@@ -188,17 +190,26 @@ fn read_rows(table: &'static Table, lines: &[String], number: &mut u64) -> Resul
     read.collect()
 }
 
+/// Adds the rows of a table; answers how many there were, and whether one of them names another.
 async fn add_table(
     tx: &mut Tx,
     source: &dyn ArchiveSource,
     table: &'static Table,
     now: Millis,
-) -> Result<u64, RegistryError> {
-    let fixed: &[_] = if table.name == "users" { &[("password_hash", NO_PASSWORD)] } else { &[] };
+) -> Result<(u64, bool), RegistryError> {
+    let fixed: &[_] = match table.name {
+        "users" => &[("password_hash", Value::Text(NO_PASSWORD.to_owned()))],
+        // The feed of this registry begins with what comes now.
+        "imports" => &[("first_change", Value::Whole(0))],
+        _ => &[],
+    };
+    let referring: Vec<usize> = table.refers.iter().filter_map(|name| table.position(name)).collect();
+    let mut refers = false;
     let mut lines = source.lines(table.name);
     let mut number = 0;
     while let Some(chunk) = lines.recv().await {
         let rows = read_rows(table, &chunk?, &mut number)?;
+        refers |= rows.iter().any(|row| referring.iter().any(|at| row[*at] != Value::Null));
         archive::add_rows(tx, table, fixed, &rows).await.map_err(|error| unfit(error, table))?;
         let changed: Vec<(ChangeKind, Uuid)> = rows
             .iter()
@@ -215,7 +226,7 @@ async fn add_table(
             feed::record(tx, now, News { events: Vec::new(), changed }).await?;
         }
     }
-    Ok(number)
+    Ok((number, refers))
 }
 
 async fn prove(tx: &mut Tx) -> Result<(), RegistryError> {
@@ -230,16 +241,18 @@ async fn prove(tx: &mut Tx) -> Result<(), RegistryError> {
     }
 }
 
-/// Adds to every file the entry that says where it came from.
+/// Adds to every file that has not ended the entry that says where it came from.
 async fn go_on(tx: &mut Tx, import: &ArchiveImport, now: Millis) -> Result<(), RegistryError> {
     let mut after = Uuid::nil();
     loop {
         let heads = integrity::list_heads(tx, after, PAGE as i64).await?;
         let Some(last) = heads.last() else { return Ok(()) };
-        after = last.0;
+        after = last.id;
         let mut entries = Vec::with_capacity(heads.len());
-        for (manhole, length, hash) in heads {
-            let hash = EntryHash::try_from(hash)
+        // A merged file has ended; it came along with the one in which it goes on.
+        for head in heads.into_iter().filter(|head| !head.is_merged) {
+            let (manhole, length) = (head.id, head.history_length);
+            let hash = EntryHash::try_from(head.history_hash)
                 .map_err(|_| StoreError::inconsistent("manholes", "history_hash", manhole))?;
             let body = json!({
                 "source": import.from,

@@ -178,11 +178,12 @@ async fn move_all(
         if file.district != place.district {
             continue;
         }
-        let covers = areas::move_to_district(tx, place.manhole, to).await?;
-        let body = json!({"source": "areas", "fields": {"district": [place.district, to]}});
+        let versions = areas::move_to_district(tx, place.manhole, to).await?;
+        let fields = json!({"district": [place.district, to]});
+        let body = json!({"source": "areas", "versions": versions, "fields": fields});
         let entry = NewEntry { actor: actor.to_owned(), kind: HistoryKind::Updated, case: None, body };
         files::append(tx, place.manhole, file.head, now, vec![entry]).await?;
-        changed.extend(covers.into_iter().map(|cover| (ChangeKind::Cover, cover)));
+        changed.extend(versions.into_keys().map(|cover| (ChangeKind::Cover, cover.0)));
         moved += 1;
     }
     feed::record(tx, now, News { events: Vec::new(), changed }).await?;

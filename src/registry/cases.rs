@@ -96,8 +96,12 @@ impl Registry {
             Some(party) => people::find_party(&mut tx, party).await?,
             None => None,
         };
+        let mut reports = case_store::list_case_reports(&mut tx, case.id).await?;
+        if !actor.may_see_contacts() {
+            reports.iter_mut().for_each(|report| report.contact = None);
+        }
         Ok(Some(CaseFile {
-            reports: case_store::list_case_reports(&mut tx, case.id).await?,
+            reports,
             photos: case_store::list_case_photos(&mut tx, case.id).await?,
             timeline: history::list_case_entries(&mut tx, case.id).await?,
             case,
@@ -173,8 +177,15 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
         return Err(unknown());
     }
     // Moves on one file queue here; the case is read again behind the lock.
-    let file = files::lock(tx, seen.manhole).await?;
+    let mut file = files::lock(tx, seen.manhole).await?;
     let mut case = case_store::find_case_by_number(tx, &order.number).await?.ok_or_else(unknown)?;
+    let mut taken = seen.manhole;
+    while case.manhole != taken {
+        // Its manhole was merged or split while this waited.
+        taken = case.manhole;
+        file = files::lock(tx, taken).await?;
+        case = case_store::find_case_by_number(tx, &order.number).await?.ok_or_else(unknown)?;
+    }
     if order.expected_version.is_some_and(|version| version != case.version) {
         let refusal = Refusal::new("case.moved_meanwhile").with("state", case.state);
         return Err(RegistryError::Conflict(refusal));
@@ -202,13 +213,14 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
         })?;
     if rule.made == CaseMove::Reopen {
         refuse_open_twin(tx, &case).await?;
+        refuse_retired_cover(tx, &case).await?;
     }
     let from = case.state;
     apply(&mut case, rule.to, &order, now);
     if !case_store::update_case(tx, &case, case.version - 1).await? {
         return Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile").with("state", from)));
     }
-    let home = PhotoHome { manhole: case.manhole, case: Some(case.id), report: None };
+    let home = PhotoHome { manhole: case.manhole, cover: case.cover, case: Some(case.id), report: None };
     files::attach_photos(tx, home, order.made.as_str(), &order.photos, now).await?;
     let body = json!({
         "case": case.number,
@@ -288,5 +300,17 @@ async fn refuse_open_twin(tx: &mut Tx, case: &Case) -> Result<(), RegistryError>
             Err(RegistryError::Conflict(Refusal::new("case.open_twin").with("number", &twin.number)))
         }
         None => Ok(()),
+    }
+}
+
+/// A cover that is no longer in use has no open case.
+async fn refuse_retired_cover(tx: &mut Tx, case: &Case) -> Result<(), RegistryError> {
+    let Some(cover) = case.cover else { return Ok(()) };
+    match covers::find_cover(tx, cover).await? {
+        Some(file) if file.retired.is_some() => {
+            let code = file.code.digits;
+            Err(RegistryError::Conflict(Refusal::new("cover.retired").with("code", code)))
+        }
+        _ => Ok(()),
     }
 }

@@ -4,26 +4,28 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::areas::{DistrictOf, district_of};
 use super::chunk::{Change, Fresh, Plan};
 use super::codebook::Codebook;
-use super::identity::{IdentityIndex, Match};
+use super::identity::{IdentityIndex, Match, Standing};
 use super::numbering::{Demand, Sequences};
 use super::resurvey::merged;
 use super::{Registry, RegistryError};
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::code::{CodeParts, ComponentCode};
-use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
+use crate::domain::cover::{Candidate, CoverClass, CoverFile, Retired, Survey};
+use crate::domain::edit::RetireReason;
 use crate::domain::ids::{CoverId, ManholeId, PartyId};
+use crate::domain::import_run::ImportNumber;
 use crate::domain::position::distance_m;
 use crate::domain::role::Actor;
 use crate::spatial::Locator;
 use crate::store::covers::CodeOwner;
+use crate::store::imports::{Step, Tally};
 use crate::store::{StoreError, covers, people};
 
 pub use super::identity::RowRef;
@@ -45,8 +47,26 @@ pub struct ImportOptions {
     pub mode: ImportMode,
     /// How far apart two surveys of one cover may lie, in meters.
     pub match_radius_m: f64,
+    /// The file is all there is in the districts and of the classes that it names: what it passes over
+    /// is proposed for "not found".
+    pub full: bool,
+    pub file: CensusFile,
     pub actor: Actor,
 }
+
+/// What the registry remembers of the files of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CensusFile {
+    pub name: String,
+    /// The profile that read it.
+    pub profile: String,
+    /// SHA-256 of the bytes and of all that decides what becomes of them; by it a run that was killed is
+    /// found again. `None` = it is not looked for.
+    pub fingerprint: Option<[u8; 32]>,
+}
+
+/// How far apart two surveys of one cover usually lie, in meters, at most.
+pub const MATCH_RADIUS_M: f64 = 1.0;
 
 /// What became of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +86,7 @@ pub struct RowOutcome {
 }
 
 /// `read` is the sum of the other five.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportSummary {
     pub read: u64,
     pub created: u64,
@@ -88,10 +108,33 @@ impl ImportSummary {
         }
     }
 
-    /// A row that the reader could not understand.
-    pub fn count_problem(&mut self) {
-        self.read += 1;
-        self.problems += 1;
+    /// Rows that the reader could not understand.
+    fn count_problems(&mut self, rows: u64) {
+        self.read += rows;
+        self.problems += rows;
+    }
+
+    fn tally(&self) -> Tally {
+        Tally {
+            created: self.created as i64,
+            updated: self.updated as i64,
+            unchanged: self.unchanged as i64,
+            duplicates: self.duplicates as i64,
+            problems: self.problems as i64,
+        }
+    }
+}
+
+impl From<Tally> for ImportSummary {
+    fn from(tally: Tally) -> Self {
+        Self {
+            read: tally.settled() as u64,
+            created: tally.created as u64,
+            updated: tally.updated as u64,
+            unchanged: tally.unchanged as u64,
+            duplicates: tally.duplicates as u64,
+            problems: tally.problems as u64,
+        }
     }
 }
 
@@ -109,8 +152,27 @@ pub struct ImportRun {
     outlines: Option<Locator>,
     parties: Arc<HashMap<String, PartyId>>,
     file: u16,
+    /// `None` in a dry run.
+    ledger: Option<Ledger>,
+    /// Rows of the run that were read.
+    seen: i64,
+    /// The districts and classes that rows of the run were of.
+    reach: BTreeSet<(String, CoverClass)>,
     writing: Option<Writing>,
+    /// What is committed.
     pub summary: ImportSummary,
+}
+
+/// Where a run stands in its record.
+struct Ledger {
+    number: ImportNumber,
+    /// Rows up to here were settled before the run was killed; they are read again for what they say
+    /// about identity, and neither written nor counted.
+    resumed_at: i64,
+    /// Rows that the record has settled once the chunks so far are written.
+    settled: i64,
+    /// What will have become of all rows that were prepared.
+    foreseen: ImportSummary,
 }
 
 /// A chunk that is ready to be written.
@@ -118,12 +180,14 @@ pub struct Prepared {
     plan: Option<Plan>,
     codes: Vec<ComponentCode>,
     answers: Vec<RowOutcome>,
+    bad_rows: u64,
 }
 
 /// A chunk that is being written.
 struct Writing {
     task: Task,
     answers: Vec<RowOutcome>,
+    bad_rows: u64,
 }
 
 enum Task {
@@ -132,7 +196,8 @@ enum Task {
 }
 
 impl Registry {
-    /// Starts an import: reads what identity needs of every cover there is.
+    /// Starts an import, or goes on with one of the same file that was killed: reads what identity needs of
+    /// every cover there is.
     pub async fn begin_import(&self, options: ImportOptions) -> Result<ImportRun, RegistryError> {
         self.scheme(&options.scheme)?;
         let source = options.source.trim();
@@ -156,7 +221,12 @@ impl Registry {
             for row in page {
                 let class: CoverClass =
                     row.class.parse().map_err(|_| StoreError::inconsistent("covers", "class", row.id))?;
-                let index = identity.add(CoverId(row.id), class, (row.lon, row.lat), None);
+                let standing = match row.retired_reason.as_deref() {
+                    None => Standing::InUse,
+                    Some(reason) if reason == RetireReason::Duplicate.as_str() => Standing::Merged,
+                    Some(_) => Standing::Gone,
+                };
+                let index = identity.add(CoverId(row.id), class, (row.lon, row.lat), standing, None);
                 if let Some(key) = &row.source_key {
                     identity.add_key(index, &row.source, key);
                 }
@@ -171,6 +241,15 @@ impl Registry {
         drop(tx);
         let outlines = self.area_index(AreaKind::District).await?;
         let outlines = (!outlines.is_empty()).then(|| outlines.into_locator());
+        let record = match options.mode {
+            ImportMode::DryRun => None,
+            ImportMode::Write => Some(self.open_import(&options, codebook.position()).await?),
+        };
+        let summary = record.as_ref().map(|record| record.tally.into()).unwrap_or_default();
+        let ledger = record.map(|record| {
+            let settled = record.tally.settled();
+            Ledger { number: record.number, resumed_at: settled, settled, foreseen: summary }
+        });
         Ok(ImportRun {
             registry: self.clone(),
             options,
@@ -181,8 +260,11 @@ impl Registry {
             outlines,
             parties,
             file: 0,
+            ledger,
+            seen: 0,
+            reach: BTreeSet::new(),
             writing: None,
-            summary: ImportSummary::default(),
+            summary,
         })
     }
 }
@@ -201,13 +283,29 @@ impl ImportRun {
 
     /// Takes some rows, in file order, and commits them together. Answers in the same order.
     pub async fn take(&mut self, rows: Vec<Candidate>) -> Result<Vec<RowOutcome>, RegistryError> {
-        let prepared = self.prepare(rows).await?;
+        let prepared = self.prepare(rows, 0).await?;
         self.begin_write(prepared);
         self.settle().await
     }
 
-    /// Finds out what some rows mean, in file order, and makes ready what will be written.
-    pub async fn prepare(&mut self, mut rows: Vec<Candidate>) -> Result<Prepared, RegistryError> {
+    /// Number of the run; `None` in a dry run.
+    pub fn number(&self) -> Option<ImportNumber> {
+        self.ledger.as_ref().map(|ledger| ledger.number)
+    }
+
+    /// Rows that an earlier run of the same file had settled when it was killed.
+    pub fn resumed_at(&self) -> u64 {
+        self.ledger.as_ref().map_or(0, |ledger| ledger.resumed_at as u64)
+    }
+
+    /// Finds out what some rows mean, in file order, and makes ready what will be written. `bad_rows` stood
+    /// between them and could not be understood.
+    pub async fn prepare(
+        &mut self,
+        mut rows: Vec<Candidate>,
+        bad_rows: u64,
+    ) -> Result<Prepared, RegistryError> {
+        self.seen += rows.len() as i64 + bad_rows as i64;
         let refused = rows.iter_mut().map(|row| self.locate(row).err().map(Outcome::Problem));
         let mut outcomes: Vec<Option<Outcome>> = refused.collect();
         let rows = Arc::new(rows);
@@ -218,6 +316,9 @@ impl ImportRun {
             if outcomes[at].is_some() {
                 continue;
             }
+            if self.options.full {
+                self.reach.insert((row.survey.district.clone(), row.survey.class));
+            }
             let here = RowRef { file: self.file, line: u32::try_from(row.line).unwrap_or(u32::MAX) };
             match self.identity.claim(&self.options.source, row, here) {
                 Match::Duplicate(of) => outcomes[at] = Some(Outcome::Duplicate(of)),
@@ -225,7 +326,8 @@ impl ImportRun {
                 Match::New => {
                     let (cover, manhole) = (CoverId::fresh(), ManholeId::fresh());
                     let place = (row.survey.position.lon, row.survey.position.lat);
-                    let index = self.identity.add(cover, row.survey.class, place, Some(here));
+                    let index =
+                        self.identity.add(cover, row.survey.class, place, Standing::InUse, Some(here));
                     if let Some(key) = &row.source_key {
                         self.identity.add_key(index, &self.options.source, key);
                     }
@@ -234,8 +336,11 @@ impl ImportRun {
                 }
             }
         }
+        if self.ledger.as_ref().is_some_and(|ledger| self.seen <= ledger.resumed_at) {
+            return Ok(Prepared { plan: None, codes: Vec::new(), answers: Vec::new(), bad_rows: 0 });
+        }
         let changes = self.compare(&rows, &known, &mut outcomes).await?;
-        let answers = rows
+        let answers: Vec<RowOutcome> = rows
             .iter()
             .zip(outcomes)
             .map(|(row, outcome)| RowOutcome {
@@ -243,18 +348,22 @@ impl ImportRun {
                 outcome: outcome.unwrap_or(Outcome::Problem(Refusal::new("import.unaccounted"))),
             })
             .collect();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.foreseen.count_problems(bad_rows);
+            answers.iter().for_each(|answer| ledger.foreseen.count(&answer.outcome));
+        }
         let (mut plan, mut codes) = (None, Vec::new());
         if self.options.mode == ImportMode::Write && !(fresh.is_empty() && changes.is_empty()) {
             let mut made = self.plan(rows, fresh, changes, &parts).await?;
             codes = made.prepare()?;
             plan = Some(made);
         }
-        Ok(Prepared { plan, codes, answers })
+        Ok(Prepared { plan, codes, answers, bad_rows })
     }
 
     /// Begins to write a chunk. Call `settle` for the one before first.
     pub fn begin_write(&mut self, prepared: Prepared) {
-        let Prepared { plan, codes, answers } = prepared;
+        let Prepared { plan, codes, answers, bad_rows } = prepared;
         let task = match plan {
             None => Task::Ended(Ok(true)),
             Some(plan) => {
@@ -272,22 +381,38 @@ impl ImportRun {
                 }))
             }
         };
-        self.writing = Some(Writing { task, answers });
+        self.writing = Some(Writing { task, answers, bad_rows });
     }
 
     /// Waits until the chunk that is being written is committed, and answers what became of its
     /// rows in their order; nothing when none is being written.
     pub async fn settle(&mut self) -> Result<Vec<RowOutcome>, RegistryError> {
         self.wait_for_commit().await;
-        let Some(Writing { task: Task::Ended(ended), answers }) = self.writing.take() else {
+        let Some(Writing { task: Task::Ended(ended), answers, bad_rows }) = self.writing.take() else {
             return Ok(Vec::new());
         };
         if !ended? {
             self.sequences = None;
         }
         self.codebook.settle();
+        self.summary.count_problems(bad_rows);
         answers.iter().for_each(|answer| self.summary.count(&answer.outcome));
         Ok(answers)
+    }
+
+    /// Ends the run: what it wrote is on disk when this answers. With `full`, what the file passed over is
+    /// proposed for "not found".
+    pub async fn finish(mut self) -> Result<ImportSummary, RegistryError> {
+        self.settle().await?;
+        let Some(ledger) = &self.ledger else { return Ok(self.summary) };
+        let (number, tally) = (ledger.number, self.summary.tally());
+        if self.options.full {
+            let unclaimed = self.identity.unclaimed();
+            self.registry.propose_passed_over(number, unclaimed, &self.reach).await?;
+        }
+        let step = Step { number, from: ledger.settled, to: tally };
+        self.registry.end_import(step).await?;
+        Ok(self.summary)
     }
 
     async fn wait_for_commit(&mut self) {
@@ -436,19 +561,29 @@ impl ImportRun {
         let mut changes = Vec::new();
         for (at, cover) in known {
             let Some(before) = files.remove(cover) else { continue };
-            let (after, body) = merged(&before, &rows[*at].survey);
-            outcomes[*at] = Some(if body.is_empty() {
+            if let Some(retired) = &before.retired {
+                outcomes[*at] = Some(self.of_retired(&before, retired));
+                continue;
+            }
+            let (after, fields) = merged(&before, &rows[*at].survey);
+            outcomes[*at] = Some(if fields.is_empty() {
                 Outcome::Unchanged(*cover)
             } else {
-                changes.push(Change {
-                    before,
-                    after,
-                    body: json!({"source": self.options.source, "fields": body}),
-                });
+                changes.push(Change { row: *at, before, after, fields });
                 Outcome::Updated(*cover)
             });
         }
         Ok(changes)
+    }
+
+    /// What becomes of a row that means a cover which is no longer in use. One that was in the registry
+    /// twice stays merged; else somebody must look: the survey found what staff say is gone.
+    fn of_retired(&self, file: &CoverFile, retired: &Retired) -> Outcome {
+        if retired.reason == RetireReason::Duplicate {
+            return Outcome::Unchanged(file.cover);
+        }
+        let code = self.registry.grouped_code(&file.code);
+        Outcome::Problem(Refusal::new("import.retired").with("code", code).with("reason", retired.reason))
     }
 
     /// The files of known covers: half of them by a task of its own, as the driver costs more than
@@ -490,8 +625,12 @@ impl ImportRun {
             self.sequences = Some(Sequences::read(&mut tx).await?);
         }
         let foreseen = self.sequences.as_mut().map(|known| known.foresee(&demand)).unwrap_or_default();
+        let step = self.ledger.as_mut().map(|ledger| {
+            let to = ledger.foreseen.tally();
+            Step { number: ledger.number, from: std::mem::replace(&mut ledger.settled, to.settled()), to }
+        });
         Ok(Plan {
-            changes: changes.into_iter().map(|change| self.with_parties(change)).collect(),
+            changes,
             rows,
             fresh,
             parties: self.parties.clone(),
@@ -502,19 +641,8 @@ impl ImportRun {
             engine: self.registry.store.engine(),
             demand,
             foreseen,
+            step,
             ready: Mutex::new(None),
         })
-    }
-
-    fn with_parties(&self, mut change: Change) -> Change {
-        let find = |name: &Option<String>| {
-            let name = name.as_ref()?;
-            Some(Party { id: *self.parties.get(name)?, name: name.clone(), hotline: None })
-        };
-        let survey = change.after.survey.clone();
-        change.after.owner = find(&survey.owner);
-        change.after.maintainer = find(&survey.maintainer);
-        change.after.supervisor = find(&survey.supervisor);
-        change
     }
 }

@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use super::agreement::Claims;
 use super::files::{ChainState, prove_chain};
 use super::{Registry, RegistryError};
 use crate::domain::history::{EntryHash, HistoryEntry};
@@ -13,7 +14,7 @@ use crate::store::{Tx, cases, covers, history, integrity};
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Stable word: `history.broken`, `quadkey.wrong`, `photo.altered`, `orphan.<kind>` …
+    /// Stable word: `history.broken`, `case.differs`, `quadkey.wrong`, `photo.altered`, `orphan.<kind>` …
     pub what: String,
     /// What it is about: a manhole, a cover, a digest.
     pub which: String,
@@ -69,23 +70,26 @@ impl Registry {
 
 pub(super) async fn check_all(tx: &mut Tx) -> Result<CheckReport, RegistryError> {
     let mut report = CheckReport::default();
-    check_chains(tx, &mut report).await?;
-    check_quadkeys(tx, &mut report).await?;
+    check_manholes(tx, &mut report).await?;
+    report.covers = covers::count_covers(tx).await?.unsigned_abs();
     for orphans in integrity::list_orphans(tx).await? {
         report.add(format!("orphan.{}", orphans.what), orphans.count, "rows");
     }
     Ok(report)
 }
 
-/// Walks heads and entries side by side, both in the order of manholes.
-async fn check_chains(tx: &mut Tx, report: &mut CheckReport) -> Result<(), RegistryError> {
+/// Walks manholes and entries side by side, both in the order of manholes, and compares what whole files
+/// say with the other tables.
+async fn check_manholes(tx: &mut Tx, report: &mut CheckReport) -> Result<(), RegistryError> {
     let mut after = Uuid::nil();
     let mut cursor = (Uuid::nil(), -1i64);
     let mut waiting: Vec<HistoryEntry> = Vec::new();
+    let mut claims = Claims::default();
     loop {
         let heads = integrity::list_heads(tx, after, PAGE).await?;
         let Some(last) = heads.last() else { break };
-        after = last.0;
+        let range = (after, last.id);
+        after = last.id;
         // Every entry of this page's manholes.
         loop {
             let entries = history::list_entries_after(tx, cursor, PAGE).await?;
@@ -98,38 +102,31 @@ async fn check_chains(tx: &mut Tx, report: &mut CheckReport) -> Result<(), Regis
             }
         }
         let mut start = 0;
-        for (manhole, length, hash) in &heads {
+        for head in &heads {
+            let (manhole, length) = (head.id, head.history_length);
+            let expected = position::quadkey(head.lon, head.lat);
+            if head.quadkey != expected {
+                report.add("quadkey.wrong", manhole, format!("{} instead of {expected}", head.quadkey));
+            }
             // Entries of a manhole that has no head are orphans, counted elsewhere.
-            while waiting.get(start).is_some_and(|entry| entry.manhole.0 < *manhole) {
+            while waiting.get(start).is_some_and(|entry| entry.manhole.0 < manhole) {
                 start += 1;
             }
-            let count = waiting[start..].iter().take_while(|entry| entry.manhole.0 == *manhole).count();
+            let count = waiting[start..].iter().take_while(|entry| entry.manhole.0 == manhole).count();
             let entries = &waiting[start..start + count];
-            let head = EntryHash::try_from(hash.as_slice()).unwrap_or_default();
-            if let ChainState::Broken { sequence } = prove_chain(entries, *length, &head) {
-                report.add("history.broken", manhole, format!("entry {sequence} of {length}"));
+            let hash = EntryHash::try_from(head.history_hash.as_slice()).unwrap_or_default();
+            match prove_chain(entries, length, &hash) {
+                ChainState::Whole { .. } => claims.read(entries),
+                ChainState::Broken { sequence } => {
+                    report.add("history.broken", manhole, format!("entry {sequence} of {length}"));
+                }
             }
             report.files += 1;
             report.entries += count as u64;
             start += count;
         }
         waiting.drain(..start);
+        claims.settle(tx, range, report).await?;
     }
     Ok(())
-}
-
-async fn check_quadkeys(tx: &mut Tx, report: &mut CheckReport) -> Result<(), RegistryError> {
-    let mut after = None;
-    loop {
-        let points = covers::list_points(tx, after, PAGE).await?;
-        let Some(last) = points.last() else { return Ok(()) };
-        after = Some(last.cover);
-        for point in &points {
-            report.covers += 1;
-            let expected = position::quadkey(point.lon, point.lat);
-            if point.quadkey != expected {
-                report.add("quadkey.wrong", point.cover, format!("{} instead of {expected}", point.quadkey));
-            }
-        }
-    }
 }

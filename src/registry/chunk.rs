@@ -5,17 +5,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::RegistryError;
+use super::amend::{self, Versions};
 use super::files::{self, NewEntry};
 use super::numbering::Demand;
+use super::resurvey::merged;
+use crate::domain::Refusal;
 use crate::domain::code::{ComponentCode, Scheme};
-use crate::domain::cover::{Candidate, CoverClass, CoverFile, Survey};
+use crate::domain::cover::{Candidate, CoverClass, CoverFile, Party, Survey};
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
+use crate::domain::import_run::{ImportNumber, ImportState};
 use crate::store::feed::{self, ChangeKind, News};
-use crate::store::{EngineKind, Statement, Tx, bulk, covers};
+use crate::store::history::LockedFile;
+use crate::store::imports::{self, Step};
+use crate::store::{EngineKind, Statement, Tx, bulk};
 
 /// A row that will be a new cover.
 pub(super) struct Fresh {
@@ -26,9 +32,10 @@ pub(super) struct Fresh {
 
 /// A row that changes a known cover.
 pub(super) struct Change {
+    pub(super) row: usize,
     pub(super) before: CoverFile,
     pub(super) after: CoverFile,
-    pub(super) body: Value,
+    pub(super) fields: Map<String, Value>,
 }
 
 /// Everything one transaction of an import needs.
@@ -45,6 +52,8 @@ pub(super) struct Plan {
     pub(super) demand: Demand,
     /// The last numbers for which `ready` was made.
     pub(super) foreseen: Vec<i64>,
+    /// How far the chunk takes the run in its record.
+    pub(super) step: Option<Step>,
     /// Taken by the first try; a repeated transaction makes its statements anew.
     pub(super) ready: Mutex<Option<Vec<Statement>>>,
 }
@@ -53,6 +62,9 @@ pub(super) struct Plan {
 #[derive(Serialize)]
 struct CreatedBody<'a> {
     source: &'a str,
+    /// Number of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    import: Option<ImportNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_key: Option<&'a str>,
     line: u64,
@@ -128,7 +140,7 @@ impl<'a> SurveyBody<'a> {
 impl Plan {
     /// Makes the statements for the numbers that are foreseen; answers the codes.
     pub(super) fn prepare(&mut self) -> Result<Vec<ComponentCode>, RegistryError> {
-        let codes = self.number(&self.foreseen)?;
+        let codes = self.codes(&self.foreseen)?;
         self.ready = Mutex::new(Some(self.statements(codes.clone())));
         Ok(codes)
     }
@@ -140,29 +152,84 @@ impl Plan {
 
     /// Answers whether the numbers were those foreseen.
     pub(super) async fn carry_out(&self, tx: &mut Tx) -> Result<bool, RegistryError> {
+        if let Some(step) = &self.step
+            && !imports::take_on(tx, step, ImportState::Running, self.now).await?
+        {
+            let refusal = Refusal::new("import.taken_over").with("number", step.number);
+            return Err(RegistryError::Conflict(refusal));
+        }
         let lasts = self.demand.take(tx).await?;
         let as_foreseen = lasts == self.foreseen;
         let ready = self.ready.lock().ok().and_then(|mut ready| ready.take());
         let statements = match ready {
             Some(ready) if as_foreseen => ready,
-            _ => self.statements(self.number(&lasts)?),
+            _ => self.statements(self.codes(&lasts)?),
         };
+        let mut covers: Vec<CoverId> = self.fresh.iter().map(|fresh| fresh.cover).collect();
         for change in &self.changes {
-            covers::update_survey(tx, &change.after, change.before.version + 1).await?;
-            let actor = self.actor.clone();
-            let entry = NewEntry { actor, kind: HistoryKind::Updated, case: None, body: change.body.clone() };
-            let file = files::lock(tx, change.before.manhole).await?;
-            files::append(tx, change.before.manhole, file.head, self.now, vec![entry]).await?;
+            covers.extend(self.change(tx, change).await?);
         }
         bulk::execute(tx, statements).await?;
-        let covers = self.fresh.iter().map(|fresh| fresh.cover);
-        let covers = covers.chain(self.changes.iter().map(|change| change.after.cover));
-        let changed = covers.map(|cover| (ChangeKind::Cover, cover.0)).collect();
+        let changed = covers.into_iter().map(|cover| (ChangeKind::Cover, cover.0)).collect();
         feed::record(tx, self.now, News { events: Vec::new(), changed }).await?;
         Ok(as_foreseen)
     }
 
-    fn number(&self, lasts: &[i64]) -> Result<Vec<ComponentCode>, RegistryError> {
+    /// Changes a known cover, or what somebody else has made of it since it was compared; answers the
+    /// covers that changed.
+    async fn change(&self, tx: &mut Tx, change: &Change) -> Result<Vec<CoverId>, RegistryError> {
+        let file = files::lock(tx, change.before.manhole).await?;
+        let after = self.with_parties(change.after.clone());
+        if let Some(versions) = amend::write(tx, &change.before, &after, &change.fields).await? {
+            let place = (change.before.manhole, file);
+            return self.enter(tx, place, (change.before.cover, change.fields.clone()), versions).await;
+        }
+        let taken = amend::take(tx, change.before.cover).await?;
+        if taken.file.retired.is_some() {
+            // Retired in between: the next run names it.
+            return Ok(Vec::new());
+        }
+        let (after, fields) = merged(&taken.file, &self.rows[change.row].survey);
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        let after = self.with_parties(after);
+        let versions = amend::write(tx, &taken.file, &after, &fields).await?;
+        let versions = versions.ok_or_else(amend::changed_meanwhile)?;
+        self.enter(tx, (taken.file.manhole, taken.locked), (taken.file.cover, fields), versions).await
+    }
+
+    async fn enter(
+        &self,
+        tx: &mut Tx,
+        (manhole, file): (ManholeId, LockedFile),
+        (cover, fields): (CoverId, Map<String, Value>),
+        versions: Versions,
+    ) -> Result<Vec<CoverId>, RegistryError> {
+        let body =
+            amend::body(cover, &versions, fields, json!({"source": self.source, "import": self.number()}));
+        let entry = NewEntry { actor: self.actor.clone(), kind: HistoryKind::Updated, case: None, body };
+        files::append(tx, manhole, file.head, self.now, vec![entry]).await?;
+        Ok(versions.into_keys().collect())
+    }
+
+    fn with_parties(&self, mut after: CoverFile) -> CoverFile {
+        let find = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            Some(Party { id: *self.parties.get(name)?, name: name.clone(), hotline: None })
+        };
+        after.owner = find(&after.survey.owner);
+        after.maintainer = find(&after.survey.maintainer);
+        after.supervisor = find(&after.survey.supervisor);
+        after
+    }
+
+    /// Number of the run.
+    fn number(&self) -> Option<ImportNumber> {
+        self.step.as_ref().map(|step| step.number)
+    }
+
+    fn codes(&self, lasts: &[i64]) -> Result<Vec<ComponentCode>, RegistryError> {
         self.demand.number(self.fresh.iter().map(|fresh| &self.rows[fresh.row]), &self.scheme, lasts)
     }
 
@@ -176,6 +243,7 @@ impl Plan {
         let survey = &candidate.survey;
         let body = CreatedBody {
             source: &self.source,
+            import: self.number(),
             source_key: candidate.source_key.as_deref(),
             line: candidate.line,
             cover: fresh.cover,

@@ -50,6 +50,11 @@ impl Codebook {
         Ok(book)
     }
 
+    /// The newest change of the feed when the run began.
+    pub(super) fn position(&self) -> i64 {
+        self.position
+    }
+
     fn hash(&self, scheme: &str, digits: &str) -> u64 {
         self.hasher.hash_one((scheme, digits))
     }

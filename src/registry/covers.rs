@@ -5,9 +5,9 @@ use crate::domain::case::Case;
 use crate::domain::cover::{CoverFile, District, Party};
 use crate::domain::ids::{CoverId, ManholeId, PartyId};
 use crate::domain::plate::Plate;
-use crate::store::{cases, covers, people, plates};
+use crate::store::{cases, cover_list, covers, people, plates};
 
-pub use crate::store::covers::CoverFilter;
+pub use crate::store::cover_list::{CoverFilter, Fact, Standing};
 
 /// Most covers on one page.
 const PAGE_LIMIT: i64 = 1000;
@@ -73,10 +73,14 @@ impl Registry {
     pub async fn list_covers(&self, mut filter: CoverFilter) -> Result<Vec<CoverFile>, RegistryError> {
         filter.limit = filter.limit.clamp(1, PAGE_LIMIT);
         // Nothing stored holds a NUL, and PostgreSQL refuses to look for one.
-        if [&filter.district, &filter.road].into_iter().flatten().any(|text| text.contains('\0')) {
+        if [&filter.district, &filter.road, &filter.text]
+            .into_iter()
+            .flatten()
+            .any(|text| text.contains('\0'))
+        {
             return Ok(Vec::new());
         }
-        Ok(covers::list_covers(&mut self.store.read().await?, &filter).await?)
+        Ok(cover_list::list_covers(&mut self.store.read().await?, &filter).await?)
     }
 
     /// Every plate a cover has worn, newest first.

@@ -4,11 +4,11 @@
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Registry, RegistryError};
+use super::{CoverFilter, Registry, RegistryError};
 use crate::store::{Tx, exports};
 
 pub use crate::store::exports::{
-    CaseRecord, CaseSelection, CoverLine, CoverPage, CoverSelection, PlateRecord, PlateSelection,
+    CaseRecord, CaseSelection, CoverLine, CoverPage, PlateRecord, PlateSelection,
 };
 
 /// Rows of a page.
@@ -17,7 +17,7 @@ const PAGE: i64 = 1000;
 /// What rows are wanted, and where their pages go. Whoever stops receiving ends the reading.
 #[derive(Debug)]
 pub enum ExportPages {
-    Covers(CoverSelection, mpsc::Sender<CoverPage>),
+    Covers(CoverFilter, mpsc::Sender<CoverPage>),
     Cases(CaseSelection, mpsc::Sender<Vec<CaseRecord>>),
     Plates(PlateSelection, mpsc::Sender<Vec<PlateRecord>>),
 }
@@ -42,11 +42,13 @@ impl Registry {
 }
 
 impl ExportPages {
-    fn texts(&self) -> [Option<&String>; 2] {
+    fn texts(&self) -> [Option<&String>; 3] {
         match self {
-            ExportPages::Covers(selection, _) => [selection.district.as_ref(), selection.road.as_ref()],
-            ExportPages::Cases(selection, _) => [selection.district.as_ref(), selection.text.as_ref()],
-            ExportPages::Plates(selection, _) => [selection.district.as_ref(), None],
+            ExportPages::Covers(selection, _) => {
+                [selection.district.as_ref(), selection.road.as_ref(), selection.text.as_ref()]
+            }
+            ExportPages::Cases(selection, _) => [selection.district.as_ref(), selection.text.as_ref(), None],
+            ExportPages::Plates(selection, _) => [selection.district.as_ref(), None, None],
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The file of a manhole: how entries are chained, read and proved, and how photos are attached.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Registry, RegistryError};
@@ -12,7 +14,8 @@ use crate::domain::role::Actor;
 use crate::store::cases::{self, PhotoRecord};
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::{ChainHead, LockedFile};
-use crate::store::{StoreError, Tx, history};
+use crate::store::structure::{self, Merge};
+use crate::store::{StoreError, Tx, edits, history};
 
 /// Whether a file's chain is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,22 @@ pub enum ChainState {
     Broken {
         sequence: i64,
     },
+}
+
+/// A file in which the first part of another one stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlierFile {
+    pub manhole: ManholeId,
+    /// The merge by which it goes on in the other; `None` where the other was split off from it.
+    pub merge: Option<Merge>,
+    /// Oldest first; of a file that was split, those up to the split.
+    pub entries: Vec<HistoryEntry>,
+    /// Of the whole file.
+    pub chain: ChainState,
+}
+
+fn speaks_of_split(entry: &HistoryEntry, into: ManholeId) -> bool {
+    entry.kind == HistoryKind::Split && entry.body.contains(&into.to_string())
 }
 
 /// Role of a photo that staff took of a cover. The other roles are `report` and the moves of a case.
@@ -53,6 +72,30 @@ pub(super) struct NewEntry {
 pub(super) async fn lock(tx: &mut Tx, manhole: ManholeId) -> Result<LockedFile, RegistryError> {
     let file = history::lock_file(tx, manhole).await?;
     Ok(file.ok_or_else(|| StoreError::inconsistent("history", "manhole_id", manhole))?)
+}
+
+/// Where a file stands now, within this transaction.
+pub(super) async fn head_of(tx: &mut Tx, manhole: ManholeId) -> Result<ChainHead, RegistryError> {
+    let head = history::find_head(tx, manhole).await?;
+    Ok(head.ok_or_else(|| StoreError::inconsistent("manholes", "history_length", manhole))?)
+}
+
+/// Takes the file of the manhole on which a cover lies. The cover may move while this waits for the
+/// file; then it is the other manhole's that is taken.
+pub(super) async fn lock_of_cover(
+    tx: &mut Tx,
+    cover: CoverId,
+) -> Result<(ManholeId, LockedFile), RegistryError> {
+    let gone = || StoreError::inconsistent("covers", "id", cover);
+    let mut manhole = edits::find_manhole_of(tx, cover).await?.ok_or_else(gone)?;
+    loop {
+        let locked = lock(tx, manhole).await?;
+        let now = edits::find_manhole_of(tx, cover).await?.ok_or_else(gone)?;
+        if now == manhole {
+            return Ok((manhole, locked));
+        }
+        manhole = now;
+    }
 }
 
 /// Chains and appends entries to a manhole's file that this transaction has not appended to yet.
@@ -99,6 +142,7 @@ pub(super) fn chained(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PhotoHome {
     pub manhole: ManholeId,
+    pub cover: Option<CoverId>,
     pub case: Option<CaseId>,
     pub report: Option<ReportId>,
 }
@@ -125,6 +169,7 @@ pub(super) fn photo_records(
         id: PhotoId::fresh(),
         digest: photo.digest,
         manhole: home.manhole,
+        cover: home.cover,
         case: home.case,
         report: home.report,
         role: role.to_owned(),
@@ -164,6 +209,36 @@ impl Registry {
         Ok(history::list_entries(&mut self.store.read().await?, manhole).await?)
     }
 
+    /// The files that go on in a manhole's and those from which it was split off, with theirs in turn,
+    /// each proved by itself.
+    pub async fn list_earlier_files(&self, manhole: ManholeId) -> Result<Vec<EarlierFile>, RegistryError> {
+        let mut tx = self.store.read().await?;
+        let mut seen = BTreeSet::from([manhole]);
+        let mut open = vec![manhole];
+        let mut found = Vec::new();
+        while let Some(next) = open.pop() {
+            let merges = structure::list_merges_into(&mut tx, next).await?;
+            let origin = structure::find_ties(&mut tx, next).await?.split_from;
+            let absorbed = merges.into_iter().map(|merge| (merge.absorbed, Some(merge)));
+            for (manhole, merge) in absorbed.chain(origin.map(|origin| (origin, None))) {
+                if !seen.insert(manhole) {
+                    continue;
+                }
+                open.push(manhole);
+                let mut entries = history::list_entries(&mut tx, manhole).await?;
+                let Some(head) = history::find_head(&mut tx, manhole).await? else { continue };
+                let chain = prove_chain(&entries, head.length, &head.hash);
+                if merge.is_none() {
+                    // What came after the split is the other manhole's business.
+                    let split = entries.iter().position(|entry| speaks_of_split(entry, next));
+                    entries.truncate(split.map_or(entries.len(), |at| at + 1));
+                }
+                found.push(EarlierFile { manhole, merge, entries, chain });
+            }
+        }
+        Ok(found)
+    }
+
     /// Proves one file; `None` when there is no such manhole.
     pub async fn verify_history(&self, manhole: ManholeId) -> Result<Option<ChainState>, RegistryError> {
         let mut tx = self.store.read().await?;
@@ -190,7 +265,7 @@ impl Registry {
     ) -> Result<Vec<PhotoRecord>, RegistryError> {
         let mut tx = self.store.read().await?;
         let mut photos = cases::list_manhole_photos(&mut tx, manhole).await?;
-        photos.retain(|photo| photo.report.is_none());
+        photos.retain(|photo| photo.report.is_none() && photo.cover.is_none_or(|of| of == cover));
         if photos.is_empty() {
             return Ok(photos);
         }
@@ -227,21 +302,24 @@ impl Registry {
             let refusal = Refusal::new("photo.too_many").at("photos").with("count", photos.len());
             return Err(refusal.with("most", PHOTO_LIMIT).into());
         }
-        let (now, actor, target) = (self.now(), actor.word(), (cover.cover, cover.manhole));
+        let (now, actor, target) = (self.now(), actor.word(), cover.cover);
         self.store
             .write::<(), RegistryError, _>(move |tx| {
                 let (mut photos, actor) = (photos.clone(), actor.clone());
                 Box::pin(async move {
-                    let (cover, manhole) = target;
-                    let file = lock(tx, manhole).await?;
+                    let cover = target;
+                    let (manhole, file) = lock_of_cover(tx, cover).await?;
                     let known = cases::list_manhole_photos(tx, manhole).await?;
+                    let of_cover = |photo: &PhotoRecord| {
+                        photo.role == OF_COVER && photo.cover.is_none_or(|of| of == cover)
+                    };
                     photos.retain(|photo| {
-                        !known.iter().any(|known| known.role == OF_COVER && known.digest == photo.digest)
+                        !known.iter().any(|known| of_cover(known) && known.digest == photo.digest)
                     });
                     if photos.is_empty() {
                         return Ok(());
                     }
-                    let home = PhotoHome { manhole, case: None, report: None };
+                    let home = PhotoHome { manhole, cover: Some(cover), case: None, report: None };
                     attach_photos(tx, home, OF_COVER, &photos, now).await?;
                     let body = json!({"photos": digest_list(&photos)});
                     let entry = NewEntry { actor, kind: HistoryKind::PhotoAdded, case: None, body };

@@ -1,7 +1,7 @@
 //! Which row of a census is which cover: by the source's own key where there is one, else by class
-//! and place within a tolerance. Flat memory: 48 bytes a cover plus two small tables.
+//! and place within a tolerance. Flat memory: 48 bytes a cover plus three small tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use uuid::Uuid;
@@ -32,6 +32,17 @@ struct Known {
     /// More bits of the source key's hash, so that two keys are never taken for one.
     key_check: u32,
     class: CoverClass,
+    in_use: bool,
+}
+
+/// Whether a known cover is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    InUse,
+    /// It was in the registry twice: its row means it still, but never before one in use.
+    Merged,
+    /// Not found by its place any more: what lies there now is another cover.
+    Gone,
 }
 
 /// What identity says of a row.
@@ -48,6 +59,9 @@ pub(super) struct IdentityIndex {
     covers: Vec<Known>,
     by_key: HashMap<u64, u32>,
     by_cell: HashMap<(i32, i32), u32>,
+    /// Places with class at which a cover in use was added. A later one there is never the oldest, so it
+    /// is not looked at: else a million rows on one point would be compared with each other.
+    spots: HashSet<u64>,
     hashers: [RandomState; 2],
     radius_m: f64,
     cell_m: f64,
@@ -60,6 +74,7 @@ impl IdentityIndex {
             covers: Vec::new(),
             by_key: HashMap::new(),
             by_cell: HashMap::new(),
+            spots: HashSet::new(),
             hashers: [RandomState::new(), RandomState::new()],
             radius_m,
             cell_m: radius_m.max(1.0),
@@ -88,14 +103,30 @@ impl IdentityIndex {
         id: CoverId,
         class: CoverClass,
         at: (f64, f64),
+        standing: Standing,
         claimed: Option<RowRef>,
     ) -> u32 {
         let index = self.covers.len() as u32;
         let row = self.row(at.1);
         let cell = (row, self.column(at.0, row));
-        let next = self.by_cell.insert(cell, index).unwrap_or(NONE);
+        let spot = self.hashers[0].hash_one((at.0.to_bits(), at.1.to_bits(), class));
+        let next = match standing {
+            Standing::Gone => NONE,
+            Standing::InUse if !self.spots.insert(spot) => NONE,
+            _ => self.by_cell.insert(cell, index).unwrap_or(NONE),
+        };
         let claimed = claimed.unwrap_or(RowRef { file: 0, line: 0 });
-        self.covers.push(Known { id: id.0, lon: at.0, lat: at.1, next, claimed, key_check: 0, class });
+        let in_use = standing == Standing::InUse;
+        self.covers.push(Known {
+            id: id.0,
+            lon: at.0,
+            lat: at.1,
+            next,
+            claimed,
+            key_check: 0,
+            class,
+            in_use,
+        });
         index
     }
 
@@ -104,6 +135,12 @@ impl IdentityIndex {
         let (hash, check) = self.key_hash(source, key);
         self.by_key.insert(hash, index);
         self.covers[index as usize].key_check = check;
+    }
+
+    /// Covers in use that no row of the run spoke for.
+    pub(super) fn unclaimed(&self) -> Vec<CoverId> {
+        let waiting = self.covers.iter().filter(|known| known.in_use && known.claimed.line == 0);
+        waiting.map(|known| CoverId(known.id)).collect()
     }
 
     /// Matches a row and claims the cover for it. Where several covers lie within the radius the
@@ -129,6 +166,8 @@ impl IdentityIndex {
     fn oldest_near(&self, candidate: &Candidate) -> Option<u32> {
         let (lon, lat) = (candidate.survey.position.lon, candidate.survey.position.lat);
         let middle = self.row(lat);
+        // Those in use come first, then the oldest.
+        let order = |at: u32| (!self.covers[at as usize].in_use, at);
         let mut oldest: Option<u32> = None;
         for row in middle - 1..=middle + 1 {
             let column = self.column(lon, row);
@@ -136,7 +175,7 @@ impl IdentityIndex {
                 let mut at = self.by_cell.get(&(row, column)).copied().unwrap_or(NONE);
                 while let Some(known) = self.covers.get(at as usize) {
                     if known.class == candidate.survey.class
-                        && oldest.is_none_or(|found| at < found)
+                        && oldest.is_none_or(|found| order(at) < order(found))
                         && distance_m((known.lon, known.lat), (lon, lat)) <= self.radius_m
                     {
                         oldest = Some(at);

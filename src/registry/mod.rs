@@ -15,47 +15,68 @@ use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
+mod agreement;
+mod amend;
 mod archive;
 mod areas;
+mod bulk_edit;
+mod bulk_turn;
 mod cases;
 mod census;
 mod check;
 mod chunk;
 mod codebook;
+mod conflicts;
 mod covers;
+mod editing;
 mod exports;
 mod feed;
+mod fields;
 mod files;
 mod identity;
+mod imports;
 mod numbering;
 mod plates;
 mod report_desk;
 mod reports;
 mod resurvey;
+mod retirement;
 mod staff;
+mod structure;
 
+pub use crate::domain::edit::StoredRefusal;
 pub use crate::store::Database;
 pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
 pub use crate::store::covers::PointRow;
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
+pub use crate::store::imports::ImportRecord;
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
+pub use crate::store::structure::Merge;
+pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
+pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
-    ImportMode, ImportOptions, ImportRun, ImportSummary, Outcome, Prepared, RowOutcome, RowRef,
+    CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
+    RowOutcome, RowRef,
 };
 pub use check::{CheckReport, Finding};
-pub use covers::CoverFilter;
+pub use conflicts::{FieldChange, Meanwhile};
+pub use covers::{CoverFilter, Fact, Standing};
+pub use editing::{CodeEdit, FieldEdit};
 pub use exports::{
-    CaseRecord, CaseSelection, CoverLine, CoverPage, CoverSelection, ExportPages, PlateRecord, PlateSelection,
+    CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
 };
 pub use feed::Counts;
-pub use files::{AttachedPhoto, ChainState};
+pub use files::{AttachedPhoto, ChainState, EarlierFile};
+pub use imports::RolledBack;
 pub use plates::{NewBatch, ScannedPlate};
 pub use reports::{NewReport, Reported, Tracked};
+pub use retirement::Retirement;
 pub use staff::{LogIn, NewUser, Session, User};
+pub use structure::{MergeOrder, NewCover, SplitOrder};
 
 /// Why a verb did not do what was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +96,23 @@ pub enum RegistryError {
     Storage(Refusal),
     #[error("the store is broken")]
     Broken(#[source] StoreError),
+}
+
+impl RegistryError {
+    /// What the people who run the machine can do about a broken store; `None` when it is ours to
+    /// mend.
+    pub fn for_operators(&self) -> Option<Refusal> {
+        let RegistryError::Broken(error) = self else { return None };
+        Some(match error {
+            StoreError::Damaged(reason) => Refusal::new("database.damaged").with("reason", reason),
+            StoreError::Unreachable(reason) => Refusal::new("database.unreachable").with("reason", reason),
+            StoreError::Newer(migration) => Refusal::new("database.newer").with("migration", migration),
+            StoreError::Inconsistent { table, column, row } => {
+                Refusal::new("database.row").with("table", table).with("column", column).with("row", row)
+            }
+            _ => return None,
+        })
+    }
 }
 
 impl From<StoreError> for RegistryError {

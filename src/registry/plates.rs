@@ -1,21 +1,23 @@
 //! 铭牌: batches released, plates scanned and fitted.
 
+use std::collections::HashMap;
+
 use serde_json::json;
 use uuid::Uuid;
 
 use super::files::{self, NewEntry};
-use super::{Registry, RegistryError};
+use super::{Registry, RegistryError, amend};
 use crate::domain::Refusal;
 use crate::domain::case::Case;
 use crate::domain::cover::CoverFile;
 use crate::domain::history::HistoryKind;
-use crate::domain::ids::BatchId;
+use crate::domain::ids::{BatchId, CoverId};
 use crate::domain::plate::{Plate, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::plates::{self, Batch, PlateStep};
-use crate::store::{bulk, cases, covers, people};
+use crate::store::{Tx, bulk, cases, covers, people};
 
 /// A batch whose every symbol was drawn and proved, to be released.
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ pub struct ScannedPlate {
 }
 
 /// A token's bits in the change feed.
-fn plate_uuid(token: Token) -> Uuid {
+pub(super) fn plate_uuid(token: Token) -> Uuid {
     Uuid::from_u128(token.to_i64() as u128)
 }
 
@@ -54,9 +56,10 @@ impl Registry {
             .write::<(), RegistryError, _>(move |tx| {
                 let new = new.clone();
                 Box::pin(async move {
+                    let plates = where_they_lie(tx, &new.plates).await?;
                     plates::add_batch(tx, &new.batch).await?;
-                    bulk::insert_plates(tx, &new.plates).await?;
-                    for plate in &new.plates {
+                    bulk::insert_plates(tx, &plates).await?;
+                    for plate in &plates {
                         let Some(manhole) = plate.manhole else { continue };
                         let body =
                             json!({"batch": new.batch.id, "ordinal": plate.ordinal, "face": plate.face});
@@ -64,6 +67,10 @@ impl Registry {
                         let entry = NewEntry { actor, kind: HistoryKind::PlateMade, case: None, body };
                         let file = files::lock(tx, manhole).await?;
                         files::append(tx, manhole, file.head, now, vec![entry]).await?;
+                    }
+                    // Behind the locks: a cover that moved while this waited for its file is seen now.
+                    if where_they_lie(tx, &new.plates).await? != plates {
+                        return Err(RegistryError::Conflict(Refusal::new("batch.cover_moved").at("covers")));
                     }
                     let changed =
                         new.plates.iter().map(|plate| (ChangeKind::Plate, plate_uuid(plate.token))).collect();
@@ -123,15 +130,16 @@ impl Registry {
                     .with("read", code.chars().take(40).collect::<String>()),
             )
         })?;
-        let (now, actor) = (self.now(), actor.word());
-        let target = (cover.cover, cover.manhole);
+        let (now, actor, target) = (self.now(), actor.word(), cover.cover);
         let registry = self.clone();
         self.store
             .write::<(), RegistryError, _>(move |tx| {
                 let (actor, registry) = (actor.clone(), registry.clone());
                 Box::pin(async move {
-                    let (cover, manhole) = target;
-                    let file = files::lock(tx, manhole).await?;
+                    let cover = target;
+                    let taken = amend::take(tx, cover).await?;
+                    amend::refuse_retired(&registry, &taken.file)?;
+                    let (manhole, file) = (taken.file.manhole, taken.locked);
                     let plate = plates::find_plate(tx, token)
                         .await?
                         .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))?;
@@ -197,9 +205,13 @@ impl Registry {
             .write::<(), RegistryError, _>(move |tx| {
                 let (actor, reason) = (actor.clone(), reason.clone());
                 Box::pin(async move {
-                    let plate = plates::find_plate(tx, token)
-                        .await?
-                        .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))?;
+                    let unknown = || RegistryError::NotFound(Refusal::new("plate.unknown").at("token"));
+                    let mut plate = plates::find_plate(tx, token).await?.ok_or_else(unknown)?;
+                    let mut file = None;
+                    if let Some(cover) = plate.cover {
+                        file = Some(files::lock_of_cover(tx, cover).await?);
+                        plate = plates::find_plate(tx, token).await?.ok_or_else(unknown)?;
+                    }
                     plate.state.check_step(PlateState::Revoked).map_err(RegistryError::Conflict)?;
                     let step = PlateStep {
                         token,
@@ -212,11 +224,10 @@ impl Registry {
                     };
                     step_or_conflict(tx, &step).await?;
                     let mut changed = vec![(ChangeKind::Plate, plate_uuid(token))];
-                    if let Some(manhole) = plate.manhole {
+                    if let Some((manhole, file)) = file {
                         let body = json!({"batch": plate.batch, "ordinal": plate.ordinal, "to": PlateState::Revoked,
                             "why": reason});
                         let entry = NewEntry { actor, kind: HistoryKind::PlateChanged, case: None, body };
-                        let file = files::lock(tx, manhole).await?;
                         files::append(tx, manhole, file.head, now, vec![entry]).await?;
                     }
                     changed.extend(plate.cover.map(|cover| (ChangeKind::Cover, cover.0)));
@@ -245,7 +256,25 @@ impl Registry {
     }
 }
 
-async fn step_or_conflict(tx: &mut crate::store::Tx, step: &PlateStep) -> Result<(), RegistryError> {
+/// The plates of a batch with the manholes on which their covers lie now: it took a while to draw them.
+/// Refuses a plate for a cover that is no longer in use.
+async fn where_they_lie(tx: &mut Tx, made: &[Plate]) -> Result<Vec<Plate>, RegistryError> {
+    let mut made = made.to_vec();
+    let ids: Vec<CoverId> = made.iter().filter_map(|plate| plate.cover).collect();
+    let files = covers::list_covers_by_id(tx, &ids).await?;
+    let files: HashMap<CoverId, CoverFile> = files.into_iter().map(|file| (file.cover, file)).collect();
+    for plate in &mut made {
+        let Some(file) = plate.cover.and_then(|cover| files.get(&cover)) else { continue };
+        if file.retired.is_some() {
+            let refusal = Refusal::new("cover.retired").at("covers").with("code", &file.code.digits);
+            return Err(RegistryError::Conflict(refusal));
+        }
+        plate.manhole = Some(file.manhole);
+    }
+    Ok(made)
+}
+
+pub(super) async fn step_or_conflict(tx: &mut Tx, step: &PlateStep) -> Result<(), RegistryError> {
     if plates::step_plate(tx, step).await? {
         Ok(())
     } else {

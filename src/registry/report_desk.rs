@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::{self, NewEntry, PhotoHome};
-use super::{Clock, NewReport, RegistryError, Reported, sha256};
+use super::{Clock, NewReport, RegistryError, Reported};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseState, Report};
 use crate::domain::hazard::Hazard;
@@ -182,6 +183,9 @@ async fn file_together(
             (Some(first), _) => Some(super::first_answer(first, new.key, SCOPE, &arrived.request_hash)),
             (None, None) => Some(Err(RegistryError::NotFound(refusal("plate.unknown")))),
             (None, Some(None)) => Some(Err(RegistryError::Refused(refusal("plate.blank")))),
+            (None, Some(Some(place))) if place.is_retired => {
+                Some(Err(RegistryError::Conflict(refusal("plate.cover_retired"))))
+            }
             (None, Some(Some(place))) => {
                 placed.push(Placed { arrived, at, place: (*place).clone() });
                 None
@@ -247,7 +251,12 @@ async fn file_placed(
         entries.extend((!joined && case.emergency).then(|| filed_at_once(&case)));
         filed.news.events.push(event(&case, new.hazard, joined));
         let id = ReportId::fresh();
-        let home = PhotoHome { manhole: place.manhole, case: Some(case.id), report: Some(id) };
+        let home = PhotoHome {
+            manhole: place.manhole,
+            cover: Some(place.cover),
+            case: Some(case.id),
+            report: Some(id),
+        };
         filed.photos.extend(files::photo_records(home, "report", &new.photos, now));
         let answer = Reported {
             report: id,
@@ -362,7 +371,7 @@ fn report_entry(tracking: &str, new: &NewReport, case: CaseId, joined: bool) -> 
         body: json!({
             "report": tracking,
             "hazard": new.hazard,
-            "description_sha256": super::hex(&sha256(&[new.description.as_bytes()])),
+            "description_sha256": super::hex(&Sha256::digest(new.description.as_bytes())),
             "photos": files::digest_list(&new.photos),
         }),
     }

@@ -22,24 +22,36 @@ pub(super) fn merged(before: &CoverFile, new: &Survey) -> (CoverFile, Map<String
     macro_rules! take_known {
         ($($field:ident),+) => { $( if new.$field.is_some() { take!($field); } )+ };
     }
-    take!(district);
+    macro_rules! take_missing {
+        ($($field:ident),+) => { $( if old.$field.is_none() { take_known!($field); } )+ };
+    }
+    // The place belongs to all covers of the manhole: the first one's rows speak for it, those of the
+    // others tell what is not known. Else two rows of one file would overrule each other for ever.
+    if before.leads {
+        take!(district);
+        take_known!(road, address, placement);
+    } else {
+        take_missing!(road, address, placement);
+    }
     take!(class);
     take!(state);
-    take_known!(road, address, placement, material, shape, load_class, owner, maintainer, supervisor);
+    take_known!(material, shape, load_class, owner, maintainer, supervisor);
     for (name, value) in &new.extra {
         if old.extra.get(name) != Some(value) {
             fields.insert(format!("extra.{name}"), json!([old.extra.get(name), value]));
             now.extra.insert(name.clone(), value.clone());
         }
     }
-    let no_worse = match (old.position.accuracy_m, new.position.accuracy_m) {
-        (Some(old), Some(new)) => new <= old,
-        (Some(_), None) => false,
-        (None, _) => true,
-    };
-    if new.position != old.position && no_worse {
+    if new.position != old.position && takes_position(before, new) {
         fields.insert("position".to_owned(), json!([old.position, new.position]));
         now.position = new.position.clone();
     }
     (after, fields)
+}
+
+/// A position gives way to one that is at least as sure, on a row that does not speak for the manhole
+/// only to a better one.
+fn takes_position(before: &CoverFile, new: &Survey) -> bool {
+    let (old, new) = (&before.survey.position, &new.position);
+    old.gives_way_to(new) && (before.leads || old.accuracy_m != new.accuracy_m)
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{StoreError, Tx, on_db};
 use crate::domain::archive::{Kind, Table, Value};
 
-/// Rows of a statement: below SQLite's 32,766 variables and PostgreSQL's 65,535 at 18 columns.
+/// Rows of a statement: below SQLite's 32,766 variables and PostgreSQL's 65,535 at 20 columns.
 const ROWS: usize = 500;
 
 /// The first of the tables that has a row.
@@ -74,10 +74,10 @@ pub async fn list_rows(
 pub async fn add_rows(
     tx: &mut Tx,
     table: &'static Table,
-    fixed: &[(&'static str, &'static str)],
+    fixed: &[(&'static str, Value)],
     rows: &[Vec<Value>],
 ) -> Result<(), StoreError> {
-    let later = table.refers.and_then(|name| table.position(name));
+    let later: Vec<usize> = table.refers.iter().filter_map(|name| table.position(name)).collect();
     let mut columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
     columns.extend(fixed.iter().map(|(name, _)| *name));
     let insert = format!("INSERT INTO {} ({}) ", table.name, columns.join(", "));
@@ -85,8 +85,11 @@ pub async fn add_rows(
         on_db!(tx, |c| {
             let mut query = sqlx::QueryBuilder::new(insert.as_str());
             query.push_values(chunk, |mut row, values| {
-                for (at, (column, value)) in table.columns.iter().zip(values).enumerate() {
-                    let value = if later == Some(at) { &Value::Null } else { value };
+                let fixed = fixed.iter().map(|(_, value)| (Kind::Text, value));
+                let own = table.columns.iter().zip(values).enumerate().map(|(at, (column, value))| {
+                    (column.kind, if later.contains(&at) { &Value::Null } else { value })
+                });
+                for (kind, value) in own.chain(fixed) {
                     match value {
                         Value::Id(id) => row.push_bind(*id),
                         Value::Whole(number) => row.push_bind(*number),
@@ -95,7 +98,7 @@ pub async fn add_rows(
                         Value::Text(text) => row.push_bind(text.as_str()),
                         Value::Bytes(bytes) => row.push_bind(bytes.as_slice()),
                         // An empty cell, too, says which kind it is of.
-                        Value::Null => match column.kind {
+                        Value::Null => match kind {
                             Kind::Id => row.push_bind(None::<Uuid>),
                             Kind::Whole | Kind::Token => row.push_bind(None::<i64>),
                             Kind::Real => row.push_bind(None::<f64>),
@@ -105,9 +108,6 @@ pub async fn add_rows(
                         },
                     };
                 }
-                for (_, value) in fixed {
-                    row.push_bind(*value);
-                }
             });
             query.build().execute(&mut *c).await?;
         });
@@ -115,26 +115,27 @@ pub async fn add_rows(
     Ok(())
 }
 
-/// Fills the column that names another row of the same table.
+/// Fills the columns that name other rows of the same table.
 pub async fn set_references(
     tx: &mut Tx,
     table: &'static Table,
     rows: &[Vec<Value>],
 ) -> Result<(), StoreError> {
-    let Some(refers) = table.refers else { return Ok(()) };
-    let place = |name: &str| table.position(name).unwrap_or_default();
-    let (from, key) = (place(refers), place(table.key[0]));
-    let sql = format!("UPDATE {} SET {refers} = $2 WHERE {} = $1", table.name, table.key[0]);
-    for row in rows {
-        on_db!(tx, |c| {
-            let query = sqlx::query(AssertSqlSafe(sql.clone()));
-            let query = match (&row[key], &row[from]) {
-                (Value::Id(id), Value::Id(other)) => query.bind(*id).bind(*other),
-                (Value::Whole(number), Value::Whole(other)) => query.bind(*number).bind(*other),
-                _ => continue,
-            };
-            query.execute(&mut *c).await?;
-        });
+    let Some(key) = table.position(table.key[0]) else { return Ok(()) };
+    for refers in table.refers {
+        let Some(from) = table.position(refers) else { continue };
+        let sql = format!("UPDATE {} SET {refers} = $2 WHERE {} = $1", table.name, table.key[0]);
+        for row in rows {
+            on_db!(tx, |c| {
+                let query = sqlx::query(AssertSqlSafe(sql.clone()));
+                let query = match (&row[key], &row[from]) {
+                    (Value::Id(id), Value::Id(other)) => query.bind(*id).bind(*other),
+                    (Value::Whole(number), Value::Whole(other)) => query.bind(*number).bind(*other),
+                    _ => continue,
+                };
+                query.execute(&mut *c).await?;
+            });
+        }
     }
     Ok(())
 }

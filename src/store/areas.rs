@@ -1,10 +1,12 @@
 //! Areas and the places of manholes, for finding out which area each lies in.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
 use crate::domain::area::{Area, AreaKind, AreaShape};
-use crate::domain::ids::{ManholeId, Millis};
+use crate::domain::ids::{CoverId, ManholeId, Millis};
 
 /// Adds an area or gives the one of that code another name and outline.
 pub async fn put_area(tx: &mut Tx, area: &Area, at: Millis) -> Result<(), StoreError> {
@@ -67,32 +69,37 @@ pub struct ManholePlace {
 
 /// A page of places in the order of manholes.
 pub async fn list_places(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<ManholePlace>, StoreError> {
-    let rows: Vec<(Uuid, f64, f64, String)> = on_db!(tx, |c| sqlx::query_as(
-        "SELECT id, lon, lat, district FROM manholes WHERE id > $1 ORDER BY id LIMIT $2"
+    let rows: Vec<(Uuid, f64, f64, String)> = on_db!(tx, |c| {
+        sqlx::query_as(
+        "SELECT id, lon, lat, district FROM manholes WHERE id > $1 AND merged_into IS NULL ORDER BY id LIMIT $2"
     )
     .bind(after)
     .bind(limit)
     .fetch_all(&mut *c)
-    .await?);
+    .await?
+    });
     let place = |(id, lon, lat, district)| ManholePlace { manhole: ManholeId(id), lon, lat, district };
     Ok(rows.into_iter().map(place).collect())
 }
 
-/// Moves a manhole to another district and counts up the versions of its covers; answers the covers.
+/// Moves a manhole to another district, with its cases, and counts up the versions of its covers;
+/// answers the covers with their new versions.
 pub async fn move_to_district(
     tx: &mut Tx,
     manhole: ManholeId,
     district: &str,
-) -> Result<Vec<Uuid>, StoreError> {
-    on_db!(tx, |c| {
-        sqlx::query("UPDATE manholes SET district = $2 WHERE id = $1")
-            .bind(manhole.0)
-            .bind(district)
-            .execute(&mut *c)
-            .await?;
-        Ok(sqlx::query_scalar("UPDATE covers SET version = version + 1 WHERE manhole_id = $1 RETURNING id")
+) -> Result<BTreeMap<CoverId, i64>, StoreError> {
+    let rows: Vec<(Uuid, i64)> = on_db!(tx, |c| {
+        for sql in [
+            "UPDATE manholes SET district = $2 WHERE id = $1",
+            "UPDATE cases SET district = $2 WHERE manhole_id = $1",
+        ] {
+            sqlx::query(sql).bind(manhole.0).bind(district).execute(&mut *c).await?;
+        }
+        sqlx::query_as("UPDATE covers SET version = version + 1 WHERE manhole_id = $1 RETURNING id, version")
             .bind(manhole.0)
             .fetch_all(&mut *c)
-            .await?)
-    })
+            .await?
+    });
+    Ok(rows.into_iter().map(|(id, version)| (CoverId(id), version)).collect())
 }

@@ -329,6 +329,8 @@ pub struct PhotoRecord {
     /// SHA-256 of the original.
     pub digest: [u8; 32],
     pub manhole: ManholeId,
+    /// The cover that it shows; `None` = the manhole.
+    pub cover: Option<CoverId>,
     pub case: Option<CaseId>,
     pub report: Option<ReportId>,
     /// What it shows: `report`, or the move it came with.
@@ -345,6 +347,7 @@ struct PhotoRow {
     id: Uuid,
     digest: Vec<u8>,
     manhole_id: Uuid,
+    cover_id: Option<Uuid>,
     case_id: Option<Uuid>,
     report_id: Option<Uuid>,
     role: String,
@@ -356,7 +359,7 @@ struct PhotoRow {
 }
 
 const PHOTO: &str =
-    "SELECT id, digest, manhole_id, case_id, report_id, role, media_type, bytes, width, height,
+    "SELECT id, digest, manhole_id, cover_id, case_id, report_id, role, media_type, bytes, width, height,
     created_at FROM photos ";
 
 impl TryFrom<PhotoRow> for PhotoRecord {
@@ -369,6 +372,7 @@ impl TryFrom<PhotoRow> for PhotoRecord {
                 .map_err(|_| StoreError::inconsistent("photos", "digest", row.id))?,
             id: PhotoId(row.id),
             manhole: ManholeId(row.manhole_id),
+            cover: row.cover_id.map(CoverId),
             case: row.case_id.map(CaseId),
             report: row.report_id.map(ReportId),
             role: row.role,
@@ -387,11 +391,12 @@ pub async fn add_photos(tx: &mut Tx, photos: &[PhotoRecord]) -> Result<(), Store
     script.execute(tx).await.map(drop)
 }
 
-pub(super) fn photo_sheet<'r>(photos: &'r [PhotoRecord]) -> Sheet<'r, 11> {
+pub(super) fn photo_sheet<'r>(photos: &'r [PhotoRecord]) -> Sheet<'r, 12> {
     let columns = [
         "id",
         "digest",
         "manhole_id",
+        "cover_id",
         "case_id",
         "report_id",
         "role",
@@ -406,6 +411,7 @@ pub(super) fn photo_sheet<'r>(photos: &'r [PhotoRecord]) -> Sheet<'r, 11> {
             photo.id.0,
             photo.digest.as_slice(),
             photo.manhole.0,
+            photo.cover.map(|cover| cover.0),
             photo.case.map(|case| case.0),
             photo.report.map(|report| report.0),
             photo.role.as_str(),

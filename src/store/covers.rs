@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
 use crate::domain::code::ComponentCode;
-use crate::domain::cover::{CoverClass, CoverFile, CoverState, District, Party, Survey};
+use crate::domain::cover::{CoverClass, CoverFile, CoverState, District, Party, Retired, Survey};
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
 use crate::domain::position::{Position, RawPosition};
 
@@ -117,7 +117,7 @@ pub async fn lift_sequences(tx: &mut Tx, moves: &[SequenceMove]) -> Result<(), S
 }
 
 #[derive(FromRow)]
-struct CoverRow {
+pub(super) struct CoverRow {
     id: Uuid,
     manhole_id: Uuid,
     scheme: String,
@@ -156,22 +156,34 @@ struct CoverRow {
     surveyed_at: Option<i64>,
     device: Option<String>,
     created_at: i64,
+    retired_at: Option<i64>,
+    retired_reason: Option<String>,
+    successor_id: Option<Uuid>,
+    successor_scheme: Option<String>,
+    successor_code: Option<String>,
+    covers_here: i64,
+    leads: bool,
 }
 
 /// The columns and joins of a cover's file; a condition follows.
-const FILE: &str = "SELECT c.id, c.manhole_id, c.scheme, c.code, c.class, c.state, c.material, c.shape, c.load_class,
+pub(super) const FILE: &str = "SELECT c.id, c.manhole_id, c.scheme, c.code, c.class, c.state, c.material, c.shape, c.load_class,
     c.owner_id, o.name AS owner_name, o.hotline AS owner_hotline,
     c.maintainer_id, m.name AS maintainer_name, m.hotline AS maintainer_hotline,
     c.supervisor_id, s.name AS supervisor_name, s.hotline AS supervisor_hotline,
     c.source, c.source_key, c.extra, c.version,
     h.district, d.name_zh AS district_zh, d.name_en AS district_en, h.road, h.address, h.placement, h.lon, h.lat,
-    h.raw_x, h.raw_y, h.raw_epsg, h.position_method, h.accuracy_m, h.surveyed_at, h.device, h.created_at
+    h.raw_x, h.raw_y, h.raw_epsg, h.position_method, h.accuracy_m, h.surveyed_at, h.device, h.created_at,
+    c.retired_at, c.retired_reason, c.successor_id, n.scheme AS successor_scheme, n.code AS successor_code,
+    (SELECT COUNT(*) FROM covers w WHERE w.manhole_id = c.manhole_id) AS covers_here,
+    NOT EXISTS (SELECT 1 FROM covers w WHERE w.manhole_id = c.manhole_id AND w.id < c.id AND w.retired_at IS NULL)
+        AS leads
     FROM covers c
     JOIN manholes h ON h.id = c.manhole_id
     JOIN districts d ON d.code = h.district
     LEFT JOIN parties o ON o.id = c.owner_id
     LEFT JOIN parties m ON m.id = c.maintainer_id
-    LEFT JOIN parties s ON s.id = c.supervisor_id ";
+    LEFT JOIN parties s ON s.id = c.supervisor_id
+    LEFT JOIN covers n ON n.id = c.successor_id ";
 
 fn word<T: std::str::FromStr>(
     value: Option<String>,
@@ -195,6 +207,20 @@ impl TryFrom<CoverRow> for CoverFile {
         let maintainer = party(row.maintainer_id, row.maintainer_name, row.maintainer_hotline);
         let supervisor = party(row.supervisor_id, row.supervisor_name, row.supervisor_hotline);
         let name_of = |party: &Option<Party>| party.as_ref().map(|party| party.name.clone());
+        let retired = match (row.retired_at, row.retired_reason) {
+            (Some(at), Some(reason)) => Some(Retired {
+                at: Millis(at),
+                reason: reason.parse().map_err(|_| broken("retired_reason"))?,
+                successor: match (row.successor_id, row.successor_scheme, row.successor_code) {
+                    (Some(id), Some(scheme), Some(digits)) => {
+                        Some((CoverId(id), ComponentCode { scheme, digits }))
+                    }
+                    _ => None,
+                },
+            }),
+            (None, None) => None,
+            _ => return Err(broken("retired_at")),
+        };
         Ok(CoverFile {
             cover: CoverId(row.id),
             manhole: ManholeId(row.manhole_id),
@@ -235,6 +261,9 @@ impl TryFrom<CoverRow> for CoverFile {
             source_key: row.source_key,
             version: row.version,
             created_at: Millis(row.created_at),
+            retired,
+            covers_here: row.covers_here,
+            leads: row.leads,
         })
     }
 }
@@ -308,75 +337,6 @@ pub async fn list_covers_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<Cover
     rows.into_iter().map(CoverFile::try_from).collect()
 }
 
-/// A box as ranges of quadkeys, both ends included, and exactly: west, south, east, north.
-pub type Within = (Vec<QuadkeyRange>, [f64; 4]);
-type QuadkeyRange = (i64, i64);
-
-/// Which covers to list. Every `Some` narrows.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CoverFilter {
-    pub district: Option<String>,
-    pub class: Option<CoverClass>,
-    pub state: Option<CoverState>,
-    pub road: Option<String>,
-    pub within: Option<Within>,
-    /// Only covers without a live plate.
-    pub without_plate: bool,
-    /// The last id of the page before.
-    pub after: Option<CoverId>,
-    pub limit: i64,
-}
-
-/// One page of covers in the order of their ids.
-pub async fn list_covers(tx: &mut Tx, filter: &CoverFilter) -> Result<Vec<CoverFile>, StoreError> {
-    let rows: Vec<CoverRow> = on_db!(tx, |c| {
-        let mut query = sqlx::QueryBuilder::new(FILE);
-        query.push(" WHERE c.id > ").push_bind(filter.after.map_or(Uuid::nil(), |id| id.0));
-        if let Some(district) = &filter.district {
-            query.push(" AND h.district = ").push_bind(district.clone());
-        }
-        if let Some(class) = filter.class {
-            query.push(" AND c.class = ").push_bind(class.as_str());
-        }
-        if let Some(state) = filter.state {
-            query.push(" AND c.state = ").push_bind(state.as_str());
-        }
-        if let Some(road) = &filter.road {
-            query.push(" AND h.road = ").push_bind(road.clone());
-        }
-        if let Some((ranges, [west, south, east, north])) = &filter.within {
-            query.push(" AND (");
-            for (at, (low, high)) in ranges.iter().enumerate() {
-                query.push(if at == 0 { "h.quadkey BETWEEN " } else { " OR h.quadkey BETWEEN " });
-                query.push_bind(*low).push(" AND ").push_bind(*high);
-            }
-            if ranges.is_empty() {
-                query.push("1 = 0");
-            }
-            query.push(") AND h.lat BETWEEN ").push_bind(*south).push(" AND ").push_bind(*north);
-            if west <= east {
-                query.push(" AND h.lon BETWEEN ").push_bind(*west).push(" AND ").push_bind(*east);
-            } else {
-                query
-                    .push(" AND (h.lon >= ")
-                    .push_bind(*west)
-                    .push(" OR h.lon <= ")
-                    .push_bind(*east)
-                    .push(")");
-            }
-        }
-        if filter.without_plate {
-            query.push(
-                " AND NOT EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state NOT IN
-                 ('replaced', 'revoked'))",
-            );
-        }
-        query.push(" ORDER BY c.id LIMIT ").push_bind(filter.limit);
-        query.build_query_as().fetch_all(&mut *c).await?
-    });
-    rows.into_iter().map(CoverFile::try_from).collect()
-}
-
 /// What the snapshot keeps of a cover.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PointRow {
@@ -408,7 +368,7 @@ const POINT: &str = "SELECT c.id, h.lon, h.lat, h.quadkey, c.class, c.state,
     EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state = 'installed') AS has_plate,
     EXISTS (SELECT 1 FROM cases k WHERE k.cover_id = c.id AND k.state NOT IN ('closed', 'rejected', 'joined'))
         AS has_open_case
-    FROM covers c JOIN manholes h ON h.id = c.manhole_id ";
+    FROM covers c JOIN manholes h ON h.id = c.manhole_id AND c.retired_at IS NULL ";
 
 impl TryFrom<PointSql> for PointRow {
     type Error = StoreError;
@@ -427,7 +387,7 @@ impl TryFrom<PointSql> for PointRow {
     }
 }
 
-/// Points of covers in the order of their ids, after `after`.
+/// Points of covers in use in the order of their ids, after `after`.
 pub async fn list_points(
     tx: &mut Tx,
     after: Option<CoverId>,
@@ -444,7 +404,7 @@ pub async fn list_points(
     rows.into_iter().map(PointRow::try_from).collect()
 }
 
-/// The points of these covers; an id that has no cover any more is left out.
+/// The points of these covers; an id that has no cover in use is left out.
 pub async fn list_points_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<PointRow>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let rows: Vec<PointSql> = list_by_key(tx, POINT, "c.id", &ids).await?;
@@ -462,11 +422,13 @@ pub struct IdentityRow {
     pub class: String,
     pub lon: f64,
     pub lat: f64,
+    /// Why it is no longer in use.
+    pub retired_reason: Option<String>,
 }
 
 pub async fn list_identities(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<IdentityRow>, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_as(
-        "SELECT c.id, c.scheme, c.code, c.source, c.source_key, c.class, h.lon, h.lat
+        "SELECT c.id, c.scheme, c.code, c.source, c.source_key, c.class, h.lon, h.lat, c.retired_reason
          FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE c.id > $1 ORDER BY c.id LIMIT $2"
     )
     .bind(after)
@@ -475,57 +437,11 @@ pub async fn list_identities(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec
     .await?))
 }
 
-/// Writes the survey of a known cover anew; the caller has compared and locked the file.
-pub async fn update_survey(tx: &mut Tx, file: &CoverFile, version: i64) -> Result<(), StoreError> {
-    let (survey, position) = (&file.survey, &file.survey.position);
-    let extra = serde_json::to_string(&survey.extra).expect("a map of strings is always JSON");
-    on_db!(tx, |c| {
-        sqlx::query(
-            "UPDATE covers SET class = $2, state = $3, material = $4, shape = $5, load_class = $6, owner_id = $7,
-                maintainer_id = $8, supervisor_id = $9, extra = $10, version = $11 WHERE id = $1",
-        )
-        .bind(file.cover.0)
-        .bind(survey.class.as_str())
-        .bind(survey.state.as_str())
-        .bind(survey.material.map(|word| word.as_str()))
-        .bind(survey.shape.map(|word| word.as_str()))
-        .bind(survey.load_class.map(|word| word.as_str()))
-        .bind(file.owner.as_ref().map(|party| party.id.0))
-        .bind(file.maintainer.as_ref().map(|party| party.id.0))
-        .bind(file.supervisor.as_ref().map(|party| party.id.0))
-        .bind(&extra)
-        .bind(version)
-        .execute(&mut *c)
-        .await?;
-        sqlx::query(
-            "UPDATE manholes SET district = $2, road = $3, address = $4, placement = $5, lon = $6, lat = $7,
-                quadkey = $8, raw_x = $9, raw_y = $10, raw_epsg = $11, position_method = $12, accuracy_m = $13,
-                surveyed_at = $14, device = $15 WHERE id = $1",
-        )
-        .bind(file.manhole.0)
-        .bind(&survey.district)
-        .bind(&survey.road)
-        .bind(&survey.address)
-        .bind(survey.placement.map(|word| word.as_str()))
-        .bind(position.lon)
-        .bind(position.lat)
-        .bind(position.quadkey())
-        .bind(position.raw.x)
-        .bind(position.raw.y)
-        .bind(i64::from(position.raw.epsg))
-        .bind(position.method.as_str())
-        .bind(position.accuracy_m)
-        .bind(position.surveyed_at.map(|at| at.0))
-        .bind(&position.device)
-        .execute(&mut *c)
-        .await?;
-        Ok(())
-    })
-}
-
-/// How many covers there are.
+/// How many covers are in use.
 pub async fn count_covers(tx: &mut Tx) -> Result<i64, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query_scalar("SELECT COUNT(*) FROM covers").fetch_one(&mut *c).await?))
+    on_db!(tx, |c| Ok(sqlx::query_scalar("SELECT COUNT(*) FROM covers WHERE retired_at IS NULL")
+        .fetch_one(&mut *c)
+        .await?))
 }
 
 /// The cover that has a code now: what tells whether a row means it.

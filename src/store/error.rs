@@ -15,6 +15,15 @@ pub enum StoreError {
     /// The data folder or database cannot be written.
     #[error("the data folder or database is read-only")]
     ReadOnly,
+    /// What is opened is no database, or its pages are damaged; holds the engine's words.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// A database server that cannot be reached or does not let us in; holds the reason.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// The tables were made by a later version of the program; holds its migration.
+    #[error("migration {0} is not known to this version")]
+    Newer(i64),
     #[error("database")]
     Driver(#[source] sqlx::Error),
     #[error("migration")]
@@ -34,9 +43,21 @@ impl StoreError {
         }
     }
 
+    /// The first connection to a server did not come about. Says nothing of the address, which may
+    /// hold a password.
+    pub(super) fn unreachable(error: sqlx::Error) -> Self {
+        StoreError::Unreachable(match error {
+            sqlx::Error::Database(error) => error.message().to_owned(),
+            sqlx::Error::Io(error) => error.to_string(),
+            sqlx::Error::PoolTimedOut => "it did not answer for 30 s".to_owned(),
+            other => other.to_string(),
+        })
+    }
+
     pub(super) fn from_migration(error: sqlx::migrate::MigrateError) -> Self {
         match error {
             sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
+            sqlx::migrate::MigrateError::VersionMissing(version) => StoreError::Newer(version),
             other => StoreError::Migration(Box::new(other)),
         }
     }
@@ -65,11 +86,13 @@ impl From<sqlx::Error> for StoreError {
                     database.constraint().map_or_else(|| database.message().to_owned(), str::to_owned),
                 );
             }
-            // SQLite primary codes: 13 FULL, 8 READONLY, 14 CANTOPEN; SQLITE_IOERR_WRITE = 778.
+            // SQLite primary codes: 13 FULL, 8 READONLY, 14 CANTOPEN, 11 CORRUPT, 26 NOTADB;
+            // SQLITE_IOERR_WRITE = 778.
             // PostgreSQL: 53100 disk_full, 25006 read_only_sql_transaction.
             match database.code().as_deref() {
                 Some("13" | "53100" | "778") => return StoreError::Full,
                 Some("25006" | "14") => return StoreError::ReadOnly,
+                Some("11" | "26") => return StoreError::Damaged(database.message().to_owned()),
                 Some(code) if code.parse::<i32>().is_ok_and(|code| code & 0xFF == 8) => {
                     return StoreError::ReadOnly;
                 }

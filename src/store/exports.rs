@@ -5,9 +5,11 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::cover_list::{CoverFilter, Piece, conditions};
 use super::{EngineKind, StoreError, Tx, on_db};
 use crate::domain::case::CaseState;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
+use crate::domain::edit::RetireReason;
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{BatchId, CaseId, CoverId, ManholeId, Millis, PartyId};
 use crate::domain::plate::PlateState;
@@ -17,22 +19,6 @@ use crate::domain::token::Token;
 /// Between the fields of a row and between rows: no text that people write holds them.
 const FIELD: char = '\u{1f}';
 const ROW: char = '\u{1e}';
-
-/// Which covers a file shall have. Every `Some` narrows; a condition in a language of its own (CQL2) is
-/// one more of them.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CoverSelection {
-    pub district: Option<String>,
-    pub class: Option<CoverClass>,
-    pub state: Option<CoverState>,
-    pub road: Option<String>,
-    /// `Some(None)` = nobody owns it.
-    pub owner: Option<Option<PartyId>>,
-    /// West, south, east, north; a west edge beyond the east one crosses the antimeridian.
-    pub within: Option<[f64; 4]>,
-    /// Only covers without a live plate.
-    pub without_plate: bool,
-}
 
 /// Which cases.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -94,6 +80,12 @@ pub struct CoverLine<'p> {
     pub extra: &'p str,
     pub source: &'p str,
     pub source_key: Option<&'p str>,
+    /// Codes that it had before, with blanks between.
+    pub former_codes: Option<&'p str>,
+    /// Since when it is no longer in use, why, and the code of the cover that took its place.
+    pub retired_at: Option<Millis>,
+    pub retired_reason: Option<RetireReason>,
+    pub successor: Option<&'p str>,
     pub version: i64,
     pub created_at: Millis,
 }
@@ -138,6 +130,13 @@ const COLUMNS: &[(&str, Said)] = &[
     ("c.extra", Said::Free),
     ("c.source", Said::Free),
     ("c.source_key", Said::Free),
+    (
+        "(SELECT string_agg(a.code, ' ' ORDER BY a.code) FROM code_aliases a WHERE a.cover_id = c.id)",
+        Said::Plain,
+    ),
+    ("c.retired_at", Said::Plain),
+    ("c.retired_reason", Said::Plain),
+    ("s.code", Said::Plain),
     ("c.version", Said::Plain),
     ("h.created_at", Said::Plain),
 ];
@@ -166,7 +165,7 @@ fn line(engine: EngineKind, careful: bool) -> String {
 /// The covers after `after`, at most `limit`; `None` when there are no more.
 pub async fn list_cover_page(
     tx: &mut Tx,
-    selection: &CoverSelection,
+    selection: &CoverFilter,
     after: Option<CoverId>,
     limit: i64,
 ) -> Result<Option<CoverPage>, StoreError> {
@@ -185,7 +184,7 @@ pub async fn list_cover_page(
 
 async fn read_page(
     tx: &mut Tx,
-    selection: &CoverSelection,
+    selection: &CoverFilter,
     after: Option<CoverId>,
     limit: i64,
     careful: bool,
@@ -197,30 +196,21 @@ async fn read_page(
         query.push_bind(ROW.to_string());
         query.push(") FROM (SELECT concat_ws(").push_bind(FIELD.to_string());
         query.push(", ").push(&line);
-        query.push(") AS line FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE c.id > ");
+        query.push(
+            ") AS line FROM covers c JOIN manholes h ON h.id = c.manhole_id
+             LEFT JOIN covers s ON s.id = c.successor_id WHERE c.id > ",
+        );
         query.push_bind(after.map_or(Uuid::nil(), |id| id.0));
-        if let Some(district) = &selection.district {
-            query.push(" AND h.district = ").push_bind(district.clone());
+        for piece in conditions(&CoverFilter { within: None, ..selection.clone() }) {
+            match piece {
+                Piece::Sql(sql) => query.push(sql),
+                Piece::Text(text) => query.push_bind(text),
+                Piece::Id(id) => query.push_bind(id),
+                Piece::Int(number) => query.push_bind(number),
+                Piece::Real(number) => query.push_bind(number),
+            };
         }
-        if let Some(class) = selection.class {
-            query.push(" AND c.class = ").push_bind(class.as_str());
-        }
-        if let Some(state) = selection.state {
-            query.push(" AND c.state = ").push_bind(state.as_str());
-        }
-        if let Some(road) = &selection.road {
-            query.push(" AND h.road = ").push_bind(road.clone());
-        }
-        match selection.owner {
-            Some(Some(owner)) => {
-                query.push(" AND c.owner_id = ").push_bind(owner.0);
-            }
-            Some(None) => {
-                query.push(" AND c.owner_id IS NULL");
-            }
-            None => {}
-        }
-        if let Some([west, south, east, north]) = selection.within {
+        if let Some((_, [west, south, east, north])) = selection.within {
             // By the plain numbers, not by quadkeys: the pages go through the ids in their order, and
             // an index on anything else would be gone through for every page anew.
             query.push(" AND h.lat BETWEEN ").push_bind(south).push(" AND ").push_bind(north);
@@ -228,12 +218,6 @@ async fn read_page(
             query.push_bind(if west <= east { west } else { east });
             query.push(if west <= east { " AND h.lon <= " } else { " OR h.lon >= " });
             query.push_bind(if west <= east { east } else { west }).push(")");
-        }
-        if selection.without_plate {
-            query.push(
-                " AND NOT EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state NOT IN
-                 ('replaced', 'revoked'))",
-            );
         }
         query.push(" ORDER BY c.id LIMIT ").push_bind(limit).push(") AS page");
         Ok(query.build_query_as().fetch_one(&mut *c).await?)
@@ -365,6 +349,10 @@ impl<'p> CoverLine<'p> {
             extra: fields.text(),
             source: fields.text(),
             source_key: fields.text_if(),
+            former_codes: fields.text_if(),
+            retired_at: fields.read_if("retired_at")?.map(Millis),
+            retired_reason: fields.read_if("retired_reason")?,
+            successor: fields.text_if(),
             version: fields.read("version")?,
             created_at: Millis(fields.read("created_at")?),
         })

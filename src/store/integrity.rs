@@ -1,5 +1,6 @@
 //! Questions that only `lidmark check` asks: rows that point nowhere, batches that are not whole.
 
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
@@ -15,7 +16,8 @@ pub struct Orphans {
 const ORPHANS: &[(&str, &str)] = &[
     (
         "manhole_without_cover",
-        "SELECT COUNT(*) FROM manholes h WHERE NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)",
+        "SELECT COUNT(*) FROM manholes h WHERE h.merged_into IS NULL
+         AND NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)",
     ),
     (
         "cover_without_manhole",
@@ -57,6 +59,78 @@ const ORPHANS: &[(&str, &str)] = &[
         "photo_without_case",
         "SELECT COUNT(*) FROM photos f WHERE f.case_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = f.case_id)",
     ),
+    (
+        "cover_on_merged_manhole",
+        "SELECT COUNT(*) FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE h.merged_into IS NOT NULL",
+    ),
+    (
+        "merge_without_record",
+        "SELECT COUNT(*) FROM manholes h WHERE h.merged_into IS NOT NULL AND NOT EXISTS (SELECT 1 FROM merges m
+         WHERE m.absorbed_id = h.id AND m.survivor_id = h.merged_into AND m.undone_at IS NULL)",
+    ),
+    (
+        "merge_not_in_force",
+        "SELECT COUNT(*) FROM merges m WHERE m.undone_at IS NULL AND NOT EXISTS (SELECT 1 FROM manholes h
+         WHERE h.id = m.absorbed_id AND h.merged_into = m.survivor_id)",
+    ),
+    (
+        "merged_file_goes_on",
+        "SELECT COUNT(*) FROM manholes h WHERE h.merged_into IS NOT NULL AND NOT EXISTS (SELECT 1 FROM history e
+         WHERE e.manhole_id = h.id AND e.sequence = h.history_length AND e.kind = 'merged_away')",
+    ),
+    (
+        "code_given_twice",
+        "SELECT COUNT(*) FROM code_aliases a JOIN covers c ON c.code = a.code AND c.scheme = a.scheme",
+    ),
+    (
+        "alias_without_cover",
+        "SELECT COUNT(*) FROM code_aliases a WHERE NOT EXISTS (SELECT 1 FROM covers c WHERE c.id = a.cover_id)",
+    ),
+    (
+        "retired_without_reason",
+        "SELECT COUNT(*) FROM covers c WHERE (c.retired_at IS NULL) <> (c.retired_reason IS NULL)",
+    ),
+    (
+        "successor_of_cover_in_use",
+        "SELECT COUNT(*) FROM covers c WHERE c.successor_id IS NOT NULL AND (c.retired_at IS NULL OR c.successor_id = c.id)",
+    ),
+    (
+        "open_case_on_retired_cover",
+        "SELECT COUNT(*) FROM cases k JOIN covers c ON c.id = k.cover_id
+         WHERE c.retired_at IS NOT NULL AND k.state NOT IN ('closed', 'rejected', 'joined')",
+    ),
+    (
+        "live_plate_on_retired_cover",
+        "SELECT COUNT(*) FROM plates p JOIN covers c ON c.id = p.cover_id
+         WHERE c.retired_at IS NOT NULL AND p.state NOT IN ('replaced', 'revoked')",
+    ),
+    (
+        "plate_on_other_manhole",
+        "SELECT COUNT(*) FROM plates p JOIN covers c ON c.id = p.cover_id WHERE p.manhole_id <> c.manhole_id",
+    ),
+    (
+        "case_on_other_manhole",
+        "SELECT COUNT(*) FROM cases k JOIN covers c ON c.id = k.cover_id WHERE k.manhole_id <> c.manhole_id",
+    ),
+    (
+        "photo_on_other_manhole",
+        "SELECT COUNT(*) FROM photos f JOIN covers c ON c.id = f.cover_id WHERE f.manhole_id <> c.manhole_id",
+    ),
+    (
+        "case_in_other_district",
+        "SELECT COUNT(*) FROM cases k JOIN manholes h ON h.id = k.manhole_id WHERE k.district <> h.district",
+    ),
+    (
+        "bulk_edit_miscounts",
+        "SELECT COUNT(*) FROM bulk_edits b WHERE b.state <> 'previewing' AND b.matched <> b.unchanged +
+         (SELECT COUNT(*) FROM bulk_edit_rows r WHERE r.edit_id = b.id)",
+    ),
+    (
+        "bulk_edit_not_whole",
+        "SELECT COUNT(*) FROM bulk_edits b JOIN bulk_edit_rows r ON r.edit_id = b.id
+         WHERE (b.state IN ('applied', 'undoing', 'undone') AND r.state = 'waiting')
+         OR (b.state = 'undone' AND r.state = 'applied')",
+    ),
     ("key_without_answer", "SELECT COUNT(*) FROM idempotency WHERE answer = ''"),
 ];
 
@@ -72,17 +146,114 @@ pub async fn list_orphans(tx: &mut Tx) -> Result<Vec<Orphans>, StoreError> {
     Ok(found)
 }
 
-/// The chain heads after `after`: manhole, length, hash.
-pub async fn list_heads(
-    tx: &mut Tx,
-    after: Uuid,
-    limit: i64,
-) -> Result<Vec<(Uuid, i64, Vec<u8>)>, StoreError> {
+/// The head of a manhole's chain, and where the manhole lies.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Head {
+    pub id: Uuid,
+    pub history_length: i64,
+    pub history_hash: Vec<u8>,
+    pub lon: f64,
+    pub lat: f64,
+    pub quadkey: i64,
+    /// Whether it goes on in another manhole's file.
+    pub is_merged: bool,
+}
+
+/// The chain heads after `after`.
+pub async fn list_heads(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Head>, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_as(
-        "SELECT id, history_length, history_hash FROM manholes WHERE id > $1 ORDER BY id LIMIT $2"
+        "SELECT id, history_length, history_hash, lon, lat, quadkey, merged_into IS NOT NULL AS is_merged
+         FROM manholes WHERE id > $1
+         ORDER BY id LIMIT $2"
     )
     .bind(after)
     .bind(limit)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// A cover and its manhole as the tables have them.
+#[derive(Debug, FromRow)]
+pub struct StandingCover {
+    pub cover: Uuid,
+    pub manhole: Uuid,
+    pub retired_reason: Option<String>,
+    pub scheme: String,
+    pub code: String,
+    pub class: String,
+    pub state: String,
+    pub district: String,
+    pub road: Option<String>,
+    pub address: Option<String>,
+    pub lon: f64,
+    pub lat: f64,
+}
+
+/// What a citizen wrote, by tracking number.
+#[derive(Debug, FromRow)]
+pub struct StandingReport {
+    pub tracking: String,
+    pub description: String,
+}
+
+/// Covers of the manholes after `after` up to `last`.
+pub async fn list_standing_covers(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<StandingCover>, StoreError> {
+    on_db!(tx, |c| {
+        Ok(sqlx::query_as(
+        "SELECT c.id AS cover, h.id AS manhole, c.retired_reason, c.scheme, c.code, c.class, c.state, h.district,
+           h.road, h.address, h.lon, h.lat
+         FROM manholes h JOIN covers c ON c.manhole_id = h.id WHERE h.id > $1 AND h.id <= $2"
+    )
+    .bind(after)
+    .bind(last)
+    .fetch_all(&mut *c)
+    .await?)
+    })
+}
+
+/// Plates on those covers: batch, ordinal, state.
+pub async fn list_standing_plates(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<(Uuid, i64, String)>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT p.batch_id, p.ordinal, p.state
+         FROM covers c JOIN plates p ON p.cover_id = c.id WHERE c.manhole_id > $1 AND c.manhole_id <= $2"
+    )
+    .bind(after)
+    .bind(last)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// Cases of those manholes: id, number, state.
+pub async fn list_standing_cases(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<(Uuid, String, String)>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT id, number, state FROM cases WHERE manhole_id > $1 AND manhole_id <= $2"
+    )
+    .bind(after)
+    .bind(last)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// Reports of the cases of those manholes.
+pub async fn list_standing_reports(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<StandingReport>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT r.tracking, r.description FROM cases k JOIN reports r ON r.case_id = k.id
+         WHERE k.manhole_id > $1 AND k.manhole_id <= $2"
+    )
+    .bind(after)
+    .bind(last)
     .fetch_all(&mut *c)
     .await?))
 }

@@ -17,18 +17,23 @@ use writer::Parents;
 pub mod archive;
 pub mod areas;
 pub mod bulk;
+pub mod bulk_edits;
 pub mod cases;
+pub mod cover_list;
 pub mod covers;
+pub mod edits;
 mod error;
 pub mod exports;
 pub mod feed;
 pub mod history;
+pub mod imports;
 pub mod integrity;
 pub mod people;
 pub mod plates;
 pub mod reports;
 mod script;
 mod sheet;
+pub mod structure;
 mod writer;
 
 pub use error::StoreError;
@@ -145,7 +150,8 @@ impl Store {
                     .max_connections(12)
                     .acquire_timeout(Duration::from_secs(30))
                     .connect(url)
-                    .await?;
+                    .await
+                    .map_err(StoreError::unreachable)?;
                 sqlx::migrate!("migrations/postgres").run(&pool).await.map_err(StoreError::from_migration)?;
                 Ok(Self { engine: Engine::Postgres { pool } })
             }
@@ -193,7 +199,7 @@ impl Store {
 
     /// Like [`Store::write`], for bulk work whose rows refer only to rows that it writes itself, or that
     /// exist and are never removed (districts, parties): SQLite does not look them up again, which
-    /// is a fifth of the work of a census.
+    /// is a fifth of the work of a census. On SQLite it is on disk with the next [`Store::write`].
     pub async fn write_with_parents<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,

@@ -29,6 +29,8 @@ pub struct Scene {
 pub struct Place {
     pub manhole: ManholeId,
     pub cover: CoverId,
+    /// The cover is no longer in use: no case can be opened on it.
+    pub is_retired: bool,
     pub file: LockedFile,
 }
 
@@ -50,6 +52,7 @@ struct SceneRow {
     history_length: Option<i64>,
     history_hash: Option<Vec<u8>>,
     district: Option<String>,
+    retired_at: Option<i64>,
     case_id: Option<Uuid>,
     number: Option<String>,
     hazard: Option<String>,
@@ -67,7 +70,8 @@ impl TryFrom<SceneRow> for Scene {
             (Some(manhole), Some(cover), Some(length), Some(hash), Some(district)) => {
                 let head = ChainHead { length, hash: history::to_hash(hash, manhole, "manholes")? };
                 let file = LockedFile { head, district };
-                Some(Place { manhole: ManholeId(manhole), cover: CoverId(cover), file })
+                let is_retired = row.retired_at.is_some();
+                Some(Place { manhole: ManholeId(manhole), cover: CoverId(cover), is_retired, file })
             }
             _ => None,
         };
@@ -106,8 +110,8 @@ pub async fn take_scenes(tx: &mut Tx, tokens: &[Token]) -> Result<Vec<Scene>, St
     let rows: Vec<SceneRow> = on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(format!(
             "SELECT p.token, p.manhole_id, p.cover_id, h.history_length, h.history_hash, h.district,
-             k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.version
-             FROM plates p LEFT JOIN manholes h ON h.id = p.manhole_id
+             c.retired_at, k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.version
+             FROM plates p LEFT JOIN manholes h ON h.id = p.manhole_id LEFT JOIN covers c ON c.id = p.cover_id
              LEFT JOIN cases k ON k.cover_id = p.cover_id AND {OPEN} WHERE p.token IN ("
         ));
         let mut list = query.separated(", ");

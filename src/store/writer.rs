@@ -103,6 +103,12 @@ struct Connections {
     trusting: Tx,
 }
 
+/// What sets the second connection apart. Its commits are whole whenever the program is killed, and on
+/// disk with the next commit of the first one, which a run makes at its end: syncing every chunk of a
+/// census took a fifth of its time.
+const TRUSTING: &str =
+    "PRAGMA foreign_keys = OFF; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16000";
+
 impl GroupWriter {
     /// `guarded` enforces foreign keys; `trusting` will not.
     pub(super) async fn start(
@@ -110,7 +116,7 @@ impl GroupWriter {
         trusting: PoolConnection<Sqlite>,
     ) -> Result<Self, StoreError> {
         let mut connections = Connections { guarded: Tx::Sqlite(guarded), trusting: Tx::Sqlite(trusting) };
-        execute(&mut connections.trusting, "PRAGMA foreign_keys = OFF").await?;
+        execute(&mut connections.trusting, TRUSTING).await?;
         let (jobs, waiting) = mpsc::channel(GROUP * 4);
         let task = tokio::spawn(write_groups(connections, waiting));
         Ok(Self { jobs: Mutex::new(Some(jobs)), task: Mutex::new(Some(task)) })

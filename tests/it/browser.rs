@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
+use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use lidmark::domain::token::Token;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::registry::ground::Town;
@@ -77,11 +79,12 @@ fn phone_photo() -> Vec<u8> {
     with_place
 }
 
-/// No serious finding of axe, no sideways scrolling, no complaint in the console.
+/// No serious finding of axe, no sideways scrolling, no divided word, no complaint in the console.
 pub async fn assert_sound(browser: &Browser, page: &str) {
     let found = browser.axe_serious().await;
     assert!(found.is_empty(), "{page}: {}", found.join("\n"));
     assert_eq!(browser.overflow_px().await, 0, "{page} is wider than the screen");
+    assert_eq!(browser.broken_words().await, [""; 0], "{page} divides words");
     let complaints: Vec<String> =
         browser.console().await.into_iter().filter(|line| !line.contains("favicon")).collect();
     assert!(complaints.is_empty(), "{page}: {complaints:?}");
@@ -92,6 +95,8 @@ pub async fn log_in(browser: &Browser, street: &Street, login: &str, next: &str)
     browser.type_into("[name=login]", login).await;
     browser.type_into("[name=password]", PASSWORD).await;
     browser.click("form:has([name=password]) button").await;
+    // The click may return before the browser has left: a page asked for now would lose to the answer.
+    browser.wait_for("nav.staff").await;
 }
 
 /// Makes a move on the case page that is open, bringing fields by name; `photos` is a file.
@@ -102,14 +107,14 @@ pub async fn make_move(browser: &Browser, made: &str, brings: &[(&str, &str)]) {
     for (field, value) in brings {
         let css = format!("{form} [name={field}]");
         if *field == "party" || *field == "until" {
-            let value = serde_json::json!(value);
+            let value = json!(value);
             let choose = format!(
                 "const field = document.querySelector({});
                  if (field.tagName === 'SELECT') {{
                      const option = [...field.options].find(option => option.text.includes({value}));
                      field.value = option.value;
                  }} else field.value = {value};",
-                serde_json::json!(css)
+                json!(css)
             );
             browser.script(&choose).await;
         } else {
@@ -193,6 +198,7 @@ async fn a_hazard_is_reported_with_a_photo_handled_checked_and_closed_and_the_ci
     log_in(&handler, &street, "xiu", &case).await;
     make_move(&handler, "accept", &[]).await;
     make_move(&handler, "hand_in", &[("photos", &street.photo.display().to_string())]).await;
+    handler.wait_for(".badge.s-handled").await;
 
     log_in(&supervisor, &street, "jian", &case).await;
     make_move(&supervisor, "check", &[]).await;
@@ -206,6 +212,44 @@ async fn a_hazard_is_reported_with_a_photo_handled_checked_and_closed_and_the_ci
     supervisor.goto(&street.server.url(&format!("/covers/{}", street.codes[0]))).await;
     supervisor.wait_for_text("黄河路").await;
     assert_sound(&supervisor, "the file").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_sent_without_a_network_arrives_once_when_it_is_back() {
+    let street = Street::serve().await;
+    let Some(phone) = Browser::open(Visitor::default()).await else { return };
+    phone.goto(&format!("{}/report", street.scan_url(0))).await;
+    choose_hazard(&phone, "broken").await;
+    phone.choose_file("[name=photos]", &street.photo).await;
+    phone.wait_for("#previews img").await;
+    let network = |offline: bool| {
+        let conditions =
+            json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        phone.cdp("Network.emulateNetworkConditions", conditions)
+    };
+    phone.cdp("Network.enable", json!({})).await;
+    network(true).await;
+    phone.click("#send").await;
+    phone.wait_for_text("没有网络").await;
+    assert!(phone.count("#send[disabled]").await == 1, "nobody presses twice");
+    network(false).await;
+    phone.wait_until_at("/r/R").await;
+    phone.goto(&street.scan_url(0)).await;
+    phone.wait_for_text("1 人上报").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_script_cannot_shrink_the_server_explains() {
+    let street = Street::serve().await;
+    let Some(phone) = Browser::open(Visitor::default()).await else { return };
+    phone.goto(&format!("{}/report", street.scan_url(0))).await;
+    let heavy = street.photo.with_file_name("heavy.heic");
+    std::fs::write(&heavy, [&b"\0\0\0\x18ftypheic"[..], &[0; 13_000_000]].concat()).unwrap();
+    choose_hazard(&phone, "broken").await;
+    phone.choose_file("[name=photos]", &heavy).await;
+    phone.click("#send").await;
+    phone.wait_for_text("照片太大").await;
+    assert_eq!(phone.count("#send[disabled]").await, 0, "another photo can be sent");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,7 +290,15 @@ async fn what_was_typed_is_kept_when_something_is_wrong_with_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_is_sound_in_the_dark_and_in_both_languages() {
     let street = Street::serve().await;
-    for visitor in [Visitor { dark: true, ..Visitor::default() }, Visitor::default().english()] {
+    let dark = Visitor { dark: true, ..Visitor::default() };
+    let english = Visitor::default().english();
+    let form = format!("key={}&hazard=missing&description=open", IdempotencyKey::fresh());
+    let sent = reqwest::Client::new()
+        .post(format!("{}/report", street.scan_url(0)))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    assert!(sent.send().await.unwrap().status().is_success());
+    for visitor in [dark, english.clone(), english.at_a_desk()] {
         let Some(phone) = Browser::open(visitor.clone()).await else { return };
         for path in
             ["/".to_owned(), format!("/c/{}", street.tokens[0]), format!("/c/{}/report", street.tokens[0])]
@@ -256,6 +308,10 @@ async fn every_page_is_sound_in_the_dark_and_in_both_languages() {
         }
         log_in(&phone, &street, "jian", "/desk").await;
         assert_sound(&phone, &format!("the desk for {visitor:?}")).await;
+        phone.click("a[href*='/desk/cases/']").await;
+        assert_sound(&phone, &format!("the case for {visitor:?}")).await;
+        phone.goto(&street.server.url(&format!("/covers/{}", street.codes[0]))).await;
+        assert_sound(&phone, &format!("the file for {visitor:?}")).await;
     }
 }
 

@@ -81,7 +81,8 @@ fn assert_clean(home: &crate::support::server::Home, round: u32) {
 /// One address sends everything here, so the limits per network would only be in the way.
 pub fn be_patient(home: &crate::support::server::Home) {
     std::fs::create_dir_all(home.folder()).expect("the data folder can be made");
-    let settings = "reports_per_minute = 100000000\ntries_per_minute = 100000000\n";
+    let settings =
+        "plate_host = \"lid.example.cn\"\nreports_per_minute = 100000000\ntries_per_minute = 100000000\n";
     std::fs::write(home.folder().join("lidmark.toml"), settings).expect("the data folder can be written");
 }
 

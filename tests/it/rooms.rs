@@ -27,7 +27,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "registry", "intake", "outlet", "press", "import", "plates", "spatial", "tiles", "photos",
+            "registry", "intake", "outlet", "press", "import", "crs", "plates", "spatial", "tiles", "photos",
             "messages", "config", "domain",
         ],
     ),
@@ -227,7 +227,9 @@ fn no_room_knows_more_than_its_walls_allow() {
 
 #[test]
 fn sql_is_spoken_in_the_store_alone() {
-    for source in sources().iter().filter(|source| source.room != "store") {
+    // A GeoPackage is a foreign SQLite file; its reader opens it by itself and sees nothing of ours.
+    let foreign = Path::new("src/import/geopackage.rs");
+    for source in sources().iter().filter(|source| source.room != "store" && source.path != foreign) {
         let code = without_unit_tests(&source.code);
         assert!(
             names_behind(code, "sqlx::").is_empty() && !code.contains("use sqlx"),

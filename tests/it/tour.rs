@@ -38,6 +38,7 @@ async fn take(album: &Path, visitor: Visitor) {
     phone.click("form:has([name=hazard]) button:not([type])").await;
     phone.wait_until_at("/r/R").await;
     let tracking = phone.url().await;
+    let year = tracking.split_once("/r/R").map(|(_, number)| number[..4].to_owned()).unwrap();
     for (plate, hazard) in [(1, "missing"), (2, "level"), (1, "odour")] {
         phone.goto(&format!("{}/report", street.scan_url(plate))).await;
         choose_hazard(&phone, hazard).await;
@@ -48,11 +49,11 @@ async fn take(album: &Path, visitor: Visitor) {
     log_in(&desk, &street, "pai", "/desk").await;
     desk.wait_for("a[href*='/desk/cases/']").await;
     desk.screenshot(&album.join("desk.png")).await;
-    desk.goto(&street.server.url("/desk/cases/2026-000001")).await;
+    desk.goto(&street.server.url(&format!("/desk/cases/{year}-000001"))).await;
     make_move(&desk, "file", &[]).await;
     make_move(&desk, "dispatch", &[("party", "东营水务")]).await;
     desk.wait_for("h1").await;
-    desk.goto(&street.server.url("/desk/cases/2026-000002")).await;
+    desk.goto(&street.server.url(&format!("/desk/cases/{year}-000002"))).await;
     desk.wait_for("details").await;
     desk.screenshot(&album.join("case.png")).await;
     desk.goto(&street.server.url(&format!("/covers/{}", street.codes[0]))).await;
@@ -71,6 +72,7 @@ fn take_plates(album: &Path, folder: &Path) {
     let home = crate::support::server::Home::Folder(folder.join("data"));
     let migrated = run_command(&home, &["migrate"]);
     assert_eq!(migrated.code, Some(0), "{migrated:?}");
+    std::fs::write(home.folder().join("lidmark.toml"), "plate_host = \"lid.example.cn\"").unwrap();
     let pdf = folder.join("plates.pdf");
     let said = run_command(&home, &["plates", "make", "--count", "8", "-o", &pdf.display().to_string()]);
     assert_eq!(said.code, Some(0), "{said:?}");

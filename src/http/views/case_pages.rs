@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::super::auth::percent_encode;
+use super::downloads::downloads;
 use super::words::{Choice, Line, Names, PublicCover, joined, lines};
 use super::{CaseQuery, Page, write};
 use crate::domain::Refusal;
@@ -41,46 +42,26 @@ struct DeskPage<'a> {
     wrong: Option<String>,
 }
 
-/// Files of the cases that the list shows, and of all covers, for those who may have them.
-fn downloads(page: &Page, query: &CaseQuery) -> Vec<(String, String)> {
-    let Some(role) = page.session.map(|session| session.user.role) else { return Vec::new() };
-    let mut files = Vec::new();
-    let mut offer = |what: &str, format: &str, filters: &str| {
-        let words = if format == "xlsx" { format!("&words={}", page.tag()) } else { String::new() };
-        let address = format!("/api/v1/{what}/export?format={format}{words}{filters}");
-        let name = page.catalogue.fill(
-            &format!("download.{what}"),
-            &[(
-                "format",
-                page.t(match format {
-                    "xlsx" => "download.xlsx",
-                    "gpkg" => "download.gpkg",
-                    _ => "download.shp",
-                }),
-            )],
-        );
-        files.push((address, name));
-    };
-    if matches!(role, Role::Dispatcher | Role::Supervisor | Role::Engineer | Role::Admin) {
-        let state = if query.state.is_empty() { "open" } else { &query.state };
-        let filters: String = [
-            ("state", state),
-            ("hazard", &query.hazard),
-            ("district", &query.district),
-            ("party", &query.party),
-            ("emergency", &query.emergency),
-            ("text", &query.text),
-        ]
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("&{name}={}", percent_encode(value)))
-        .collect();
-        offer("cases", "xlsx", &filters);
+/// The file of the cases that the list shows, for those who may have it.
+fn case_downloads(page: &Page, query: &CaseQuery) -> Vec<(String, String)> {
+    let role = page.session.map(|session| session.user.role);
+    if !matches!(role, Some(Role::Dispatcher | Role::Supervisor | Role::Engineer | Role::Admin)) {
+        return Vec::new();
     }
-    if matches!(role, Role::Supervisor | Role::Engineer | Role::Admin) {
-        ["xlsx", "gpkg", "shp"].iter().for_each(|format| offer("covers", format, ""));
-    }
-    files
+    let state = if query.state.is_empty() { "open" } else { &query.state };
+    let filters: Vec<String> = [
+        ("state", state),
+        ("hazard", &query.hazard),
+        ("district", &query.district),
+        ("party", &query.party),
+        ("emergency", &query.emergency),
+        ("text", &query.text),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(name, value)| format!("{name}={}", percent_encode(value)))
+    .collect();
+    downloads(page, "/api/v1/cases/export", &filters.join("&"), &["xlsx", "gpkg"])
 }
 
 /// The list of cases; `next` is the address of the page after it.
@@ -136,7 +117,7 @@ pub fn case_list(
             .map(|party| choice(party.id.to_string(), party.name.clone(), &query.party))
             .collect(),
         next,
-        downloads: downloads(page, query),
+        downloads: case_downloads(page, query),
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
 }
@@ -167,8 +148,19 @@ impl Shot {
     }
 }
 
+/// What somebody typed into the form of a move that was refused.
+#[derive(Debug, Default)]
+pub struct MoveDraft {
+    /// The move's stored word, as it was sent.
+    pub made: String,
+    pub party: String,
+    pub reason: String,
+    pub target: String,
+    pub until: String,
+}
+
 /// A move with the fields that it needs.
-struct MoveForm {
+struct MoveForm<'a> {
     key: &'static str,
     word: String,
     to: String,
@@ -179,12 +171,23 @@ struct MoveForm {
     until: bool,
     /// Of this form alone: two moves from one page are two requests.
     idempotency: IdempotencyKey,
+    parties: Vec<Choice>,
+    /// Typed already, where this is the move that was refused.
+    typed: Option<&'a MoveDraft>,
 }
 
-impl MoveForm {
-    fn new(page: &Page, rule: &MoveRule, idempotency: IdempotencyKey) -> Self {
+impl<'a> MoveForm<'a> {
+    fn new(
+        page: &Page,
+        (rule, idempotency): (&MoveRule, IdempotencyKey),
+        choice: &Parties,
+        draft: Option<&'a MoveDraft>,
+    ) -> Self {
         let needs = |evidence| rule.needs.contains(&evidence);
+        let typed = draft.filter(|draft| draft.made == rule.made.as_str());
         Self {
+            parties: if needs(Evidence::Party) { choice.list(typed) } else { Vec::new() },
+            typed,
             key: rule.made.as_str(),
             word: page.word("move", rule.made),
             to: page.word("case_state", rule.to),
@@ -195,6 +198,26 @@ impl MoveForm {
             until: needs(Evidence::Until),
             idempotency,
         }
+    }
+}
+
+/// The parties that a case can go to.
+struct Parties<'a> {
+    all: &'a [Party],
+    /// Who answers for the cover.
+    likely: Option<&'a Party>,
+}
+
+impl Parties<'_> {
+    /// Chosen is the one that was chosen before, else the likely one.
+    fn list(&self, typed: Option<&MoveDraft>) -> Vec<Choice> {
+        let chosen = typed.map(|draft| draft.party.clone()).filter(|party| !party.is_empty());
+        let chosen = chosen.or_else(|| self.likely.map(|party| party.id.to_string()));
+        let choice = |party: &Party| {
+            let value = party.id.to_string();
+            Choice { chosen: chosen.as_ref() == Some(&value), value, word: party.name.clone() }
+        };
+        self.all.iter().map(choice).collect()
     }
 }
 
@@ -213,10 +236,11 @@ struct CasePage<'a> {
     reports: Vec<Said>,
     photos: Vec<Shot>,
     lines: Vec<Line>,
-    moves: Vec<MoveForm>,
-    parties: Vec<Choice>,
+    moves: Vec<MoveForm<'a>>,
     photo_limit: usize,
     wrong: Option<String>,
+    /// What was typed into a form that is no longer here.
+    unsent: Option<&'a str>,
 }
 
 /// One case: everything around it, and a form for each move that this person can make now,
@@ -226,12 +250,18 @@ pub fn case_file(
     file: &CaseFile,
     moves: &[(&MoveRule, IdempotencyKey)],
     names: Names,
-    wrong: Option<&Refusal>,
+    wrong: Option<(&Refusal, &MoveDraft)>,
 ) -> String {
     let case = &file.case;
     let cover = file.cover.as_ref();
-    let parties = names.parties;
-    let likely = cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref()));
+    let draft = wrong.map(|(_, draft)| draft);
+    let parties = Parties {
+        all: names.parties,
+        likely: cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref())),
+    };
+    let moves: Vec<MoveForm> =
+        moves.iter().map(|(rule, key)| MoveForm::new(page, (rule, *key), &parties, draft)).collect();
+    let homeless = draft.filter(|_| moves.iter().all(|form| form.typed.is_none()));
     write(&CasePage {
         page: *page,
         file,
@@ -257,16 +287,9 @@ pub fn case_file(
             .collect(),
         photos: file.photos.iter().map(|photo| Shot::new(page, photo)).collect(),
         lines: lines(page, names, &file.timeline),
-        moves: moves.iter().map(|(rule, key)| MoveForm::new(page, rule, *key)).collect(),
-        parties: parties
-            .iter()
-            .map(|party| Choice {
-                value: party.id.to_string(),
-                word: party.name.clone(),
-                chosen: likely.is_some_and(|likely| likely.id == party.id),
-            })
-            .collect(),
+        moves,
         photo_limit: PHOTO_LIMIT,
-        wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
+        wrong: wrong.map(|(refusal, _)| page.catalogue.refusal_in_words(refusal)),
+        unsent: homeless.map(|draft| draft.reason.as_str()).filter(|text| !text.is_empty()),
     })
 }

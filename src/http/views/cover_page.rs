@@ -7,17 +7,24 @@ use super::words::{Line, Names, PublicCover, joined, lines};
 use super::{Page, write};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, PHOTO_LIMIT};
+use crate::domain::code::ComponentCode;
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::HistoryEntry;
 use crate::domain::plate::Plate;
 use crate::domain::position::SystemCode;
 use crate::domain::role::Role;
-use crate::registry::{ChainState, PhotoRecord};
+use crate::registry::{ChainState, EarlierFile, PhotoRecord};
 use crate::spatial::Near;
 
 /// What the page shows.
 pub struct CoverView<'a> {
     pub file: &'a CoverFile,
+    /// The other covers of its manhole.
+    pub beside: &'a [CoverFile],
+    /// Codes that it had before.
+    pub former: &'a [ComponentCode],
+    /// Files that go on in this one.
+    pub earlier: &'a [EarlierFile],
     pub plates: &'a [Plate],
     pub cases: &'a [Case],
     pub photos: &'a [PhotoRecord],
@@ -63,12 +70,41 @@ struct CaseLine {
     created: String,
 }
 
+/// Another cover of the manhole.
+struct Beside {
+    digits: String,
+    code: String,
+    class_word: String,
+    class_key: &'static str,
+    retired: bool,
+}
+
+/// That the cover is no longer in use.
+struct Gone {
+    reason: String,
+    at: String,
+    /// Digits for the address and groups to be read.
+    successor: Option<(String, String)>,
+}
+
+/// A file that goes on in this one.
+struct Earlier {
+    title: String,
+    whole: bool,
+    proof: String,
+    lines: Vec<Line>,
+}
+
 #[derive(Template)]
 #[template(path = "cover.html")]
 struct CoverPage<'a> {
     page: Page<'a>,
     cover: PublicCover,
     digits: &'a str,
+    gone: Option<Gone>,
+    beside: Vec<Beside>,
+    former: Vec<String>,
+    earlier: Vec<Earlier>,
     facts: Vec<(String, String)>,
     extra: Vec<(&'a str, &'a str)>,
     sketch: Sketch,
@@ -79,6 +115,7 @@ struct CoverPage<'a> {
     whole: bool,
     proof: String,
     may_install: bool,
+    may_edit: bool,
     photo_limit: usize,
     wrong: Option<String>,
 }
@@ -86,15 +123,20 @@ struct CoverPage<'a> {
 /// The page; `wrong` is why a plate could not be fitted.
 pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> String {
     let file = view.file;
-    let (whole, proof) = match view.chain {
-        ChainState::Whole { length } => (true, page.fill("file.proof_whole", "count", length)),
-        ChainState::Broken { sequence } => (false, page.fill("file.proof_broken", "sequence", sequence)),
-    };
+    let (whole, proof) = proof(page, view.chain);
     let role = page.session.map(|session| session.user.role);
     write(&CoverPage {
         page: *page,
         cover: PublicCover::new(page, file),
         digits: &file.code.digits,
+        gone: file.retired.as_ref().map(|retired| Gone {
+            reason: page.word("retire_reason", retired.reason),
+            at: page.date_time(retired.at),
+            successor: retired.successor.as_ref().map(|(_, code)| (code.digits.clone(), page.code(code))),
+        }),
+        beside: view.beside.iter().map(|other| beside(page, other)).collect(),
+        former: view.former.iter().map(|code| page.code(code)).collect(),
+        earlier: view.earlier.iter().map(|file| earlier(page, view.names, file)).collect(),
         facts: facts(page, file),
         extra: file.survey.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         sketch: sketch(file, view.neighbors),
@@ -104,10 +146,44 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         lines: lines(page, view.names, view.history),
         whole,
         proof,
-        may_install: matches!(role, Some(Role::Crew | Role::Engineer | Role::Admin)),
+        may_install: file.retired.is_none()
+            && matches!(role, Some(Role::Crew | Role::Engineer | Role::Admin)),
+        may_edit: matches!(role, Some(Role::Engineer | Role::Admin)),
         photo_limit: PHOTO_LIMIT,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
+}
+
+/// Whether a file is whole, in words.
+pub(super) fn proof(page: &Page, chain: ChainState) -> (bool, String) {
+    match chain {
+        ChainState::Whole { length } => (true, page.fill("file.proof_whole", "count", length)),
+        ChainState::Broken { sequence } => (false, page.fill("file.proof_broken", "sequence", sequence)),
+    }
+}
+
+fn beside(page: &Page, other: &CoverFile) -> Beside {
+    Beside {
+        digits: other.code.digits.clone(),
+        code: page.code(&other.code),
+        class_word: page.word("class", other.survey.class),
+        class_key: other.survey.class.as_str(),
+        retired: other.retired.is_some(),
+    }
+}
+
+/// How a file came to go on in this one.
+pub(super) fn earlier_title(page: &Page, file: &EarlierFile) -> String {
+    match &file.merge {
+        Some(merge) => page.fill("file.merged", "date", page.date(merge.at)),
+        None => page.t("file.split_from").to_owned(),
+    }
+}
+
+fn earlier(page: &Page, names: Names, file: &EarlierFile) -> Earlier {
+    let (whole, proof) = proof(page, file.chain);
+    let title = earlier_title(page, file);
+    Earlier { title, whole, proof, lines: lines(page, names, &file.entries) }
 }
 
 fn plate_line(page: &Page, plate: &Plate) -> PlateLine {

@@ -8,20 +8,38 @@ use askama::Template;
 use crate::config::Config;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::role::Role;
 use crate::domain::{Refusal, hazard::Hazard};
 use crate::messages::{Catalogue, Language};
 use crate::registry::Session;
 
+mod bulk_pages;
 mod case_pages;
+mod census_map;
+mod cover_list;
 mod cover_page;
 mod cover_paper;
+mod downloads;
+mod edit_page;
+mod field_words;
+mod import_desk;
 mod public_pages;
+mod structure_pages;
+mod understood;
 mod words;
 
-pub use case_pages::{case_file, case_list};
+pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
+pub use case_pages::{MoveDraft, case_file, case_list};
+pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{CoverView, cover_file};
 pub use cover_paper::cover_paper;
-pub use words::Names;
+pub use edit_page::{Clash, EditView, FormAround, cover_form};
+pub use import_desk::{DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run};
+pub use structure_pages::{
+    AddView, MergeView, RetireView, SplitView, add_form, code_form, merge_form, retire_form, split_form,
+};
+pub use understood::understood;
+pub use words::{Names, day};
 
 pub use public_pages::{
     REPORT_SCRIPT, blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
@@ -89,6 +107,11 @@ impl<'a> Page<'a> {
     /// A code in the groups of its scheme.
     fn code(&self, code: &ComponentCode) -> String {
         code.grouped(self.schemes)
+    }
+
+    /// Whether the one who is logged in keeps the registry.
+    fn keeps_registry(&self) -> bool {
+        self.session.is_some_and(|session| matches!(session.user.role, Role::Engineer | Role::Admin))
     }
 
     fn csrf(&self) -> &'a str {

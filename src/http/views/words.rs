@@ -6,30 +6,42 @@ use serde_json::Value;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::Page;
+use super::field_words::{self, change_words};
+use crate::config::Config;
 use crate::domain::cover::{CoverFile, District, Party};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::Millis;
 use crate::registry::User;
 
+/// `2026-11-23 16:05` on the city's clock.
+fn moment(config: &Config, at: Millis) -> String {
+    let local = UtcOffset::from_whole_seconds(config.utc_offset_minutes * 60)
+        .ok()
+        .zip(OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).ok())
+        .map(|(offset, at)| at.to_offset(offset));
+    match local {
+        Some(at) => {
+            let (month, day) = (u8::from(at.month()), at.day());
+            format!("{:04}-{month:02}-{day:02} {:02}:{:02}", at.year(), at.hour(), at.minute())
+        }
+        None => at.0.to_string(),
+    }
+}
+
+/// `2026-11-23` on the city's clock.
+pub fn day(config: &Config, at: Millis) -> String {
+    moment(config, at).chars().take(10).collect()
+}
+
 impl Page<'_> {
     /// `2026-11-23 16:05` on the city's clock.
     pub(super) fn date_time(&self, at: Millis) -> String {
-        let local = UtcOffset::from_whole_seconds(self.config.utc_offset_minutes * 60)
-            .ok()
-            .zip(OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).ok())
-            .map(|(offset, at)| at.to_offset(offset));
-        match local {
-            Some(at) => {
-                let (month, day) = (u8::from(at.month()), at.day());
-                format!("{:04}-{month:02}-{day:02} {:02}:{:02}", at.year(), at.hour(), at.minute())
-            }
-            None => at.0.to_string(),
-        }
+        moment(self.config, at)
     }
 
     /// `2026-11-23` on the city's clock.
     pub(super) fn date(&self, at: Millis) -> String {
-        self.date_time(at).chars().take(10).collect()
+        day(self.config, at)
     }
 
     pub(super) fn district<'d>(&self, district: &'d District) -> &'d str {
@@ -95,6 +107,17 @@ pub(super) struct Line {
 pub struct Names<'a> {
     pub parties: &'a [Party],
     pub staff: &'a [User],
+    pub districts: &'a [District],
+}
+
+impl Names<'_> {
+    /// Who is behind a change.
+    pub(super) fn who(&self, page: &Page, actor: &str) -> String {
+        let known = actor.strip_prefix("user:").and_then(|id| {
+            self.staff.iter().find(|user| user.id.to_string() == id).map(|user| user.name.clone())
+        });
+        known.unwrap_or_else(|| who(page, &HashMap::new(), actor))
+    }
 }
 
 /// Lines of a file as staff see them, newest first.
@@ -103,12 +126,12 @@ pub(super) fn lines(page: &Page, names: Names, entries: &[HistoryEntry]) -> Vec<
         names.parties.iter().map(|party| (party.id.to_string(), party.name.as_str())).collect();
     let staff: HashMap<String, &str> =
         names.staff.iter().map(|user| (user.id.to_string(), user.name.as_str())).collect();
-    entries.iter().rev().map(|entry| line(page, &parties, &staff, entry)).collect()
+    entries.iter().rev().map(|entry| line(page, names, &parties, &staff, entry)).collect()
 }
 
 type ById<'a> = HashMap<String, &'a str>;
 
-fn line(page: &Page, parties: &ById, staff: &ById, entry: &HistoryEntry) -> Line {
+fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &HistoryEntry) -> Line {
     let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
     let what = match entry.kind {
         HistoryKind::CaseMoved => page.word("move", body["move"].as_str().unwrap_or_default()),
@@ -145,9 +168,30 @@ fn line(page: &Page, parties: &ById, staff: &ById, entry: &HistoryEntry) -> Line
         add("line.photos", &photos.len().to_string());
     }
     add("line.source", text("source"));
+    add("line.code", &field_words::code(page, text("code")));
+    add("line.successor", &field_words::code(page, text("successor")));
+    add("line.cover_from", &field_words::code(page, text("cover_from")));
+    add("line.cover_to", &field_words::code(page, text("cover_to")));
+    if let Some(codes) = body["codes"].as_array() {
+        let codes: Vec<String> =
+            codes.iter().filter_map(|code| Some(field_words::code(page, code.as_str()?))).collect();
+        add("line.covers", &codes.join(page.t("list.comma")));
+    }
+    for (key, count) in [("line.plates_withdrawn", "plates_withdrawn"), ("line.plates_moved", "plates_moved")]
+    {
+        if let Some(count) = body[count].as_i64().filter(|count| *count > 0) {
+            add(key, &count.to_string());
+        }
+    }
+    if body["bulk"].is_string() {
+        let key = if body["undo"] == true { "line.bulk_undo" } else { "line.bulk" };
+        add(key, &text("bulk").chars().take(8).collect::<String>());
+    }
     if let Some(fields) = body["fields"].as_object() {
-        let names: Vec<&str> = fields.keys().map(String::as_str).collect();
-        add("line.fields", &names.join(", "));
+        // Which manhole a cover lies on is told by its own words; ids say nothing to people.
+        for (field, pair) in fields.iter().filter(|(field, _)| *field != "manhole") {
+            add("line.field", &change_words(page, names, field, pair));
+        }
     }
     if let (Some(batch), Some(ordinal)) = (body["batch"].as_str(), body["ordinal"].as_i64()) {
         let batch: String = batch.chars().take(8).collect();

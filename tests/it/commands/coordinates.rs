@@ -91,7 +91,7 @@ async fn a_census_in_a_zone_is_kept_as_surveyed_beside_its_degrees_in_either_ord
             assert_eq!(said.code, Some(0), "{said:?}");
             let summary = said.json();
             assert_eq!(count(&summary, "created"), STREET as u64);
-            let understood = &summary["coordinates"][0];
+            let understood = &summary["files"][0]["understood"]["coordinates"];
             assert_eq!(understood["epsg"], code, "{summary}");
             assert_eq!(understood["axes"], axes, "{summary}");
             for (((lon, lat), (kept_lon, kept_lat, x, y, epsg)), at) in
@@ -200,7 +200,7 @@ fn a_grid_of_the_citys_own_is_read_from_its_file() {
     let said = import(&place, &census(north_first(&crs)), &["--crs", "OWN:910001"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let summary: Value = said.json();
-    assert_eq!(summary["coordinates"][0]["crs"], "OWN:910001 东营城市坐标系");
+    assert_eq!(summary["files"][0]["understood"]["coordinates"]["crs"], "OWN:910001 东营城市坐标系");
 
     std::fs::write(place.home.folder().join("crs.toml"), own.replace("910001", "4527")).unwrap();
     let (code, detail) = refused(&import(&place, &census(north_first(&crs)), &[]));

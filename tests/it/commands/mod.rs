@@ -1,6 +1,9 @@
 //! The command line, run as an operator runs it.
 
+mod cambridge;
 mod coordinates;
+mod declared;
+mod formats;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -26,6 +29,12 @@ impl Place {
         let path = folder.path().to_owned();
         let home = Home::Folder(path.join("data"));
         Self { _folder: folder, path, home }
+    }
+
+    /// Says where plates lead; without it none are made.
+    fn lead_plates(&self) {
+        std::fs::create_dir_all(self.home.folder()).unwrap();
+        std::fs::write(self.home.folder().join("lidmark.toml"), "plate_host = \"lid.example.cn\"").unwrap();
     }
 
     fn file(&self, name: &str, text: &str) -> String {
@@ -140,6 +149,25 @@ fn a_census_without_a_fault_ends_with_zero() {
 }
 
 #[test]
+fn a_census_of_which_nothing_can_be_used_ends_with_two() {
+    let place = Place::new();
+    let one_bad_row = "district,class,lon,lat\n370502,swamp,118.58,37.46\n";
+    for (name, text, told) in [
+        ("other.csv", "\u{feff}district", "no column"),
+        ("row.csv", one_bad_row, "swamp"),
+        ("empty.csv", "", "empty"),
+        ("x.geojson", "{\"type\":\"FeatureCollection\"}", "features"),
+    ] {
+        let file = place.file(name, text);
+        for arguments in [&["--yes"][..], &["--dry-run"]] {
+            let said = place.run(&[&["import", &file, "--district", "370502=东营区"], arguments].concat());
+            assert_eq!(said.code, Some(2), "{said:?}");
+            assert!(said.stderr.contains(told), "{said:?}");
+        }
+    }
+}
+
+#[test]
 fn a_census_in_chinese_brings_its_codes_and_districts() {
     let place = Place::new();
     let file = place.file(
@@ -162,6 +190,7 @@ fn ledger_rows(path: &str) -> Vec<csv::StringRecord> {
 #[test]
 fn plates_come_with_a_ledger_and_a_reprint_has_the_same_bytes() {
     let place = Place::new();
+    place.lead_plates();
     import_ugly(&place, &[]);
     let (pdf, ledger) = (place.path("a.pdf"), place.path("a.csv"));
     let made = place.run(&[
@@ -198,6 +227,7 @@ fn plates_come_with_a_ledger_and_a_reprint_has_the_same_bytes() {
 #[test]
 fn blank_plates_are_as_many_as_asked_for() {
     let place = Place::new();
+    place.lead_plates();
     assert_eq!(place.run(&["migrate"]).code, Some(0));
     let (pdf, ledger) = (place.path("blank.pdf"), place.path("blank.csv"));
     let made = place.run(&[
@@ -268,6 +298,7 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
     let nowhere = place.path("nowhere.csv");
     let good = place.file("good.csv", "district,class,lon,lat\n370502,sewage,118.58,37.46\n");
     let zip = place.file("census.xlsx", "PK\u{3}\u{4}");
+    let picture = place.file("covers.pdf", "%PDF-1.7");
     let broken = place.file("broken.toml", "id = 3");
     let pdf = place.path("no/such/folder.pdf");
     let out = place.path("out.pdf");
@@ -279,9 +310,25 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         assert!(!Path::new(&place.path("data")).exists(), "{arguments:?} made a folder");
     }
     assert_eq!(place.run(&["migrate"]).code, Some(0));
-    let refused: [(&[&str], &str); 16] = [
+    let homeless = place.run(&["plates", "make", "--count", "3", "-o", &out, "--json"]);
+    assert_eq!(
+        homeless.json()["error"]["code"],
+        "plates.no_host",
+        "an example would be engraved: {homeless:?}"
+    );
+    place.lead_plates();
+    let rights = std::fs::metadata(place.path("data")).unwrap().permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777,
+        0o700,
+        "contacts and photos lie here"
+    );
+    let refused: [(&[&str], &str); 19] = [
         (&["import", &nowhere], "file.not_read"),
-        (&["import", &zip], "file.kind"),
+        (&["import", &zip], "archive.damaged"),
+        (&["import", &picture], "file.kind"),
+        (&["import", &good, "--encoding", "klingon"], "encoding.unknown"),
+        (&["import", &good, "--delimiter", "abc"], "delimiter.unknown"),
         (&["import", &good, "--profile", "nobody"], "profile.unknown"),
         (&["import", &good, "--profile", &broken], "profile.unreadable"),
         (&["import", &good, "--scheme", "nobody"], "scheme.unknown"),
@@ -327,6 +374,32 @@ fn a_check_is_clean_until_somebody_edits_the_database_by_hand() {
     let findings = said.json()["findings"].as_array().unwrap().clone();
     let what: Vec<&str> = findings.iter().map(|finding| finding["what"].as_str().unwrap()).collect();
     assert!(what.contains(&"quadkey.wrong") && what.contains(&"history.broken"), "{what:?}");
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_told_to_those_who_run_it() {
+    let Some(ground) = Ground::sqlite() else { return };
+    let home = ground.home();
+    let refused = |code: &str| {
+        let said = run_command(&home, &["check", "--json"]);
+        assert_eq!((said.code, &said.json()["error"]["code"]), (Some(2), &code.into()), "{said:?}");
+    };
+    let file = home.folder().with_file_name("good.csv");
+    std::fs::write(&file, "district,class,lon,lat\n370502,sewage,118.58,37.46\n").unwrap();
+    let file = file.display().to_string();
+    assert_eq!(run_command(&home, &["import", &file, "--district", "370502=东营区"]).code, Some(0));
+    ground.sql("UPDATE covers SET class = 'lid'");
+    refused("database.row");
+    ground.sql(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (20991231000000, 'of a later version', TRUE, X'00', 0)",
+    );
+    refused("database.newer");
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(home.folder().join(format!("lidmark.db{ending}")));
+    }
+    std::fs::write(home.folder().join("lidmark.db"), "this is no database ".repeat(300)).unwrap();
+    refused("database.damaged");
 }
 
 #[test]

@@ -171,6 +171,7 @@ impl House {
         let data = ground.home().folder().to_owned();
         let photos = PhotoStore::new(data.join("photos"), PhotoLimits::default());
         let mut config = Config {
+            plate_host: "lid.example.cn".into(),
             secure_cookies: false,
             tries_per_minute: 100_000,
             reports_per_minute: 100_000,
@@ -186,6 +187,9 @@ impl House {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(60))
+            // A body that is refused before its end closes its connection; the next request must not
+            // be on it.
+            .pool_max_idle_per_host(0)
             .build()
             .unwrap();
         Self {
@@ -241,6 +245,11 @@ impl House {
         let mut faults = self.faults.lock().unwrap().clone();
         faults.dedup();
         assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    }
+
+    /// An answer that was not asked for through the house.
+    pub fn saw(&self, method: &str, template: &str, status: u16) {
+        self.seen.lock().unwrap().insert((method.to_owned(), template.to_owned(), status));
     }
 
     pub fn seen(&self) -> BTreeSet<(String, String, u16)> {

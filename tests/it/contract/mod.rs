@@ -1,7 +1,9 @@
 //! `openapi.yaml` against the router and against what the server really answers.
 
 mod doors;
+mod editing;
 pub mod house;
+mod import_desk;
 mod photos;
 mod refusals;
 mod story;

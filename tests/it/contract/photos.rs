@@ -1,5 +1,6 @@
 //! Which photos everybody may see: of the cover and of what was done, never what a citizen sent.
 
+use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use lidmark::registry::PhotoRecord;
 use serde_json::json;
@@ -48,7 +49,17 @@ both_engines! {
             house.post(As::Staff(who), &moves).keyed().multipart(fields, &photos).expect(200)
         };
         step(Role::Dispatcher, &[("move", "file")], None).await;
-        step(Role::Dispatcher, &[("move", "dispatch"), ("party", &water)], None).await;
+        // A handler finds the photo when the case is their party's, on the page as by its address.
+        let file = format!("/covers/{}", house.code(0).await);
+        let sent = format!("/photos/{}", lidmark::photos::PhotoDigest(photos(&house).await[0].digest));
+        for (status, shown) in [(404, 0), (200, 1)] {
+            house.get(As::Staff(Role::Handler), &sent).expect(status).await;
+            let page = house.get(As::Staff(Role::Handler), &file).expect(200).await.text();
+            assert_eq!(page.matches(&format!("src=\"{sent}\"")).count(), shown, "{page}");
+            if status == 404 {
+                step(Role::Dispatcher, &[("move", "dispatch"), ("party", &water)], None).await;
+            }
+        }
         step(Role::Handler, &[("move", "accept")], None).await;
         step(Role::Handler, &[("move", "hand_in")], Some(2)).await;
         step(Role::Dispatcher, &[("move", "check")], None).await;
@@ -73,6 +84,8 @@ both_engines! {
         let of_cover = photos(&house).await.into_iter().find(|photo| photo.role == "cover").unwrap();
         let address = format!("/c/{token}/photos/{}", of_cover.id);
         assert!(scan_page(&house).await.contains(&address));
+        let of_cover_for_staff = format!("/photos/{}", lidmark::photos::PhotoDigest(of_cover.digest));
+        house.get(As::Staff(Role::Handler), &of_cover_for_staff).expect(200).await;
 
         let photo = house.get(As::Nobody, &address).expect(200).await;
         assert_eq!(photo.header("content-type"), Some("image/jpeg"));
@@ -92,4 +105,35 @@ both_engines! {
         assert!(file.text().contains("photo_added") && file.json()["chain"]["state"] == "whole");
         house.assert_faultless();
     }
+}
+
+/// Without a script the browser shows what the server answers: the form with the words in it.
+#[tokio::test]
+async fn a_photo_that_is_refused_costs_nobody_their_words() {
+    let house = House::open().await;
+    let form = format!("/c/{}/report", house.plates[0]);
+    let mut huge = jpeg(1);
+    huge.resize(13_000_000, 0);
+    let refused = [
+        ("too large", vec![huge], 413, "12 MB"),
+        ("five", (0..5).map(jpeg).collect(), 422, "most 4"),
+        ("empty", vec![jpeg(1), Vec::new()], 422, "photo is empty"),
+        ("text", vec![[jpeg(1), b"read me ".repeat(40)].concat()], 422, "(text after the end)"),
+    ];
+    for (kind, photos, status, told) in refused {
+        let key = IdempotencyKey::fresh().to_string();
+        let fields = [
+            ("key", key.as_str()),
+            ("hazard", "broken"),
+            ("description", "a long story"),
+            ("contact", "Mei"),
+        ];
+        let ask = house.post(As::Nobody, &form).header("accept-language", "en").multipart(&fields, &photos);
+        let page = ask.expect(status).await.text();
+        for kept in [told, ">a long story</textarea>", "value=\"Mei\"", "value=\"broken\" required checked"] {
+            assert!(page.contains(kept), "{kind}: no {kept} in {page}");
+        }
+    }
+    assert_eq!(house.town.registry.counts().await.unwrap().cases, []);
+    house.assert_faultless();
 }

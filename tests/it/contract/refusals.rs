@@ -617,7 +617,13 @@ both_engines! {
             "&scheme=none",
             "&scheme=%00",
             "&dry_run=perhaps",
-            "&crs=EPSG:4326",
+            "&crs=EPSG:4214",
+            "&crs=north",
+            "&crs=%00",
+            "&crs=EPSG:4527",
+            "&encoding=klingon",
+            "&delimiter=%22",
+            "&quoting=odd",
             "&source=twice",
         ] {
             let ask = house
@@ -628,7 +634,7 @@ both_engines! {
         }
         let nul = house.post(ADMIN, "/api/v1/imports?source=%00").body("text/csv", format!("{head}{good}"));
         refused(&house, nul, &[400, 422], "source with NUL").await;
-        for media_type in ["application/json", "text/plain", "application/zip"] {
+        for media_type in ["application/json", "text/plain", "application/pdf"] {
             refused(&house, house.post(ADMIN, address).body(media_type, good), &[415], media_type).await;
         }
         // A bad row is named and leaves nothing behind.

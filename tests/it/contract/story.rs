@@ -4,7 +4,9 @@ use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use serde_json::{Value, json};
 
+use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
+use super::import_desk::census_desk;
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
@@ -27,8 +29,11 @@ both_engines! {
         desk_handles(&house, &link).await;
         files(&house).await;
         census(&house).await;
+        census_desk(&house).await;
         plates(&house).await;
         desk_pages(&house).await;
+        editing::programs(&house).await;
+        editing::pages(&house).await;
         feed(&house).await;
 
         house.assert_faultless();
@@ -210,6 +215,10 @@ async fn desk_handles(house: &House, link: &str) {
     let file = house.get(DISPATCHER, &case).expect(200).await;
     assert_eq!(file.json()["reports"].as_array().unwrap().len(), 2);
     assert_eq!(file.json()["reports"][0]["contact"], "13800000000");
+    for who in [CREW, ENGINEER] {
+        let file = house.get(who, &case).expect(200).await;
+        assert!(file.json()["reports"][0].get("contact").is_none(), "{who:?} does not deal with cases");
+    }
     let tag = file.header("etag").unwrap().to_owned();
 
     // Refusals on the way.
@@ -365,6 +374,34 @@ async fn census(house: &House) {
         .post(ENGINEER, "/api/v1/imports?source=points&profile=lidmark-csv")
         .body("application/geo+json", point.to_string());
     assert_eq!(points.expect(200).await.json()["summary"]["read"], 1);
+    census_in_a_zone(house).await;
+}
+
+/// Coordinates in the plane: declared by the file, asked for, and said.
+async fn census_in_a_zone(house: &House) {
+    let address = "/api/v1/imports?source=zone&profile=lidmark-csv&dry_run=true";
+    let feature = json!({"type": "FeatureCollection",
+        "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::4527"}},
+        "features": [{"type": "Feature",
+            "properties": {"source_key": "z1", "district": "370502", "class": "gas", "state": "intact"},
+            "geometry": {"type": "Point", "coordinates": [39_640_676.165, 4_148_750.030]}}]});
+    let told = house
+        .post(ENGINEER, address)
+        .header("accept-language", "en")
+        .body("application/geo+json", feature.to_string())
+        .expect(200)
+        .await
+        .json();
+    assert_eq!(told["summary"]["created"], 1, "{told}");
+    let understood = &told["understood"]["coordinates"];
+    assert_eq!((&understood["epsg"], &understood["axes"]), (&json!(4527), &json!("east_north")));
+    assert_eq!(understood["evidence"][0]["detail"], "The file says so: urn:ogc:def:crs:EPSG::4527");
+    assert_eq!(understood["evidence"][1]["detail"], "Eastings of 8 digits begin with 39: zone 39");
+    let table = "source_key,district,class,lon,lat\nz1,370502,gas,39640676.165,4148750.030\n";
+    let asked = house.post(ENGINEER, address).body("text/csv", table).expect(422).await.json();
+    assert_eq!(asked["code"], "crs.declared_fits_not_but", "{asked}");
+    let said = house.post(ENGINEER, &format!("{address}&crs=EPSG:4527")).body("text/csv", table);
+    assert_eq!(said.expect(200).await.json()["summary"]["created"], 1);
 }
 
 async fn plates(house: &House) {
@@ -454,14 +491,22 @@ async fn desk_pages(house: &House) {
         form[form.find(&field).unwrap() + field.len()..].split('"').next().unwrap().to_owned()
     };
     let (key, version) = (hidden("key"), hidden("version"));
-    let late =
-        [("csrf", csrf.as_str()), ("key", &key), ("move", "reject"), ("version", &version), ("reason", "x")];
+    let late = [
+        ("csrf", csrf.as_str()),
+        ("key", &key),
+        ("move", "reject"),
+        ("version", &version),
+        ("reason", "a joke"),
+    ];
     let told = post("/desk/cases/2026-000003/moves").header("accept-language", "en").multipart(&late, &[]);
     let told = told.expect(409).await.text();
     assert!(told.contains("Somebody moved the case meanwhile"), "{told}");
+    assert!(told.contains("required>a joke</textarea>"), "what was typed is still there: {told}");
     let key = IdempotencyKey::fresh().to_string();
-    let close = [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "close")];
-    post("/desk/cases/2026-000003/moves").multipart(&close, &[]).expect(409).await;
+    let close =
+        [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "close"), ("reason", "level again")];
+    let told = post("/desk/cases/2026-000003/moves").multipart(&close, &[]).expect(409).await.text();
+    assert!(told.contains("level again"), "there is no such form any more, but the words are there: {told}");
 
     let token = house.plates[2].to_string();
     post(&format!("/covers/{code}/plates")).form(&[("csrf", &csrf), ("token", &token)]).expect(303).await;
@@ -536,5 +581,20 @@ async fn too_many_tries_are_told_when_to_come_back() {
     // Known plates are never slowed: everybody behind one mobile network shares an address.
     let known = format!("/c/{}", house.plates[0]);
     house.get(CITIZEN, &known).expect(200).await;
+    house.assert_faultless();
+}
+
+#[tokio::test]
+async fn a_locked_account_is_told_for_how_long() {
+    let house = House::open().await;
+    let log_in = |password| house.post(CITIZEN, "/login").form(&[("login", "crew"), ("password", password)]);
+    for _ in 0..4 {
+        assert_eq!(log_in("wrong").expect(401).await.header("retry-after"), None);
+    }
+    log_in("wrong").expect(429).await;
+    let locked = log_in("correct horse").header("accept-language", "en").expect(429).await;
+    let seconds: i64 = locked.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{seconds}");
+    assert!(locked.text().contains("try again in"), "{}", locked.text());
     house.assert_faultless();
 }

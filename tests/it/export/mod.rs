@@ -11,7 +11,7 @@ use std::process::Command;
 use lidmark::domain::cover::{Candidate, CoverClass, CoverState, Placement};
 use lidmark::domain::position::RawPosition;
 use lidmark::outlet::{Exported, FileOrder, Format, OutletError, What, write_file};
-use lidmark::registry::CoverSelection;
+use lidmark::registry::CoverFilter;
 
 use crate::registry::ground::{Town, candidate};
 use crate::support::engines::Ground;
@@ -48,7 +48,7 @@ fn order(what: What, format: Format) -> FileOrder {
 }
 
 fn covers(format: Format) -> FileOrder {
-    order(What::Covers(CoverSelection::default()), format)
+    order(What::Covers(CoverFilter::default()), format)
 }
 
 /// A folder for files, gone with the value.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{read_as, read_csv, read_geojson};
 use lidmark::demo::dongying;
 use lidmark::domain::code::built_in_schemes;
-use lidmark::import::{Format, Scope, Source, find_built_in, read_rows};
+use lidmark::import::{Format, Scope, Source, Told, find_built_in, read_rows};
 
 /// Bytes that look like the format more often than noise would.
 fn csv_like() -> impl Strategy<Value = Vec<u8>> {
@@ -64,7 +64,7 @@ fn check_any(format: Format, bytes: &[u8], sip: usize) -> Result<(), TestCaseErr
     prop_assert!(rows.len() <= bytes.len() + 2, "no row out of nothing");
 
     let schemes = built_in_schemes();
-    let source = Source { format, file_name: "any", scheme: None };
+    let source = Source { format, file_name: "any", scheme: None, told: &Told::default() };
     let sipped: Vec<_> = read_rows(&profile, &schemes, &source, Sips(bytes, sip)).unwrap().collect();
     // A problem shows what was at hand of the bad row, which differs with the sips.
     let bare = |rows: &[super::Row]| super::story(rows);

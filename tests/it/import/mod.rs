@@ -1,22 +1,44 @@
 //! Census files, whole: the Vermont towns, ugly files, and whatever bytes there are.
 
 mod any_bytes;
+mod containers;
+mod formats;
+mod old_workbooks;
 mod ugly;
 mod vermont;
 
 use lidmark::domain::code::built_in_schemes;
 use lidmark::domain::cover::Candidate;
-use lidmark::import::{Format, Problem, Profile, Source, find_built_in, read_rows};
+use std::path::Path;
+
+use lidmark::import::{
+    Findings, Format, Problem, Profile, Source, Told, find_built_in, read_file, read_rows,
+};
 
 type Row = Result<Candidate, Problem>;
 
 /// Reads a whole file that is at hand; answers the rows and how many the reader counted.
 fn read_as(profile: &Profile, format: Format, file_name: &str, bytes: &[u8]) -> (Vec<Row>, u64) {
     let schemes = built_in_schemes();
-    let source = Source { format, file_name, scheme: None };
+    let source = Source { format, file_name, scheme: None, told: &Told::default() };
     let mut rows = read_rows(profile, &schemes, &source, bytes).unwrap();
     let found: Vec<Row> = rows.by_ref().collect();
     (found, rows.rows_read())
+}
+
+/// Reads a file of any format from the disk.
+fn read_path(
+    profile: &Profile,
+    path: &Path,
+    told: &Told,
+) -> Result<(Vec<Row>, Findings), lidmark::domain::Refusal> {
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    let format = Format::of_file(path, &name)?;
+    let schemes = built_in_schemes();
+    let source = Source { format, file_name: &name, scheme: None, told };
+    let mut rows = read_file(profile, &schemes, &source, path)?;
+    let found: Vec<Row> = rows.by_ref().collect();
+    Ok((found, rows.findings()))
 }
 
 fn read_csv(bytes: impl AsRef<[u8]>) -> Vec<Row> {

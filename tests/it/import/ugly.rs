@@ -1,6 +1,6 @@
 use super::{read_as, read_census, read_csv, read_geojson, story};
 use lidmark::domain::cover::{CoverClass, LoadClass, Material, Placement};
-use lidmark::import::{Format, Profile, Scope, Source, find_built_in, read_rows};
+use lidmark::import::{Format, Profile, Scope, Source, Told, find_built_in, read_rows};
 
 const HEAD: &str = "source_key,district,class,lon,lat\n";
 const GOOD: &str = "k,370502,gas,118.59,37.46\n";
@@ -13,7 +13,7 @@ fn with_head(rows: &str) -> Vec<String> {
 fn each_ugly_csv_row_gets_its_line_column_and_reason_and_costs_no_other() {
     for (bad, expected) in [
         ("k,370502,gas,118.59,north\n", "position.unreadable lat"),
-        ("k,370502,gas,\"118,59\",37.46\n", "position.unreadable lon"),
+        ("k,370502,gas,\"118,5,9\",37.46\n", "position.unreadable lon"),
         ("k,370502,gas,37.46,118.59\n", "position.swapped lat"),
         ("k,370502,gas,0,0\n", "position.null_island lon"),
         ("k,370502,gas,640676.2,4148750.1\n", "position.beyond_globe lat"),
@@ -36,6 +36,8 @@ fn each_ugly_csv_row_gets_its_line_column_and_reason_and_costs_no_other() {
             "{bad}"
         );
     }
+    let ragged = read_csv(format!("{HEAD}k,370502,\"gas\",118.59\n")).remove(0).unwrap_err();
+    assert_eq!(ragged.read, "k, 370502, gas, 118.59", "as cells, not run together");
 }
 
 #[test]
@@ -73,9 +75,10 @@ fn a_file_that_cannot_be_read_says_why_and_once() {
         (&b""[..], "1 file.empty -"),
         (b"\n\n", "1 file.empty -"),
         (b"\xEF\xBB\xBF", "1 file.empty -"),
-        (b"\xFF\xFEa\0,\0", "1 text.utf16 -"),
+        (b"\xFF\xFE", "1 file.empty -"),
+        (b"\xFF\xFEa\0,\0", "1 header.column_missing lon"),
         (b"PK\x03\x04\x14\0", "1 file.container -"),
-        (b"\xBE\xAE\xB8\xC7,lon\n", "1 text.not_utf8 -"),
+        (b"\xBE\xAE\xB8\xC7,lon\n", "1 header.column_missing lat"),
         (b"source_key,district,lon,lat\nk,370502,1,1\n", "1 header.column_missing class"),
         (b"class,district,lon\ngas,370502,1\n", "1 header.column_missing lat"),
         (b"class,district,lon,lat,Class\ngas,370502,1,1,gas\n", "1 header.column_twice Class"),
@@ -92,9 +95,10 @@ fn a_file_that_cannot_be_read_says_why_and_once() {
 #[test]
 fn bytes_that_are_no_text_are_told_with_their_column_and_rows_around_them_stay() {
     let mut bytes = format!("{HEAD}{GOOD}").into_bytes();
+    bytes.extend_from_slice("污水井盖检查,370502,gas,118.59,37.46\n".as_bytes());
     bytes.extend_from_slice(b"k,370502,\xC8\xBC\xC6\xF8,118.59,37.46\n");
     bytes.extend_from_slice(GOOD.as_bytes());
-    assert_eq!(story(&read_csv(bytes)), ["2 ok", "3 text.not_utf8 class", "4 ok"]);
+    assert_eq!(story(&read_csv(bytes)), ["2 ok", "3 ok", "4 text.misfit class", "5 ok"]);
 }
 
 /// Gives some bytes and then breaks.
@@ -120,7 +124,7 @@ fn a_source_that_breaks_keeps_the_rows_before_and_says_so() {
             collection(&format!("{},{}", feature("{}"), feature("{}"))).trim_end_matches("]}").to_owned(),
         ),
     ] {
-        let source = Source { format, file_name: "covers", scheme: None };
+        let source = Source { format, file_name: "covers", scheme: None, told: &Told::default() };
         let rows: Vec<_> = read_rows(&profile, &schemes, &source, Breaks(text.as_bytes())).unwrap().collect();
         let last = rows.last().unwrap().as_ref().unwrap_err();
         assert_eq!((last.refusal.code, last.scope), ("file.unreadable", Scope::File));
@@ -175,7 +179,7 @@ fn each_ugly_feature_gets_its_ordinal_and_reason_and_costs_no_other() {
     for (bad, expected) in [
         (with_geometry("null", GAS), "position.missing geometry"),
         (
-            with_geometry(r#"{"type":"MultiPoint","coordinates":[[118.59,37.46]]}"#, GAS),
+            with_geometry(r#"{"type":"MultiPoint","coordinates":[[118.59,37.46],[118.6,37.46]]}"#, GAS),
             "geometry.type geometry",
         ),
         (with_geometry(r#"{"type":"Point","coordinates":[]}"#, GAS), "position.missing geometry"),
@@ -293,9 +297,11 @@ fn heights_are_kept_and_places_outside_the_jurisdiction_are_refused() {
     assert_eq!(read(118.59, 37.46), ["1 position.outside geometry"]);
 
     let schemes = lidmark::domain::code::built_in_schemes();
-    let source = Source { format: Format::GeoJson, file_name: "Paris.geojson", scheme: None };
+    let source =
+        Source { format: Format::GeoJson, file_name: "Paris.geojson", scheme: None, told: &Told::default() };
     assert_eq!(read_rows(&vermont, &schemes, &source, &b""[..]).err().unwrap().code, "file.name");
-    let source = Source { format: Format::Csv, file_name: "a.csv", scheme: Some("none-7") };
+    let source =
+        Source { format: Format::Csv, file_name: "a.csv", scheme: Some("none-7"), told: &Told::default() };
     let profile = find_built_in("lidmark-csv").unwrap();
     assert_eq!(read_rows(&profile, &schemes, &source, &b""[..]).err().unwrap().code, "scheme.unknown");
 }

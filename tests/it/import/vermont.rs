@@ -3,13 +3,14 @@ use std::collections::BTreeMap;
 use lidmark::demo::{vermont, vermont_districts, vermont_files};
 use lidmark::domain::code::built_in_schemes;
 use lidmark::domain::cover::{Candidate, CoverClass, CoverState};
-use lidmark::import::{Format, Problem, Source, find_built_in, read_rows};
+use lidmark::import::{Format, Problem, Source, Told, find_built_in, read_rows};
 
 /// Candidates and problems of one file, read as a stream.
 fn read(file: vermont::VermontFile) -> (Vec<Candidate>, Vec<Problem>, u64) {
     let profile = find_built_in("vermont-manholes").unwrap();
     let schemes = built_in_schemes();
-    let source = Source { format: Format::GeoJson, file_name: file.file_name, scheme: None };
+    let source =
+        Source { format: Format::GeoJson, file_name: file.file_name, scheme: None, told: &Told::default() };
     let mut rows = read_rows(&profile, &schemes, &source, file.reader()).unwrap();
     let (mut candidates, mut problems) = (Vec::new(), Vec::new());
     for row in rows.by_ref() {

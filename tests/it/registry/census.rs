@@ -136,12 +136,12 @@ both_engines! {
         let mut run = town.registry.begin_import(town.options(ImportMode::Write)).await.unwrap();
         run.begin_file();
         let rows = |from: u64| (from..from + 600).map(|at| candidate(at, CoverClass::Sewage)).collect::<Vec<_>>();
-        let first = run.prepare(rows(0)).await.unwrap();
+        let first = run.prepare(rows(0), 0).await.unwrap();
         run.begin_write(first);
         let mut next = rows(600);
         next[0].code = Some(ComponentCode { scheme: "component-16".into(), digits: "3705020102000007".into() });
         next[1] = candidate(3, CoverClass::Sewage);
-        let next = run.prepare(next).await.unwrap();
+        let next = run.prepare(next, 0).await.unwrap();
         assert_eq!(run.summary.read, 0, "nothing counts before it is committed");
         assert_eq!(run.settle().await.unwrap().len(), 600);
         run.begin_write(next);

@@ -11,8 +11,8 @@ use lidmark::domain::position::{Position, PositionMethod, RawPosition};
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::registry::{
-    AttachedPhoto, Batch, Clock, ImportMode, ImportOptions, NewBatch, NewReport, NewUser, Outcome, Registry,
-    RegistryOptions, Reported,
+    AttachedPhoto, Batch, CensusFile, Clock, ImportMode, ImportOptions, NewBatch, NewReport, NewUser,
+    Outcome, Registry, RegistryOptions, Reported,
 };
 use rand::SeedableRng;
 
@@ -47,6 +47,8 @@ impl Town {
             scheme: "component-16".into(),
             mode,
             match_radius_m: 1.0,
+            full: false,
+            file: CensusFile::default(),
             actor: Actor::System,
         }
     }

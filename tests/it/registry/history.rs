@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 
 use lidmark::domain::cover::CoverClass;
+use lidmark::domain::edit::{MergeKind, PlatesGo, RetireReason};
 use lidmark::domain::hazard::Hazard;
-use lidmark::registry::{ChainState, ChangeKind};
+use lidmark::domain::role::Role;
+use lidmark::registry::{ChainState, ChangeKind, CodeEdit, Retirement};
 
+use super::editing::{done, order};
 use super::ground::{Town, candidate, report};
+use super::structure::{merge, sibling};
 use crate::both_engines;
 
 both_engines! {
@@ -50,6 +54,90 @@ both_engines! {
             town.registry.verify_history(manholes[3]).await.unwrap(),
             Some(ChainState::Whole { length: 4 })
         );
+    }
+
+    async fn tables_that_say_otherwise_than_the_files_are_named(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let tokens = town.plated(2).await;
+        let scanned = town.registry.find_plate(tokens[1]).await.unwrap().unwrap();
+        let code = scanned.cover.unwrap().code.digits;
+        let reported = town.report(tokens[0], Hazard::Missing).await;
+        let other = town.report(tokens[0], Hazard::Odour).await;
+        // A better survey of one cover is no forgery.
+        let mut again = candidate(1, CoverClass::Sewage);
+        again.survey.road = Some("济南路".into());
+        again.survey.position.lon += 1e-7;
+        town.import(vec![again]).await;
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+
+        ground.sql(&format!("UPDATE covers SET class = 'gas', state = 'broken' WHERE code = '{code}'"));
+        ground.sql("UPDATE manholes SET road = 'elsewhere' WHERE road IS NOT NULL");
+        ground.sql("UPDATE plates SET state = 'lost' WHERE state = 'installed'");
+        ground.sql(&format!("UPDATE cases SET state = 'closed' WHERE number = '{}'", reported.case_number));
+        ground.sql(&format!("UPDATE reports SET description = 'forged' WHERE tracking = '{}'", reported.tracking));
+        ground.sql(&format!("UPDATE reports SET tracking = 'R2000-000001' WHERE tracking = '{}'", other.tracking));
+        let findings = town.registry.check_tables().await.unwrap().findings;
+        let told = |what: &str| -> Vec<String> {
+            let found = findings.iter().filter(|finding| finding.what == what);
+            found.map(|finding| format!("{} {}", finding.which, finding.detail)).collect()
+        };
+        let covers = told("cover.differs");
+        for said in ["class is gas, the file says ", "state is broken, the file says intact", "road is elsewhere, the file says 济南路"] {
+            assert!(covers.iter().any(|line| line.contains(said)), "{said}: {covers:?}");
+        }
+        assert_eq!(covers.len(), 4, "{covers:?}");
+        assert_eq!(told("case.differs"), [format!("{} is closed, the file says filed", reported.case_number)]);
+        assert_eq!(told("report.altered").len(), 1);
+        assert!(told("report.altered")[0].starts_with(&reported.tracking));
+        assert!(told("report.missing")[0].starts_with(&other.tracking));
+        assert_eq!(told("plate.differs").len(), 2);
+        assert!(told("plate.differs")[0].ends_with("is lost, the file says installed"), "{findings:?}");
+        assert_eq!(findings.len(), 9, "{findings:?}");
+    }
+
+    async fn what_was_merged_edited_and_retired_by_hand_is_held_to_the_files_too(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let engineer = town.staff("ying", Role::Engineer).await;
+        let desk = town.staff("desk", Role::Supervisor).await;
+        let tokens = town.plated(3).await;
+        let covers = [1, 2, 3].map(|at| format!("370502010200000{at}"));
+        let (one, two) = (town.cover(&covers[0]).await, town.cover(&covers[1]).await);
+        // A case whose cover goes to another file and comes back goes on in both.
+        let case = town.report(tokens[1], Hazard::Level).await.case_number;
+        let kept = done(town.registry.merge_manholes(order(&one, &engineer, merge(&two, MergeKind::Both))).await);
+        town.reject(&case, &desk).await;
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+        let merged = town.registry.list_earlier_files(kept.manhole).await.unwrap().remove(0).merge.unwrap().id;
+        done(town.registry.undo_merge(order(&kept, &engineer, merged)).await);
+        town.reopen(&case, &desk).await.unwrap();
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+
+        let one = town.now(&one).await;
+        done(town.registry.change_code(order(&one, &engineer, CodeEdit { code: None, scheme: None })).await);
+        let third = town.cover(&covers[2]).await;
+        let gone = Retirement { reason: RetireReason::Filled, successor: None, plates: PlatesGo::Withdrawn };
+        done(town.registry.retire_cover(order(&third, &engineer, gone)).await);
+        let beside = done(town.registry.add_cover(order(&town.now(&one).await, &engineer, sibling(CoverClass::Storm))).await);
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+
+        let (third, beside) = (third.code.digits, beside.code.digits);
+        ground.sql(&format!("UPDATE covers SET retired_at = NULL, retired_reason = NULL WHERE code = '{third}'"));
+        ground.sql(&format!("UPDATE covers SET state = 'broken' WHERE code = '{beside}'"));
+        ground.sql(&format!("UPDATE cases SET state = 'closed' WHERE number = '{case}'"));
+        let moved = format!(
+            "UPDATE covers SET manhole_id = (SELECT manhole_id FROM covers WHERE code = '{third}') WHERE code = '{}'",
+            covers[1]
+        );
+        ground.sql(&moved);
+        let findings = town.registry.check_tables().await.unwrap().findings;
+        for said in [
+            "retirement is empty, the file says filled",
+            "state is broken, the file says intact",
+            "is closed, the file says reopened",
+            "manhole is ",
+        ] {
+            assert!(findings.iter().any(|finding| finding.detail.contains(said)), "{said}: {findings:?}");
+        }
     }
 
     async fn the_feed_names_every_change_once_and_in_order(ground: Ground) {

@@ -1,10 +1,16 @@
 //! Contract of the verbs and, beneath them, of every store function: each story on both engines.
 
+mod any_changes;
 mod areas;
+mod bulk_edits;
 mod cases;
 mod census;
+mod editing;
 pub(crate) mod ground;
 mod history;
+mod imports;
 mod plates;
 mod report_desk;
+mod retirement;
 mod staff;
+mod structure;

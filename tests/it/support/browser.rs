@@ -312,6 +312,29 @@ impl Browser {
         self.script(wider).await.as_i64().unwrap_or(0)
     }
 
+    /// Words, codes and case numbers that run over two lines, which nobody reads at a glance.
+    pub async fn broken_words(&self) -> Vec<String> {
+        let found = self
+            .script(
+                "const lines = (node, from, to) => {
+                     const range = document.createRange();
+                     range.setStart(node, from); range.setEnd(node, to);
+                     return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size;
+                 };
+                 const broken = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+                 while (texts.nextNode()) {
+                     const node = texts.currentNode, around = node.parentElement;
+                     if (!around.checkVisibility() || around.closest('option, script, .sr')) continue;
+                     const whole = around.matches('.code') ? /\\S.*\\S/g : /[A-Za-z]+|\\d{4}-\\d{6}/g;
+                     for (const word of node.data.matchAll(whole))
+                         if (lines(node, word.index, word.index + word[0].length) > 1) broken.push(word[0]);
+                 }
+                 return broken",
+            )
+            .await;
+        found.as_array().expect("a list").iter().map(text_of).collect()
+    }
+
     async fn find(&self, css: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let using = json!({"using": "css selector", "value": css});

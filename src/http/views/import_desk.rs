@@ -1,0 +1,416 @@
+//! The import desk: runs and waiting files, the preview of one file, one run.
+
+use askama::Template;
+
+use super::census_map::{CensusMap, census_map};
+use super::words::Choice;
+use super::{Page, write};
+use crate::domain::Refusal;
+use crate::domain::area::Area;
+use crate::domain::cover::CoverFile;
+use crate::domain::ids::CoverId;
+use crate::domain::import_run::{ImportNumber, ImportState};
+use crate::http::census_files::{CensusUpload, Preview, Stage, Wishes};
+use crate::import::{Encoding, Means, Profile};
+use crate::registry::{ImportRecord, ImportSummary};
+
+/// Sends a large file in pieces and goes on after a broken network; the form works without it.
+pub const UPLOAD_SCRIPT: &str = include_str!("../../../assets/web/upload.js");
+
+/// What the desk shows.
+pub struct DeskView<'a> {
+    pub runs: &'a [ImportRecord],
+    pub waiting: &'a [CensusUpload],
+    pub profiles: &'a [Profile],
+    pub wishes: &'a Wishes,
+    /// Where the older runs begin.
+    pub next: Option<ImportNumber>,
+    pub wrong: Option<&'a Refusal>,
+}
+
+struct RunRow<'a> {
+    record: &'a ImportRecord,
+    state: String,
+    started: String,
+    read: u64,
+    counts: String,
+}
+
+struct WaitingRow {
+    upload: CensusUpload,
+    stage: String,
+    at: String,
+}
+
+/// The fields that say how a file is read.
+struct Fields<'a> {
+    profiles: Vec<Choice>,
+    encodings: Vec<Choice>,
+    wishes: &'a Wishes,
+}
+
+#[derive(Template)]
+#[template(path = "imports.html")]
+struct DeskPage<'a> {
+    page: Page<'a>,
+    rows: Vec<RunRow<'a>>,
+    waiting: Vec<WaitingRow>,
+    fields: Fields<'a>,
+    next: Option<ImportNumber>,
+    wrong: Option<String>,
+    most: u64,
+    script: &'a str,
+}
+
+/// The runs and the form.
+pub fn import_desk(page: &Page, view: &DeskView) -> String {
+    let run = |record| {
+        let summary = ImportRecord::summary(record);
+        RunRow {
+            record,
+            state: page.word("import_state", record.state),
+            started: page.date_time(record.started_at),
+            read: summary.read,
+            counts: counts(page, &summary),
+        }
+    };
+    let waiting = |upload: &'_ CensusUpload| WaitingRow {
+        upload: upload.clone(),
+        stage: page.word("census_stage", upload.stage.as_str()),
+        at: page.date_time(upload.at),
+    };
+    write(&DeskPage {
+        page: *page,
+        rows: view.runs.iter().map(run).collect(),
+        waiting: view.waiting.iter().map(waiting).collect(),
+        fields: fields(page, view.profiles, view.wishes),
+        next: view.next,
+        wrong: view.wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
+        most: page.config.census_megabytes,
+        script: UPLOAD_SCRIPT,
+    })
+}
+
+fn fields<'a>(page: &Page, profiles: &[Profile], wishes: &'a Wishes) -> Fields<'a> {
+    let chosen =
+        wishes.profile.as_deref().unwrap_or(if page.is_chinese() { "census-zh" } else { "lidmark-csv" });
+    let profile = |profile: &Profile| Choice {
+        value: profile.id.clone(),
+        word: if page.is_chinese() { profile.name_zh.clone() } else { profile.name_en.clone() },
+        chosen: profile.id == chosen,
+    };
+    let encoding = |encoding: &Encoding| Choice {
+        value: encoding.to_string(),
+        word: encoding.to_string(),
+        chosen: wishes.encoding.as_deref() == Some(encoding.as_str()),
+    };
+    Fields {
+        profiles: profiles.iter().map(profile).collect(),
+        encodings: Encoding::ALL.iter().map(encoding).collect(),
+        wishes,
+    }
+}
+
+/// What became of the rows, in one line.
+fn counts(page: &Page, summary: &ImportSummary) -> String {
+    let parts = [
+        ("created", summary.created),
+        ("updated", summary.updated),
+        ("unchanged", summary.unchanged),
+        ("duplicates", summary.duplicates),
+        ("problems", summary.problems),
+    ];
+    let shown = parts.iter().filter(|(_, count)| *count > 0);
+    let words: Vec<String> =
+        shown.map(|(word, count)| format!("{} {count}", page.word("row_outcome", word))).collect();
+    words.join(" · ")
+}
+
+/// What the page of a file shows.
+pub struct FileView<'a> {
+    pub upload: &'a CensusUpload,
+    /// Bytes that are here.
+    pub received: u64,
+    /// Whether the server is at it.
+    pub working: bool,
+    /// Rows so far; `None` = other work goes first.
+    pub rows: Option<u64>,
+    pub preview: Option<&'a Preview>,
+    pub areas: &'a [Area],
+    pub profiles: &'a [Profile],
+    /// Why it could not be read, or not be written to its end.
+    pub refusal: Option<String>,
+    /// Why what was asked for just now was not done.
+    pub wrong: Option<&'a Refusal>,
+}
+
+struct ColumnRow {
+    name: String,
+    means: String,
+    samples: String,
+}
+
+struct KindRow {
+    title: String,
+    count: u64,
+    samples: Vec<SampleRow>,
+}
+
+struct SampleRow {
+    place: String,
+    read: String,
+    sentence: String,
+}
+
+struct TwinRow {
+    line: u64,
+    text: String,
+    of: u64,
+    of_text: String,
+}
+
+/// A preview as the page has it.
+struct Looked {
+    understood: Vec<String>,
+    crs: Option<String>,
+    evidence: Vec<String>,
+    columns: Vec<ColumnRow>,
+    read: u64,
+    outcomes: Vec<(String, u64)>,
+    problems: u64,
+    kinds: Vec<KindRow>,
+    duplicates: u64,
+    twins: Vec<TwinRow>,
+    map: Option<CensusMap>,
+    to_correct: u64,
+}
+
+#[derive(Template)]
+#[template(path = "census_file.html")]
+struct FilePage<'a> {
+    page: Page<'a>,
+    upload: &'a CensusUpload,
+    id: String,
+    stage: Stage,
+    stage_word: String,
+    at: String,
+    size: String,
+    received: String,
+    working: bool,
+    progress: String,
+    looked: Option<Looked>,
+    fields: Fields<'a>,
+    refusal: Option<String>,
+    wrong: Option<String>,
+}
+
+impl FilePage<'_> {
+    /// Whether the file may be read otherwise.
+    fn open(&self) -> bool {
+        !self.working && matches!(self.stage, Stage::Looked | Stage::Refused)
+    }
+
+    fn may_write(&self) -> bool {
+        !self.working && matches!(self.stage, Stage::Looked | Stage::Writing)
+    }
+
+    fn is_written(&self) -> bool {
+        self.stage == Stage::Written
+    }
+
+    fn is_receiving(&self) -> bool {
+        self.stage == Stage::Receiving
+    }
+
+    /// Whether the writing was broken off.
+    fn goes_on(&self) -> bool {
+        self.stage == Stage::Writing
+    }
+}
+
+/// A file with what a look at it found.
+pub fn census_file(page: &Page, view: &FileView) -> String {
+    let upload = view.upload;
+    let progress = match view.rows {
+        None => page.t("imports.queued").to_owned(),
+        Some(rows) => page.fill("imports.rows_so_far", "count", rows),
+    };
+    write(&FilePage {
+        page: *page,
+        upload,
+        id: upload.id.to_string(),
+        stage: upload.stage,
+        stage_word: page.word("census_stage", upload.stage.as_str()),
+        at: page.date_time(upload.at),
+        size: megabytes(upload.bytes),
+        received: megabytes(view.received),
+        working: view.working,
+        progress,
+        looked: view.preview.map(|preview| looked(page, preview, view.areas)),
+        fields: fields(page, view.profiles, &upload.wishes),
+        refusal: view.refusal.clone(),
+        wrong: view.wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
+    })
+}
+
+fn megabytes(bytes: u64) -> String {
+    if bytes < 1 << 20 {
+        format!("{} KB", bytes.div_ceil(1024))
+    } else {
+        format!("{:.1} MB", bytes as f64 / (1u64 << 20) as f64)
+    }
+}
+
+fn looked(page: &Page, preview: &Preview, areas: &[Area]) -> Looked {
+    let ImportSummary { read, created, updated, unchanged, duplicates, problems } = preview.summary;
+    let here = |said: &std::collections::BTreeMap<String, Vec<String>>| {
+        said.get(page.tag()).cloned().unwrap_or_default()
+    };
+    let outcomes = [
+        ("created", created),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicates", duplicates),
+        ("problems", problems),
+    ];
+    let text = |line: u64| preview.twin_texts.get(&line).cloned().unwrap_or_default();
+    let twins = preview.noted.twins.iter();
+    Looked {
+        understood: here(&preview.understood),
+        crs: preview.crs.clone(),
+        evidence: here(&preview.evidence),
+        columns: preview
+            .columns
+            .iter()
+            .map(|column| ColumnRow {
+                name: column.name.clone(),
+                means: means(page, &column.means),
+                samples: column.samples.join(page.t("list.comma")),
+            })
+            .collect(),
+        read,
+        outcomes: outcomes.iter().map(|(word, count)| (page.word("row_outcome", word), *count)).collect(),
+        problems: problems + preview.noted.file_problems,
+        kinds: preview.noted.kinds.iter().map(|kind| kind_row(page, kind)).collect(),
+        duplicates,
+        twins: twins
+            .map(|twin| TwinRow {
+                line: twin.line,
+                text: text(twin.line),
+                of: twin.of,
+                of_text: text(twin.of),
+            })
+            .collect(),
+        map: census_map(&preview.points, areas),
+        to_correct: preview.to_correct,
+    }
+}
+
+fn kind_row(page: &Page, kind: &crate::intake::Kind) -> KindRow {
+    let samples: Vec<SampleRow> = kind
+        .samples
+        .iter()
+        .map(|sample| SampleRow {
+            place: page.fill("imports.line", "line", sample.line),
+            read: if sample.column.is_empty() {
+                sample.read.clone()
+            } else {
+                format!("{}: {}", sample.column, sample.read)
+            },
+            sentence: page.catalogue.stored_refusal_in_words(&kind.code, &sample.params),
+        })
+        .collect();
+    let title = samples.first().map_or_else(|| kind.code.clone(), |sample| sample.sentence.clone());
+    KindRow { title, count: kind.count, samples }
+}
+
+/// What a column is taken for, in words.
+fn means(page: &Page, means: &Means) -> String {
+    match means {
+        Means::Field(field) => page.word("import_field", field),
+        Means::Kept(name) => page.fill("imports.kept_as", "name", name),
+        Means::AsItIs => page.t("imports.kept").to_owned(),
+        Means::LeftOut => page.t("imports.left_out").to_owned(),
+    }
+}
+
+/// What the page of a run shows.
+pub struct RunView<'a> {
+    pub record: &'a ImportRecord,
+    /// Whether it is being taken back.
+    pub working: bool,
+    /// Covers that it passed over and nobody has decided about; a page of them.
+    pub passed_over: &'a [CoverFile],
+    pub passed_over_count: i64,
+    pub next: Option<CoverId>,
+    pub wrong: Option<&'a Refusal>,
+}
+
+struct PassedRow {
+    cover: CoverId,
+    digits: String,
+    code: String,
+    what: String,
+}
+
+#[derive(Template)]
+#[template(path = "import_run.html")]
+struct RunPage<'a> {
+    page: Page<'a>,
+    record: &'a ImportRecord,
+    state_word: String,
+    started: String,
+    touched: String,
+    read: u64,
+    outcomes: Vec<(String, u64)>,
+    working: bool,
+    may_take_back: bool,
+    goes_on: bool,
+    passed: Vec<PassedRow>,
+    passed_count: i64,
+    next: Option<CoverId>,
+    wrong: Option<String>,
+}
+
+/// One run.
+pub fn import_run(page: &Page, view: &RunView) -> String {
+    let record = view.record;
+    let ImportSummary { read, created, updated, unchanged, duplicates, problems } = record.summary();
+    let outcomes = [
+        ("created", created),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicates", duplicates),
+        ("problems", problems),
+    ];
+    let passed = view.passed_over.iter().map(|file| PassedRow {
+        cover: file.cover,
+        digits: file.code.digits.clone(),
+        code: page.code(&file.code),
+        what: [
+            Some(page.word("class", file.survey.class)),
+            file.survey.road.clone(),
+            file.survey.address.clone(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" · "),
+    });
+    write(&RunPage {
+        page: *page,
+        record,
+        state_word: page.word("import_state", record.state),
+        started: page.date_time(record.started_at),
+        touched: page.date_time(record.touched_at),
+        read,
+        outcomes: outcomes.iter().map(|(word, count)| (page.word("row_outcome", word), *count)).collect(),
+        working: view.working,
+        may_take_back: !view.working && record.state != ImportState::RolledBack,
+        goes_on: record.state == ImportState::RollingBack,
+        passed: passed.collect(),
+        passed_count: view.passed_over_count,
+        next: view.next,
+        wrong: view.wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
+    })
+}

@@ -1,0 +1,91 @@
+//! Columns that a profile keeps beside the fields: under a name of its own, with a code table where
+//! the source has one, with days written as days, and without what stands for "unknown".
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+use super::dates::{Calendar, DateFormat};
+use super::mapping::is_one_of;
+use super::profile::plain;
+
+/// What a profile says of a kept column: `name = ["COLUMN"]`, or a table with more.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum KeptFile {
+    Columns(Vec<String>),
+    Table(KeptTable),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptTable {
+    columns: Vec<String>,
+    /// Words that mean "unknown" in these columns.
+    #[serde(default)]
+    unknown: Vec<String>,
+    /// Description → the codes that stand for it.
+    #[serde(default)]
+    values: BTreeMap<String, Vec<String>>,
+    /// Days in any of the profile's forms, which are kept as `2023-05-06`.
+    #[serde(default)]
+    date: bool,
+}
+
+impl KeptFile {
+    pub(super) fn columns(&self) -> &[String] {
+        match self {
+            Self::Columns(columns) | Self::Table(KeptTable { columns, .. }) => columns,
+        }
+    }
+}
+
+/// How a column is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) name: String,
+    /// In small letters.
+    unknown: Vec<String>,
+    values: HashMap<String, String>,
+    date: bool,
+}
+
+impl Kept {
+    /// Says why a table cannot be meant.
+    pub(super) fn read(name: &str, said: &KeptFile) -> Result<Self, String> {
+        let mut kept =
+            Self { name: name.to_owned(), unknown: Vec::new(), values: HashMap::new(), date: false };
+        if let KeptFile::Table(table) = said {
+            kept.date = table.date;
+            kept.unknown = table.unknown.iter().map(|word| plain(word)).collect();
+            for (description, codes) in &table.values {
+                for code in codes {
+                    if kept.values.insert(plain(code), description.clone()).is_some() {
+                        return Err(format!("{name} reads {code} in two ways"));
+                    }
+                }
+            }
+        }
+        Ok(kept)
+    }
+
+    /// What is kept of a text; `None` = it means "unknown". What is in no table stays as it is.
+    pub(super) fn spelled<'t>(
+        &'t self,
+        text: &'t str,
+        formats: &[DateFormat],
+        calendar: Calendar,
+    ) -> Option<Cow<'t, str>> {
+        if is_one_of(&self.unknown, text) {
+            return None;
+        }
+        if self.date
+            && let Some(at) = formats.iter().find_map(|format| format.parse(text, calendar))
+        {
+            return Some(calendar.write(at).into());
+        }
+        let described = if self.values.is_empty() { None } else { self.values.get(&plain(text)) };
+        Some(described.map_or(Cow::Borrowed(text), |words| Cow::Borrowed(words.as_str())))
+    }
+}

@@ -1,0 +1,103 @@
+//! The import desk in a real Chromium: a census is handed in, looked at and written, at a desk with scripts
+//! and on a phone without them.
+
+use std::path::{Path, PathBuf};
+
+use crate::browser::{Street, assert_sound, log_in};
+use crate::support::browser::{Browser, Visitor};
+use crate::support::server::run_command;
+
+/// An ugly table over two districts: a title above the header, GBK, every ninth row twice, some without
+/// a class that anybody knows.
+fn census(folder: &Path) -> PathBuf {
+    let mut text =
+        "东营区井盖普查表,,,,,,,\n普查编号,区划代码,井盖类别,经度,纬度,道路,权属单位,备注\n".to_owned();
+    for at in 0..180 {
+        let class =
+            if at % 31 == 7 { "沼泽" } else { ["污水井盖", "雨水箅子", "电力井盖"][at % 3] };
+        let (lon, lat) = (118.52 + (at % 20) as f64 * 0.008, 37.41 + (at / 20) as f64 * 0.011);
+        let row = format!("P{at:04},370502,{class},{lon:.6},{lat:.6},济南路,东营水务,井盖第{at}号\n");
+        text.push_str(&row);
+        if at % 9 == 0 {
+            text.push_str(&row);
+        }
+    }
+    let file = folder.join("东营区井盖普查.csv");
+    std::fs::write(&file, encoding_rs::GB18030.encode(&text).0).unwrap();
+    file
+}
+
+/// Outlines of two districts side by side.
+fn outlines(folder: &Path) -> PathBuf {
+    let ring = |west: f64, east: f64| {
+        format!("[[[{west},37.38],[{east},37.39],[{east},37.53],[{west},37.52],[{west},37.38]]]")
+    };
+    let feature = |code: &str, name: &str, ring: String| {
+        format!(
+            r#"{{"type":"Feature","properties":{{"code":"{code}","name":"{name}"}},"geometry":{{"type":"Polygon","coordinates":{ring}}}}}"#
+        )
+    };
+    let both = [
+        feature("370502", "东营区", ring(118.48, 118.70)),
+        feature("370503", "河口区", ring(118.70, 118.80)),
+    ];
+    let file = folder.join("districts.geojson");
+    let text = format!(r#"{{"type":"FeatureCollection","features":[{}]}}"#, both.join(","));
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_census_is_handed_in_looked_at_and_written() {
+    let street = Street::serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let album = match std::env::var_os("LIDMARK_TOUR") {
+        Some(place) => crate::support::checkout().join(PathBuf::from(place)),
+        None => folder.path().to_owned(),
+    };
+    std::fs::create_dir_all(&album).unwrap();
+    let drawn = outlines(folder.path());
+    let drawn = drawn.display().to_string();
+    let named = ["areas", "import", &drawn, "--kind", "district", "--code", "code", "--name", "name"];
+    let said = run_command(street.server.home(), &named);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let file = census(folder.path());
+
+    let Some(desk) = Browser::open(Visitor { screen: (1280, 900), ..Visitor::default() }).await else {
+        return;
+    };
+    log_in(&desk, &street, "ying", "/admin/imports").await;
+    desk.wait_for("#upload").await;
+    assert_sound(&desk, "the import desk").await;
+    desk.screenshot_whole(&album.join("imports.png")).await;
+    desk.choose_file("[name=file]", &file).await;
+    desk.click("#upload button.main").await;
+    desk.wait_until_at("/admin/imports/files/").await;
+    desk.wait_for("form[action$='/write']").await;
+    let page = desk.url().await;
+    let text = desk.page_text().await;
+    for told in ["200", "GB18030", "表头在第 2 行", "重复"] {
+        assert!(text.contains(told), "{told} is not in {text}");
+    }
+    assert_eq!(desk.count("svg.census .dots").await, 1);
+    assert_sound(&desk, "the preview").await;
+    desk.screenshot_whole(&album.join("import-preview.png")).await;
+
+    let Some(phone) = Browser::open(Visitor::default().without_scripts()).await else { return };
+    log_in(&phone, &street, "ying", "/admin/imports").await;
+    phone.wait_for("#upload").await;
+    phone.screenshot_whole(&album.join("imports-phone.png")).await;
+    phone.choose_file("[name=file]", &file).await;
+    phone.click("#upload button.main").await;
+    phone.wait_until_at("/admin/imports/files/").await;
+    phone.wait_for("form[action$='/write']").await;
+    phone.screenshot_whole(&album.join("import-preview-phone.png")).await;
+
+    desk.goto(&page).await;
+    desk.click("form[action$='/write'] button").await;
+    desk.wait_for("p.notice a[href^='/admin/imports/']:not([href*=files])").await;
+    desk.click("p.notice a[href^='/admin/imports/']:not([href*=files])").await;
+    desk.wait_for("form[action$='/roll-back']").await;
+    assert_sound(&desk, "the page of a run").await;
+    desk.screenshot_whole(&album.join("import-run.png")).await;
+}

@@ -1,0 +1,352 @@
+//! Whatever people do to covers and manholes, in whatever order: every chain is whole, every code finds
+//! the one cover it was given to, every token resolves, and the map is what the tables say.
+
+use std::collections::BTreeMap;
+
+use lidmark::domain::case::CaseMove;
+use lidmark::domain::cover::{CoverClass, CoverFile, CoverState, Material};
+use lidmark::domain::edit::{CodeChoice, CoverEdit, MergeKind, PlatesGo, RetireReason};
+use lidmark::domain::hazard::Hazard;
+use lidmark::domain::ids::{CoverId, MergeId};
+use lidmark::domain::role::{Actor, Role};
+use lidmark::domain::token::Token;
+use lidmark::registry::{
+    Amended, BulkEdit, ChangeKind, CodeEdit, CoverFilter, FieldEdit, RegistryError, Retirement, SplitOrder,
+    Standing,
+};
+use lidmark::spatial::{Change, Flags, Snapshot, SnapshotRow};
+use proptest::prelude::*;
+use rand::SeedableRng;
+
+use super::bulk_edits::{bulk, step};
+use super::editing::{order, set};
+use super::ground::{Town, batch, plate, report};
+use super::structure::{merge, sibling};
+use crate::both_engines;
+use crate::support::engines::Ground;
+
+/// What somebody does; the numbers choose among what is there.
+#[derive(Debug, Clone)]
+enum Deed {
+    Edit(usize, usize),
+    Class(usize, usize, bool),
+    Code(usize),
+    Retire(usize, usize, bool),
+    Reinstate(usize),
+    Add(usize),
+    Merge(usize, usize, bool),
+    UndoMerge(usize),
+    Split(usize, usize),
+    Bulk(usize),
+    UndoBulk(usize),
+    Report(usize),
+    Settle(usize),
+    Fit(usize),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let some = 0..1000usize;
+    let deed = prop_oneof![
+        2 => (some.clone(), some.clone()).prop_map(|(cover, what)| Deed::Edit(cover, what)),
+        2 => (some.clone(), some.clone(), any::<bool>()).prop_map(|(c, to, keep)| Deed::Class(c, to, keep)),
+        1 => some.clone().prop_map(Deed::Code),
+        2 => (some.clone(), some.clone(), any::<bool>()).prop_map(|(c, heir, go)| Deed::Retire(c, heir, go)),
+        1 => some.clone().prop_map(Deed::Reinstate),
+        2 => some.clone().prop_map(Deed::Add),
+        4 => (some.clone(), some.clone(), any::<bool>()).prop_map(|(c, other, same)| Deed::Merge(c, other, same)),
+        3 => some.clone().prop_map(Deed::UndoMerge),
+        2 => (some.clone(), some.clone()).prop_map(|(c, with)| Deed::Split(c, with)),
+        2 => some.clone().prop_map(Deed::Bulk),
+        2 => some.clone().prop_map(Deed::UndoBulk),
+        2 => some.clone().prop_map(Deed::Report),
+        2 => some.clone().prop_map(Deed::Settle),
+        1 => some.prop_map(Deed::Fit),
+    ];
+    proptest::collection::vec(deed, 1..14)
+}
+
+struct World {
+    town: Town,
+    actor: Actor,
+    desk: Actor,
+    /// Cases, whose covers may lie elsewhere by now.
+    cases: Vec<String>,
+    /// Plates that were fitted, and blank ones.
+    tokens: Vec<Token>,
+    blanks: Vec<Token>,
+    bulks: Vec<BulkEdit>,
+    /// Every code that was ever seen, with its cover.
+    codes: BTreeMap<String, CoverId>,
+    map: Snapshot,
+    done: usize,
+}
+
+impl World {
+    async fn new(ground: &Ground) -> Self {
+        let town = Town::found(ground).await;
+        let actor = town.staff("ying", Role::Engineer).await;
+        let desk = town.staff("desk", Role::Supervisor).await;
+        let tokens = town.plated(4).await;
+        let batch = batch(6);
+        let mut random = rand::rngs::SmallRng::seed_from_u64(41);
+        let plates: Vec<_> =
+            (1..=6).map(|ordinal| plate(&batch, ordinal, Token::draw(&mut random))).collect();
+        let blanks = plates.iter().map(|plate| plate.token).collect();
+        town.registry.commit_batch(lidmark::registry::NewBatch { batch, plates }).await.unwrap();
+        let map = built(&town).await;
+        let mut world = Self {
+            town,
+            actor,
+            desk,
+            cases: Vec::new(),
+            tokens,
+            blanks,
+            bulks: Vec::new(),
+            codes: BTreeMap::new(),
+            map,
+            done: 0,
+        };
+        // Something to take apart from the beginning.
+        world.act(Deed::Add(0)).await;
+        world.act(Deed::Merge(1, 2, true)).await;
+        world
+    }
+
+    async fn covers(&self) -> Vec<CoverFile> {
+        let filter = CoverFilter { standing: Standing::Any, limit: 1000, ..CoverFilter::default() };
+        self.town.registry.list_covers(filter).await.unwrap()
+    }
+
+    async fn act(&mut self, deed: Deed) {
+        let covers = self.covers().await;
+        let pick = |at: usize| &covers[at % covers.len()];
+        let registry = self.town.registry.clone();
+        let actor = self.actor.clone();
+        let outcome = match deed {
+            Deed::Edit(at, what) => {
+                let edit = CoverEdit {
+                    material: Some(Material::ALL.get(what % 9).copied()),
+                    state: Some(CoverState::ALL[what % 5]),
+                    road: Some(Some(format!("{}路", what % 3))),
+                    ..CoverEdit::default()
+                };
+                registry.edit_cover(order(pick(at), &actor, set(edit))).await
+            }
+            Deed::Class(at, to, keep) => {
+                let edit = CoverEdit { class: Some(CoverClass::ALL[to % 4]), ..CoverEdit::default() };
+                let code = if keep { CodeChoice::Keep } else { CodeChoice::ByScheme };
+                registry.edit_cover(order(pick(at), &actor, FieldEdit { edit, code })).await
+            }
+            Deed::Code(at) => {
+                registry.change_code(order(pick(at), &actor, CodeEdit { code: None, scheme: None })).await
+            }
+            Deed::Retire(at, heir, go) => {
+                let what = Retirement {
+                    reason: RetireReason::ALL[heir % 5],
+                    successor: (heir % 3 > 0).then(|| pick(heir).code.digits.clone()),
+                    plates: if go { PlatesGo::ToSuccessor } else { PlatesGo::Withdrawn },
+                };
+                registry.retire_cover(order(pick(at), &actor, what)).await
+            }
+            Deed::Reinstate(at) => registry.reinstate_cover(order(pick(at), &actor, ())).await,
+            Deed::Add(at) => registry.add_cover(order(pick(at), &actor, sibling(CoverClass::Sewage))).await,
+            Deed::Merge(at, other, same) => {
+                let kind = if same { MergeKind::Same } else { MergeKind::Both };
+                registry.merge_manholes(order(pick(at), &actor, merge(pick(other), kind))).await
+            }
+            Deed::UndoMerge(at) => {
+                let file = pick(at);
+                let merges: Vec<MergeId> = registry
+                    .list_earlier_files(file.manhole)
+                    .await
+                    .unwrap()
+                    .into_iter()
+                    .filter_map(|file| Some(file.merge?.id))
+                    .collect();
+                match merges.get(at % merges.len().max(1)) {
+                    Some(merge) => registry.undo_merge(order(file, &actor, *merge)).await,
+                    None => return,
+                }
+            }
+            Deed::Split(at, with) => {
+                let with =
+                    if with.is_multiple_of(2) { Vec::new() } else { vec![pick(with).code.digits.clone()] };
+                registry.split_manhole(order(pick(at), &actor, SplitOrder { with, position: None })).await
+            }
+            Deed::Bulk(what) => return self.change_many(what).await,
+            Deed::UndoBulk(at) => return self.undo_many(at).await,
+            Deed::Report(at) => {
+                let hazard = [Hazard::Level, Hazard::Missing][at % 2];
+                let token = self.tokens[at % self.tokens.len()];
+                if let Ok(reported) = registry.report_hazard(report(token, hazard)).await {
+                    self.cases.push(reported.case_number);
+                    self.done += 1;
+                }
+                return;
+            }
+            Deed::Settle(at) => {
+                let Some(case) = self.cases.get(at / 2 % self.cases.len().max(1)) else { return };
+                let made = if at.is_multiple_of(2) { CaseMove::Reject } else { CaseMove::Reopen };
+                match self.town.step(case, made, &self.desk).await {
+                    Ok(_) => self.done += 1,
+                    Err(RegistryError::Refused(_) | RegistryError::Conflict(_)) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+                return;
+            }
+            Deed::Fit(at) => {
+                let Some(token) = self.blanks.pop() else { return };
+                match registry.install_plate(token, &pick(at).code.digits, &actor).await {
+                    Ok(_) => self.tokens.push(token),
+                    Err(RegistryError::Conflict(_)) => self.blanks.push(token),
+                    Err(error) => panic!("{error:?}"),
+                }
+                return;
+            }
+        };
+        match outcome {
+            Ok(Amended::Done(_)) => self.done += 1,
+            Ok(Amended::Meanwhile(_))
+            | Err(RegistryError::Refused(_) | RegistryError::Conflict(_) | RegistryError::NotFound(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    async fn change_many(&mut self, what: usize) {
+        let filter = CoverFilter {
+            class: what.is_multiple_of(3).then_some(CoverClass::Sewage),
+            standing: if what.is_multiple_of(2) { Standing::Any } else { Standing::InUse },
+            ..CoverFilter::default()
+        };
+        let edit = CoverEdit {
+            class: what.is_multiple_of(4).then_some(CoverClass::Storm),
+            shape: Some(Some(lidmark::domain::cover::Shape::ALL[what % 3])),
+            road: (what % 5 < 2).then(|| Some("新路".into())),
+            owner: what.is_multiple_of(7).then_some(None),
+            ..CoverEdit::default()
+        };
+        let seen = self.town.registry.preview_bulk_edit(bulk(filter, edit, &self.actor)).await.unwrap();
+        let applied = self.town.apply(&seen, &self.actor).await;
+        self.bulks.push(applied);
+        self.done += 1;
+    }
+
+    async fn undo_many(&mut self, at: usize) {
+        if self.bulks.is_empty() {
+            return;
+        }
+        let edit = self.bulks.swap_remove(at % self.bulks.len());
+        self.town.registry.undo_bulk_edit(step(&edit, &self.actor)).await.unwrap();
+        self.town.registry.carry_on_bulk_edit(edit.record.id).await.unwrap();
+        self.done += 1;
+    }
+
+    /// What holds after every deed.
+    async fn look_around(&mut self) {
+        let registry = self.town.registry.clone();
+        let report = registry.check_tables().await.unwrap();
+        assert_eq!(report.findings, []);
+        let covers = self.covers().await;
+        for file in &covers {
+            let former = registry.list_former_codes(file.cover).await.unwrap();
+            for code in former.iter().chain([&file.code]) {
+                let owner = *self.codes.entry(code.digits.clone()).or_insert(file.cover);
+                assert_eq!(owner, file.cover, "{} was given to two covers", code.digits);
+            }
+        }
+        for (code, cover) in &self.codes {
+            let found = registry.find_cover_by_code(code).await.unwrap().unwrap();
+            assert_eq!(found.cover, *cover, "{code}");
+        }
+        for token in self.tokens.iter().chain(&self.blanks) {
+            let scanned = registry.find_plate(*token).await.unwrap().unwrap();
+            if scanned.plate.state.is_live() {
+                assert!(scanned.cover.is_none_or(|file| file.retired.is_none()));
+            }
+        }
+        self.follow().await;
+        let fresh = built(&self.town).await;
+        let rows = |map: &Snapshot| map.rows().collect::<Vec<_>>();
+        assert_eq!(rows(&self.map), rows(&fresh), "the map that follows the feed is the map of the tables");
+        assert_eq!(fresh.len() as i64, registry.counts().await.unwrap().covers);
+        assert_eq!(fresh.len(), covers.iter().filter(|file| file.retired.is_none()).count());
+    }
+
+    /// Patches the map from the change feed, as a server does.
+    async fn follow(&mut self) {
+        let registry = &self.town.registry;
+        let changes = registry.changes_since(self.map.version(), 10_000).await.unwrap();
+        let Some(last) = changes.last() else { return };
+        let covers: Vec<CoverId> = changes
+            .iter()
+            .filter(|change| change.kind == ChangeKind::Cover)
+            .map(|change| CoverId(change.id))
+            .collect();
+        let points = registry.list_points_by_id(&covers).await.unwrap();
+        let there: Vec<CoverId> = points.iter().map(|point| point.cover).collect();
+        let mut patch: Vec<Change> = points.iter().map(|point| Change::Put(row(point))).collect();
+        patch
+            .extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
+        self.map = self.map.with_changes(patch, last.sequence);
+    }
+}
+
+fn row(point: &lidmark::registry::PointRow) -> SnapshotRow {
+    SnapshotRow {
+        cover: point.cover,
+        lon: point.lon,
+        lat: point.lat,
+        class: point.class,
+        state: point.state,
+        flags: Flags { has_plate: point.has_plate, open_case: point.has_open_case },
+    }
+}
+
+async fn built(town: &Town) -> Snapshot {
+    let version = town.registry.last_change().await.unwrap();
+    let points = town.registry.list_points(None, 10_000).await.unwrap();
+    Snapshot::build(points.iter().map(row), version)
+}
+
+/// Lives through some sequences, one after the other in a world of its own; answers how much was done.
+async fn live(ground: &Ground, deeds: Vec<Deed>) -> usize {
+    let mut world = World::new(ground).await;
+    for deed in deeds {
+        world.act(deed).await;
+        world.look_around().await;
+    }
+    world.town.registry.close().await;
+    world.done
+}
+
+#[test]
+fn any_sequence_of_changes_leaves_whole_chains_unique_codes_and_a_true_map() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let config = ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let done = std::cell::Cell::new(0);
+    runner
+        .run(&deeds(), |deeds| {
+            let ground = Ground::sqlite().unwrap();
+            done.set(done.get() + runtime.block_on(live(&ground, deeds)));
+            Ok(())
+        })
+        .unwrap();
+    assert!(done.get() > 16, "too much was refused to prove anything: {}", done.get());
+}
+
+both_engines! {
+    /// One long life on both engines.
+    async fn a_long_life_of_a_street(ground: Ground) {
+        let mut deeds = Vec::new();
+        for at in 0..3 {
+            deeds.extend([
+                Deed::Add(at), Deed::Report(at), Deed::Merge(at, at + 1, at % 2 == 1), Deed::Bulk(at * 3), Deed::Settle(at * 4),
+                Deed::Class(at, at + 1, false), Deed::Split(at + 4, at), Deed::UndoBulk(0), Deed::Fit(at + 2),
+                Deed::Retire(at + 3, at + 1, true), Deed::UndoMerge(at), Deed::Code(at + 5), Deed::Reinstate(at + 3),
+                Deed::Edit(at, at),
+            ]);
+        }
+        assert!(live(&ground, deeds).await > 12);
+    }
+}
