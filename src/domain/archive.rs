@@ -12,7 +12,7 @@ use super::Refusal;
 use super::area::{AreaKind, AreaShape};
 use super::case::CaseState;
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
-use super::edit::{BulkRowState, BulkState, CoverEdit, Moved, RetireReason, StoredRefusal};
+use super::edit::{BulkRowState, BulkState, Moved, RetireReason, StoredRefusal};
 use super::hazard::Hazard;
 use super::history::HistoryKind;
 use super::import_run::{ImportState, PassedOver};
@@ -212,7 +212,7 @@ pub const TABLES: &[Table] = {
                 must("id", Id),
                 must("state", Word(is::<BulkState>)),
                 must("filter", Text),
-                must("edit", Word(is_edit)),
+                must("edit", Word(is_object)),
                 must("reason", Text),
                 must("actor", Text),
                 must("matched", Whole),
@@ -442,10 +442,6 @@ fn is_level(text: &str) -> bool {
 /// What a merge moved, as it must be known to undo it.
 fn is_moved(text: &str) -> bool {
     serde_json::from_str::<Moved>(text).is_ok()
-}
-
-fn is_edit(text: &str) -> bool {
-    serde_json::from_str::<CoverEdit>(text).is_ok()
 }
 
 fn is_object(text: &str) -> bool {

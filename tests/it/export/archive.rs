@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use lidmark::domain::archive::{LEFT_BEHIND, TABLES};
 use lidmark::domain::case::{CaseMove, MoveRequest};
-use lidmark::domain::cover::CoverClass;
+use lidmark::domain::cover::{CoverClass, Material};
+use lidmark::domain::edit::{MergeKind, PlatesGo, RetireReason};
 use lidmark::domain::hazard::Hazard;
 use lidmark::domain::history::HistoryKind;
 use lidmark::domain::ids::IdempotencyKey;
@@ -15,13 +16,17 @@ use lidmark::domain::role::{Actor, Role};
 use lidmark::outlet::{OutletError, TakenIn, export_archive, import_archive, open_archive};
 use lidmark::photos::{PhotoLimits, PhotoStore};
 use lidmark::registry::{
-    AttachedPhoto, Clock, LogIn, MoveOrder, NewBatch, Outcome, Registry, RegistryError, RegistryOptions,
+    Amended, AttachedPhoto, Clock, CodeEdit, CoverFilter, LogIn, MoveOrder, NewBatch, Outcome, Registry,
+    RegistryError, RegistryOptions, Retirement, SplitOrder,
 };
 use serde_json::Value;
 
 use crate::both_engines;
 use crate::contract::house::jpeg;
+use crate::registry::bulk_edits::{bulk, step};
+use crate::registry::editing::{done, material, order};
 use crate::registry::ground::{MONDAY, Town, batch, candidate, plate, report};
+use crate::registry::structure::{merge, sibling};
 use crate::support::engines::Ground;
 use crate::support::server::run_command;
 
@@ -40,7 +45,7 @@ fn keep(store: &PhotoStore, shade: u8) -> AttachedPhoto {
     }
 }
 
-fn order(number: &str, made: CaseMove, actor: &Actor) -> MoveOrder {
+fn move_of(number: &str, made: CaseMove, actor: &Actor) -> MoveOrder {
     MoveOrder {
         key: IdempotencyKey::fresh(),
         number: number.into(),
@@ -74,18 +79,19 @@ async fn lived_in(ground: &Ground) -> Town {
     let mut new = report(tokens[1], Hazard::Broken);
     (new.contact, new.photos) = (Some("13800000000".into()), vec![keep(&photos, 2)]);
     let number = town.registry.report_hazard(new).await.unwrap().case_number;
-    town.registry.move_case(order(&number, CaseMove::File, &dispatcher)).await.unwrap();
-    let mut dispatch = order(&number, CaseMove::Dispatch, &dispatcher);
+    town.registry.move_case(move_of(&number, CaseMove::File, &dispatcher)).await.unwrap();
+    let mut dispatch = move_of(&number, CaseMove::Dispatch, &dispatcher);
     dispatch.request.party = Some(town.water);
     town.registry.move_case(dispatch).await.unwrap();
-    town.registry.move_case(order(&number, CaseMove::Accept, &handler)).await.unwrap();
-    let mut hand_in = order(&number, CaseMove::HandIn, &handler);
+    town.registry.move_case(move_of(&number, CaseMove::Accept, &handler)).await.unwrap();
+    let mut hand_in = move_of(&number, CaseMove::HandIn, &handler);
     hand_in.photos = vec![keep(&photos, 3)];
     town.registry.move_case(hand_in).await.unwrap();
     let twin = town.report(tokens[1], Hazard::Rocking).await.case_number;
-    let mut join = order(&twin, CaseMove::Join, &dispatcher);
+    let mut join = move_of(&twin, CaseMove::Join, &dispatcher);
     join.target_number = Some(number);
     town.registry.move_case(join).await.unwrap();
+    change_by_hand(&town).await;
     ground.sql(
         "INSERT INTO code_aliases (code, scheme, cover_id) SELECT '3705020102000999', scheme, id FROM covers
          WHERE code = '3705020102000002'",
@@ -95,6 +101,31 @@ async fn lived_in(ground: &Ground) -> Town {
          'Zone', '[[[[118.5,37.4],[118.7,37.4],[118.7,37.5],[118.5,37.4]]]]', 1)",
     );
     town
+}
+
+/// A merge that holds, a split, a cover that another one replaced, a changed code, a change of many.
+async fn change_by_hand(town: &Town) {
+    let engineer = town.staff("ying", Role::Engineer).await;
+    town.import((20..24).map(|at| candidate(at, CoverClass::Storm)).collect()).await;
+    let [one, other, third, fourth] = ["1", "2", "3", "4"].map(|end| format!("370502010300000{end}"));
+    let registry = &town.registry;
+    let (one, other) = (town.cover(&one).await, town.cover(&other).await);
+    let merged = done(registry.merge_manholes(order(&one, &engineer, merge(&other, MergeKind::Both))).await);
+    let beside = done(registry.add_cover(order(&merged, &engineer, sibling(CoverClass::Gas))).await);
+    let split = SplitOrder { with: Vec::new(), position: None };
+    done(registry.split_manhole(order(&beside, &engineer, split)).await);
+    let third = town.cover(&third).await;
+    let gone = Retirement {
+        reason: RetireReason::Replaced,
+        successor: Some(fourth.clone()),
+        plates: PlatesGo::Withdrawn,
+    };
+    done(registry.retire_cover(order(&third, &engineer, gone)).await);
+    let fourth = town.cover(&fourth).await;
+    done(registry.change_code(order(&fourth, &engineer, CodeEdit { code: None, scheme: None })).await);
+    let storm = CoverFilter { class: Some(CoverClass::Storm), ..CoverFilter::default() };
+    let looked = registry.preview_bulk_edit(bulk(storm, material(Material::Steel), &engineer)).await.unwrap();
+    town.apply(&looked, &engineer).await;
 }
 
 async fn export(registry: &Registry, ground: &Ground, file: &Path) {
@@ -151,7 +182,7 @@ both_engines! {
         assert_eq!(there.counts().await.unwrap().covers, 0, "a trial leaves nothing");
         let taken = take(&there, &ground, &first, false).await.unwrap();
         assert_eq!(taken, tried);
-        assert_eq!((taken.rows["covers"], taken.rows["plates"], taken.rows["cases"], taken.photos), (4, 6, 2, 3));
+        assert_eq!((taken.rows["covers"], taken.rows["plates"], taken.rows["cases"], taken.photos), (9, 6, 2, 3));
         assert_eq!(there.check_tables().await.unwrap().findings, []);
         export(&there, &ground, &second).await;
 
@@ -164,7 +195,8 @@ both_engines! {
             arrived += usize::from(entry["kind"] == "transferred");
             entry["kind"] != "transferred"
         });
-        assert_eq!(arrived, 4);
+        // The merged file has ended.
+        assert_eq!((taken.rows["manholes"], arrived), (9, 8));
         let without_heads = |lines: &BTreeSet<String>| -> BTreeSet<String> {
             let line = |line: &String| {
                 let mut manhole: Value = serde_json::from_str(line).unwrap();
@@ -202,6 +234,22 @@ both_engines! {
         let created = there.find_cover(cover).await.unwrap().unwrap();
         assert_eq!(created.code.digits, "3705020102000005");
         assert!(there.last_change().await.unwrap() >= 12, "the map hears of what came");
+
+        // What was changed by hand can still be taken back.
+        let merged = there.find_cover_by_code("3705020103000001").await.unwrap().unwrap();
+        let earlier = there.list_earlier_files(merged.manhole).await.unwrap();
+        let merge = earlier[0].merge.clone().unwrap();
+        let engineer = town.staff("later", Role::Engineer).await;
+        let undone = there.undo_merge(order(&merged, &engineer, merge.id)).await.unwrap();
+        assert!(matches!(undone, Amended::Done(_)), "{undone:?}");
+        let edits = there.list_bulk_edits(None, 10).await.unwrap();
+        let edit = there.find_bulk_edit(edits[0].id).await.unwrap().unwrap();
+        there.undo_bulk_edit(step(&edit, &engineer)).await.unwrap();
+        there.carry_on_bulk_edit(edit.record.id).await.unwrap();
+        let replaced = there.find_cover_by_code("3705020103000003").await.unwrap().unwrap();
+        let (_, successor) = replaced.retired.unwrap().successor.unwrap();
+        assert_eq!(there.find_cover_by_code(&successor.digits).await.unwrap().unwrap().code, successor);
+        assert_eq!(there.list_imports(None, 10).await.unwrap().len(), 3);
 
         // People came without their passwords.
         assert!(matches!(there.log_in("desk", "correct horse").await.unwrap(), LogIn::WrongCredentials));
@@ -336,15 +384,15 @@ async fn a_city_moves_from_one_engine_to_the_other_on_the_command_line() {
     let archive = source.home().folder().with_file_name("city.zip").display().to_string();
     let out = run_command(&source.home(), &["export", "files", "-o", &archive, "--json"]);
     assert_eq!(out.code, Some(0), "{out:?}");
-    assert_eq!((&out.json()["rows"]["manholes"], &out.json()["photos"]), (&4.into(), &3.into()));
+    assert_eq!((&out.json()["rows"]["manholes"], &out.json()["photos"]), (&9.into(), &3.into()));
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(&archive).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "it holds what citizens wrote");
 
     let tried = run_command(&target.home(), &["import", &archive, "--dry-run", "--json"]);
-    assert_eq!((tried.code, &tried.json()["created"]), (Some(0), &4.into()), "{tried:?}");
+    assert_eq!((tried.code, &tried.json()["created"]), (Some(0), &9.into()), "{tried:?}");
     let taken = run_command(&target.home(), &["import", &archive, "--json"]);
-    assert_eq!((taken.code, &taken.json()["created"]), (Some(0), &4.into()), "{taken:?}");
+    assert_eq!((taken.code, &taken.json()["created"]), (Some(0), &9.into()), "{taken:?}");
     let check = run_command(&target.home(), &["check", "--json"]);
     assert_eq!((check.code, &check.json()["clean"]), (Some(0), &true.into()), "{check:?}");
     assert_eq!(check.json()["photos"], 3);
