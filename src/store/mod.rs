@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{Postgres, Sqlite};
 use writer::Parents;
 
+pub mod archive;
 pub mod areas;
 pub mod bulk;
 pub mod bulk_edits;
@@ -22,6 +23,7 @@ pub mod cover_list;
 pub mod covers;
 pub mod edits;
 mod error;
+pub mod exports;
 pub mod feed;
 pub mod history;
 pub mod imports;
