@@ -250,9 +250,17 @@ both_engines! {
         let (file, _) = desk.write(&town, covers(Format::Csv)).await.unwrap();
         assert!(text(&file).contains(",'=1+1,") && text(&file).contains(",'-a2,"), "{}", text(&file));
         assert_eq!(import(&town, &file).await, (0, 2), "{}", text(&file));
-        let what = What::Covers(CoverFilter::default());
-        let (file, _) = desk.write(&town, order(what, Format::GeoJson)).await.unwrap();
-        assert_eq!(import(&town, &file).await, (0, 2), "{}", text(&file));
+        for format in [
+            Format::GeoJson,
+            Format::GeoJsonLines,
+            Format::GeoJsonSequence,
+            Format::Xlsx,
+            Format::GeoPackage,
+            Format::Shapefile,
+        ] {
+            let (file, _) = desk.write(&town, covers(format)).await.unwrap();
+            assert_eq!(import(&town, &file).await, (0, 2), "{format:?}");
+        }
     }
 }
 
@@ -270,12 +278,9 @@ async fn import(town: &Town, file: &std::path::Path) -> (u64, u64) {
         scheme: Some("component-16".into()),
         told: lidmark::import::Told::default(),
     };
-    let is_json = file.extension().is_some_and(|extension| extension == "geojson");
-    let taken = IntakeFile {
-        name: "again".into(),
-        format: if is_json { Format::GeoJson } else { Format::Csv },
-        body: Body::Path(file.to_owned()),
-    };
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let format = Format::of_file(file, &name).unwrap();
+    let taken = IntakeFile { name, format, body: Body::Path(file.to_owned()) };
     take_file(&mut run, &reading, taken, |note| panic!("{note:?}"), |_| {}).await.unwrap();
     assert_eq!(run.summary.updated, 0, "{:?}", run.summary);
     (run.summary.created, run.summary.unchanged)
