@@ -51,7 +51,7 @@ pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
 pub use crate::store::structure::Merge;
 pub use amend::{Amended, CoverOrder};
-pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
+pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep, StoredRefusal};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
