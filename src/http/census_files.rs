@@ -176,14 +176,14 @@ pub(super) fn save_preview(state: &AppState, id: UploadId, preview: &Preview) ->
 }
 
 /// Whole or not at all, so that nobody reads half of it.
-fn put(path: &Path, value: &impl Serialize) -> Result<(), Problem> {
+pub(super) fn put(path: &Path, value: &impl Serialize) -> Result<(), Problem> {
     let text = serde_json::to_vec(value).expect("texts and numbers are always JSON");
     let beside = path.with_extension("new");
     let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|error| from_io(&error))
 }
 
-fn take<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
+pub(super) fn take<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
     match std::fs::read(path) {
         Ok(text) => Ok(serde_json::from_slice(&text).ok()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

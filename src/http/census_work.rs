@@ -28,6 +28,8 @@ use crate::registry::{
 pub(super) enum Subject {
     File(UploadId),
     Run(ImportNumber),
+    /// Which district each manhole lies in.
+    Districts,
 }
 
 /// How far a piece of work has come.
@@ -38,6 +40,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    pub(super) fn set_rows(&self, rows: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
+    }
+
     /// Rows so far; `None` = other work goes first.
     pub(super) fn rows(&self) -> Option<u64> {
         self.begun.load(Ordering::Relaxed).then(|| self.rows.load(Ordering::Relaxed))
@@ -84,7 +90,7 @@ impl Drop for Ended {
 }
 
 /// Starts work unless it is under way. Answers whether it was started.
-fn start<F: Future<Output = ()> + Send + 'static>(
+pub(super) fn start<F: Future<Output = ()> + Send + 'static>(
     state: &AppState,
     subject: Subject,
     work: impl FnOnce(AppState, Arc<Progress>) -> F,
