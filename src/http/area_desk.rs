@@ -136,6 +136,18 @@ pub(super) async fn show(
     Ok(response)
 }
 
+/// Clears away files of outlines to which nobody came back.
+fn clear_old(state: &AppState) -> Result<(), Problem> {
+    let Ok(entries) = std::fs::read_dir(shelf(state)) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let about: Option<AreaFile> = files::take(&entry.path().join("about.json")).unwrap_or_default();
+        if about.is_some_and(|file| files::is_old(state, file.at)) {
+            std::fs::remove_dir_all(entry.path()).map_err(|error| from_io(&error))?;
+        }
+    }
+    Ok(())
+}
+
 /// The page, and whether it will soon say something else.
 async fn desk_page(
     state: &AppState,
@@ -144,6 +156,7 @@ async fn desk_page(
     (kind, after): (AreaKind, &str),
     wrong: Option<&Refusal>,
 ) -> Result<(String, bool), Problem> {
+    clear_old(state)?;
     let progress = state.shared.works.find(Subject::Districts);
     let areas = state.registry.list_area_page(kind, after, AREAS).await?;
     let counts = counts(state, kind).await?;

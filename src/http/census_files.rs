@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::census_work::Subject;
 use super::problem::from_io;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
@@ -96,6 +97,9 @@ pub struct Preview {
     pub points: Vec<[f64; 2]>,
     /// Bad rows that can be had as a table, to be corrected.
     pub to_correct: u64,
+    /// Code and name of districts that the profile brings and the registry does not know; writing adds them.
+    #[serde(default)]
+    pub new_districts: Vec<(String, String)>,
 }
 
 /// The files of one file.
@@ -210,6 +214,25 @@ pub(super) fn list(state: &AppState) -> Result<Vec<CensusUpload>, Problem> {
     let mut uploads: Vec<CensusUpload> = ids.filter_map(|id| find(state, id).ok()).collect();
     uploads.sort_by_key(|upload| std::cmp::Reverse(upload.id));
     Ok(uploads)
+}
+
+/// Whether something that has waited since then is to be cleared away.
+pub(super) fn is_old(state: &AppState, since: Millis) -> bool {
+    let days = i64::from(state.config.waiting_days);
+    days > 0 && state.registry.now().0 - since.0 > days * 24 * 3600 * 1000
+}
+
+/// Clears away what has waited too long: never what is worked on, nor what was begun to be written.
+pub(super) fn clear_old(state: &AppState) -> Result<(), Problem> {
+    for upload in list(state)? {
+        let busy =
+            upload.stage == Stage::Writing || state.shared.works.find(Subject::File(upload.id)).is_some();
+        if !busy && is_old(state, upload.at) {
+            tracing::info!(upload.id = %upload.id, "a census file that nobody came back to is cleared away");
+            discard(state, upload.id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of it that are here.
