@@ -158,6 +158,7 @@ impl Catalogue {
             ("photo.hidden_content", "found") => "hidden_content",
             ("code.class_differs", "code" | "row") => "class",
             (_, "census_stage") => "census_stage",
+            (_, "area_column") => "area_column",
             (_, "state") => "case_state",
             (_, "bulk_state") => "bulk_state",
             (_, "class" | "is_class") => "class",

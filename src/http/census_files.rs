@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::census_work::Subject;
 use super::problem::from_io;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
@@ -96,6 +97,9 @@ pub struct Preview {
     pub points: Vec<[f64; 2]>,
     /// Bad rows that can be had as a table, to be corrected.
     pub to_correct: u64,
+    /// Code and name of districts that the profile brings and the registry does not know; writing adds them.
+    #[serde(default)]
+    pub new_districts: Vec<(String, String)>,
 }
 
 /// The files of one file.
@@ -176,14 +180,14 @@ pub(super) fn save_preview(state: &AppState, id: UploadId, preview: &Preview) ->
 }
 
 /// Whole or not at all, so that nobody reads half of it.
-fn put(path: &Path, value: &impl Serialize) -> Result<(), Problem> {
+pub(super) fn put(path: &Path, value: &impl Serialize) -> Result<(), Problem> {
     let text = serde_json::to_vec(value).expect("texts and numbers are always JSON");
     let beside = path.with_extension("new");
     let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|error| from_io(&error))
 }
 
-fn take<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
+pub(super) fn take<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
     match std::fs::read(path) {
         Ok(text) => Ok(serde_json::from_slice(&text).ok()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -210,6 +214,25 @@ pub(super) fn list(state: &AppState) -> Result<Vec<CensusUpload>, Problem> {
     let mut uploads: Vec<CensusUpload> = ids.filter_map(|id| find(state, id).ok()).collect();
     uploads.sort_by_key(|upload| std::cmp::Reverse(upload.id));
     Ok(uploads)
+}
+
+/// Whether something that has waited since then is to be cleared away.
+pub(super) fn is_old(state: &AppState, since: Millis) -> bool {
+    let days = i64::from(state.config.waiting_days);
+    days > 0 && state.registry.now().0 - since.0 > days * 24 * 3600 * 1000
+}
+
+/// Clears away what has waited too long: never what is worked on, nor what was begun to be written.
+pub(super) fn clear_old(state: &AppState) -> Result<(), Problem> {
+    for upload in list(state)? {
+        let busy =
+            upload.stage == Stage::Writing || state.shared.works.find(Subject::File(upload.id)).is_some();
+        if !busy && is_old(state, upload.at) {
+            tracing::info!(upload.id = %upload.id, "a census file that nobody came back to is cleared away");
+            discard(state, upload.id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of it that are here.

@@ -1,7 +1,7 @@
 //! What the server does for the import desk while nobody waits for it: looks at a file, writes it, takes a
 //! run back. One at a time, with all other heavy work; pages ask how far it has come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use super::census_files::{self as files, CensusUpload, Place, Preview, Stage};
 use super::problem::from_io;
 use super::{AppState, Problem, views};
 use crate::domain::Refusal;
+use crate::domain::cover::District;
 use crate::domain::ids::UploadId;
 use crate::domain::import_run::ImportNumber;
 use crate::domain::role::Actor;
@@ -28,6 +29,8 @@ use crate::registry::{
 pub(super) enum Subject {
     File(UploadId),
     Run(ImportNumber),
+    /// Which district each manhole lies in.
+    Districts,
 }
 
 /// How far a piece of work has come.
@@ -38,6 +41,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    pub(super) fn set_rows(&self, rows: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
+    }
+
     /// Rows so far; `None` = other work goes first.
     pub(super) fn rows(&self) -> Option<u64> {
         self.begun.load(Ordering::Relaxed).then(|| self.rows.load(Ordering::Relaxed))
@@ -84,7 +91,7 @@ impl Drop for Ended {
 }
 
 /// Starts work unless it is under way. Answers whether it was started.
-fn start<F: Future<Output = ()> + Send + 'static>(
+pub(super) fn start<F: Future<Output = ()> + Send + 'static>(
     state: &AppState,
     subject: Subject,
     work: impl FnOnce(AppState, Arc<Progress>) -> F,
@@ -209,10 +216,24 @@ async fn make_ready(state: &AppState, upload: &CensusUpload, actor: Actor) -> Re
     Ok(Ready { name, format, place, reading, look, options, catalogue })
 }
 
+/// Districts that a profile brings and the registry does not know yet.
+async fn missing_districts(state: &AppState, profile: &Profile) -> Result<Vec<District>, Problem> {
+    let known = state.registry.list_districts().await?;
+    let missing = profile.districts.iter().filter(|(code, _)| known.iter().all(|there| there.code != *code));
+    let district = |(code, name): &(String, String)| District {
+        code: code.clone(),
+        name_zh: name.clone(),
+        name_en: name.clone(),
+    };
+    Ok(missing.map(district).collect())
+}
+
 /// What one reading of a file came to.
 struct Taken {
     number: Option<ImportNumber>,
     summary: ImportSummary,
+    /// Districts that its rows name and only the profile knows.
+    brought: Vec<District>,
     findings: Findings,
     /// `None` where a part of the file had been taken before.
     noted: Option<(Noted, BTreeMap<u64, String>)>,
@@ -223,18 +244,35 @@ async fn take(
     state: &AppState,
     ready: &Ready,
     options: ImportOptions,
+    announced: &[(String, String)],
     progress: &Progress,
 ) -> Result<Taken, Problem> {
+    let mut brought = missing_districts(state, &ready.reading.profile).await?;
+    if options.mode == ImportMode::Write {
+        // No more than the look found in the file: a profile may know the districts of a whole province.
+        brought.retain(|district| announced.iter().any(|(code, _)| *code == district.code));
+        if !brought.is_empty() {
+            state.registry.put_districts(&brought).await?;
+        }
+    }
     let mut run = state.registry.begin_import(options).await?;
+    run.expect_districts(brought.iter().map(|district| district.code.clone()));
     let (number, whole) = (run.number(), run.resumed_at() == 0);
     let list = ready.place.problems().with_extension("new");
     let sentence = |refusal: &Refusal| ready.catalogue.refusal(refusal);
     let mut notebook = Notebook::open(&list, &ready.name, sentence).map_err(|error| from_io(&error))?;
     let dots = Arc::new(Mutex::new(Dots::default()));
     let seen = dots.clone();
+    let named = Arc::new(Mutex::new(BTreeSet::new()));
+    let names = named.clone();
     let see = move |row: &intake::Row| {
         if let Ok(mut dots) = seen.lock() {
             dots.see(row);
+        }
+        if let (Ok(row), Ok(mut names)) = (row, names.lock())
+            && !names.contains(&row.survey.district)
+        {
+            names.insert(row.survey.district.clone());
         }
     };
     let body = Body::Path(ready.place.body());
@@ -248,12 +286,14 @@ async fn take(
         std::fs::rename(&list, ready.place.problems()).map_err(|error| from_io(&error))?;
     }
     let points = dots.lock().map(|mut dots| std::mem::take(&mut *dots).into_points()).unwrap_or_default();
-    Ok(Taken { number, summary, findings, noted: whole.then_some(noted), points })
+    let named = named.lock().map(|mut named| std::mem::take(&mut *named)).unwrap_or_default();
+    brought.retain(|district| named.contains(&district.code));
+    Ok(Taken { number, summary, brought, findings, noted: whole.then_some(noted), points })
 }
 
 async fn look_at(state: &AppState, upload: &CensusUpload, progress: &Progress) -> Result<Preview, Problem> {
     let ready = make_ready(state, upload, Actor::System).await?;
-    let taken = take(state, &ready, ready.options.clone(), progress).await?;
+    let taken = take(state, &ready, ready.options.clone(), &[], progress).await?;
     let (noted, to_correct) = taken.noted.unwrap_or_default();
     let (mut corrected, mut twin_texts) = (0, BTreeMap::new());
     if !(to_correct.is_empty() && noted.twins.is_empty()) {
@@ -284,6 +324,7 @@ async fn look_at(state: &AppState, upload: &CensusUpload, progress: &Progress) -
         twin_texts,
         points: taken.points,
         to_correct: corrected,
+        new_districts: taken.brought.into_iter().map(|district| (district.code, district.name_zh)).collect(),
     })
 }
 
@@ -307,7 +348,8 @@ async fn write_all(
     let (name, profile) = (ready.name.clone(), ready.reading.profile.id.clone());
     let file = CensusFile { name, profile, fingerprint };
     let options = ImportOptions { mode: ImportMode::Write, file, ..ready.options.clone() };
-    let taken = take(state, &ready, options, progress).await?;
+    let announced = files::find_preview(state, upload.id)?.map(|preview| preview.new_districts);
+    let taken = take(state, &ready, options, &announced.unwrap_or_default(), progress).await?;
     Ok((taken.number, taken.summary, taken.noted.map(|(noted, _)| noted)))
 }
 

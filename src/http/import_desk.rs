@@ -55,6 +55,7 @@ async fn desk_page(
 ) -> Result<String, Problem> {
     let runs = state.registry.list_imports(before.map(ImportNumber), RUNS).await?;
     let next = runs.last().filter(|_| runs.len() as i64 == RUNS).map(|run| run.number);
+    files::clear_old(state)?;
     let waiting = files::list(state)?;
     let profiles = built_in_profiles();
     let view = DeskView { runs: &runs, waiting: &waiting, profiles: &profiles, wishes, next, wrong };

@@ -105,7 +105,7 @@ impl Observation {
 }
 
 impl Coordinates {
-    fn of(detection: &Detection, decided: &Plausible, epsg: u32, said: Option<Evidence>) -> Self {
+    pub(super) fn of(detection: &Detection, decided: &Plausible, epsg: u32, said: Option<Evidence>) -> Self {
         let Reading { crs, axes } = &decided.reading;
         // Who declared it is known here, and not where the numbers are weighed.
         let by_user = !matches!(said, Some(Evidence::FileSays { .. } | Evidence::ProfileSays { .. }));
@@ -119,6 +119,23 @@ impl Coordinates {
             points: detection.points,
             share: decided.share,
             evidence: said.iter().chain(weighed).map(Observation::of).collect(),
+        }
+    }
+
+    /// Of a file without a point that could speak for or against a reading.
+    pub(super) fn without_points(reading: &Reading, epsg: u32) -> Self {
+        let (crs, axes) = (&reading.crs, reading.axes);
+        let datum = crs.datum();
+        let (datum, within_m) = (datum.name.clone(), datum.within_m);
+        Self {
+            epsg,
+            crs: crs.to_string(),
+            datum,
+            within_m,
+            axes,
+            points: 0,
+            share: 0.0,
+            evidence: Vec::new(),
         }
     }
 
@@ -200,7 +217,10 @@ pub fn look(
 }
 
 /// What there is to say where the user and the file name two systems.
-fn overruled(wanted: &Crs, declared: Option<(DeclaredCrs, Result<Crs, Refusal>)>) -> Option<Evidence> {
+pub(super) fn overruled(
+    wanted: &Crs,
+    declared: Option<(DeclaredCrs, Result<Crs, Refusal>)>,
+) -> Option<Evidence> {
     let (declared, meant) = declared?;
     let same = meant.is_ok_and(|meant| meant.code().is_some() && meant.code() == wanted.code());
     (!same).then(|| Evidence::FileOverruled { said: declared.to_string() })

@@ -44,7 +44,7 @@ mod xlsx;
 mod xlsx_parts;
 mod xml;
 
-pub use areas::{AreaColumns, LARGEST as LARGEST_AREA_FILE, read_areas};
+pub use areas::{AreaColumn, AreaColumns, AreaFindings, AreaLook, AreaOrder, read_areas};
 pub use cells::{ColumnLook, Means, PROBLEM_COLUMN, read_cells};
 pub use csv_dialect::Quoting;
 pub use declared::DeclaredCrs;

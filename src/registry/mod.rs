@@ -55,7 +55,7 @@ pub use crate::store::plates::Batch;
 pub use crate::store::structure::Merge;
 pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
-pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
+pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{

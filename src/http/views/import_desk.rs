@@ -183,6 +183,7 @@ struct Looked {
     twins: Vec<TwinRow>,
     map: Option<CensusMap>,
     to_correct: u64,
+    new_districts: Vec<String>,
 }
 
 #[derive(Template)]
@@ -303,6 +304,7 @@ fn looked(page: &Page, preview: &Preview, areas: &[Area]) -> Looked {
             .collect(),
         map: census_map(&preview.points, areas),
         to_correct: preview.to_correct,
+        new_districts: preview.new_districts.iter().map(|(code, name)| format!("{code} {name}")).collect(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::domain::{Refusal, hazard::Hazard};
 use crate::messages::{Catalogue, Language};
 use crate::registry::Session;
 
+mod area_pages;
 mod bulk_pages;
 mod case_pages;
 mod census_map;
@@ -28,6 +29,7 @@ mod structure_pages;
 mod understood;
 mod words;
 
+pub use area_pages::{AreaDeskView, AreaFileView, area_desk, area_file};
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
 pub use case_pages::{MoveDraft, case_file, case_list};
 pub use cover_list::{CoverListView, cover_list};
