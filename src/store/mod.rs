@@ -24,6 +24,7 @@ pub mod edits;
 mod error;
 pub mod feed;
 pub mod history;
+pub mod import_profiles;
 pub mod imports;
 pub mod integrity;
 pub mod people;
