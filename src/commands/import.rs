@@ -20,6 +20,7 @@ use crate::import::{
     AUTO, City, Field, Format, Look, Profile, ProfileChange, Scope, Told, TypedTold, change_profile,
 };
 use crate::intake::{self, FileAt, Note, Prepared, Reading, RowProblem, Wish};
+use crate::outlet;
 use crate::registry::{
     CensusFile, Clock, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Registry,
 };
@@ -90,6 +91,12 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending> {
+    if let [file] = &args.files[..]
+        && let Some(manifest) = outlet::open_archive(file)?
+    {
+        let ask = !args.dry_run && !args.yes && std::io::stdin().is_terminal();
+        return super::export::import_archive(ground, file, &manifest, (args.dry_run, ask)).await;
+    }
     let config = ground.config()?;
     let given = read_districts(&args.districts)?;
     let wish = wish(&args, &config)?;

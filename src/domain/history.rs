@@ -36,6 +36,8 @@ named_enum! {
         Split = "split",
         /// The first entry of a manhole that was split off.
         SplitOff = "split_off",
+        /// The file came from another registry, whole.
+        Transferred = "transferred",
     }
 }
 

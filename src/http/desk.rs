@@ -478,7 +478,7 @@ pub(super) struct WhichPhoto {
 }
 
 /// A handler sees photos of their party's cases and those of the cover itself, which are for everybody.
-fn may_see_photo(user: &User, photo: &PhotoRecord, cases: &[Case]) -> bool {
+pub(super) fn may_see_photo(user: &User, photo: &PhotoRecord, cases: &[Case]) -> bool {
     user.role != Role::Handler
         || match photo.case {
             None => photo.report.is_none(),

@@ -38,6 +38,7 @@ mod desk;
 mod doors;
 mod edit_fields;
 mod edit_page;
+mod exports;
 mod form_texts;
 mod forms;
 mod import_desk;
@@ -47,6 +48,7 @@ mod json;
 mod limits;
 mod operators;
 mod page_cache;
+mod paper;
 mod problem;
 mod public;
 mod structure_pages;
@@ -80,6 +82,8 @@ struct Shared {
     /// What is under way for the import desk, and files of which a piece is coming in.
     works: census_work::Works,
     receiving: Mutex<HashSet<UploadId>>,
+    /// Files on their way out: each reads through the whole city.
+    export_slots: Semaphore,
     tries: limits::Limiter,
     reports: limits::Limiter,
     pages: page_cache::PageCache,
@@ -100,6 +104,7 @@ impl AppState {
             heavy_slots: Semaphore::new(1),
             works: census_work::Works::default(),
             receiving: Mutex::default(),
+            export_slots: Semaphore::new(2),
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),
             pages: page_cache::PageCache::default(),
@@ -148,6 +153,9 @@ fn build(state: AppState) -> doors::Doors {
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
+    const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
+    const CASE_EXPORT: Access =
+        Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
     use Access::Public;
     doors::Doors::new(state)
         .open("GET", "/", Public, get(public::home))
@@ -171,6 +179,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
         .open("GET", "/covers", STAFF, get(cover_list::list))
         .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
+        .open("GET", "/covers/{code}/file.pdf", STAFF, get(paper::cover_file_pdf))
         .open("GET", "/covers/{code}/edit", REGISTRY, get(edit_page::form))
         .open("POST", "/covers/{code}/edit", REGISTRY, post(edit_page::send))
         .open("GET", "/covers/{code}/code", REGISTRY, get(structure_pages::code_form))
@@ -210,6 +219,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/plates/{token}", Public, get(api_plates::find_plate))
         .open("POST", "/api/v1/plates/{token}/install", FIELD, post(api_plates::install_plate))
         .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
+        .open("GET", "/api/v1/covers/export", EXPORT, get(exports::export_covers))
         .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))
         .open("PATCH", "/api/v1/covers/{code}", REGISTRY, patch(api_edit::update_cover))
         .open("GET", "/api/v1/covers/{code}/history", STAFF, get(api_covers::list_history))
@@ -227,6 +237,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/api/v1/bulk-edits/{id}/apply", REGISTRY, post(api_bulk::apply_bulk_edit))
         .open("POST", "/api/v1/bulk-edits/{id}/undo", REGISTRY, post(api_bulk::undo_bulk_edit))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
+        .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))
         .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_plates::create_batch))

@@ -81,6 +81,8 @@ pub struct Profile {
     /// Where the source can lie.
     pub(super) bbox: Option<Area>,
     pub(super) delimiter: Option<u8>,
+    /// Whether its tables lead texts that would be formulas with an apostrophe, as ours do.
+    pub(super) guards_formulas: bool,
     /// Words that mean "unknown" in every column that is understood, in small letters.
     pub(super) unknown: Vec<String>,
     /// Days since 1970, and years, that mean "unknown".
@@ -273,6 +275,7 @@ impl Profile {
             districts_by_position: file.districts_by_position,
             bbox: file.bbox,
             delimiter,
+            guards_formulas: file.guards_formulas,
             unknown: lower(file.unknown),
             unknown_days,
             unknown_years: file.dates.unknown_years,

@@ -35,6 +35,8 @@ pub(super) struct ProfileFile {
     pub(super) bbox: Option<Area>,
     pub(super) delimiter: Option<char>,
     #[serde(default)]
+    pub(super) guards_formulas: bool,
+    #[serde(default)]
     pub(super) unknown: Vec<String>,
     #[serde(default)]
     pub(super) dates: DatesFile,

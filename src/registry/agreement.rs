@@ -275,7 +275,10 @@ impl FileClaims {
                     self.cases.insert(case.0, claim.to.into_owned());
                 }
             }
-            HistoryKind::PlateMade | HistoryKind::PhotoAdded | HistoryKind::ReportJoined => {}
+            HistoryKind::PlateMade
+            | HistoryKind::PhotoAdded
+            | HistoryKind::ReportJoined
+            | HistoryKind::Transferred => {}
         }
         Some(())
     }

@@ -17,6 +17,7 @@ use crate::store::{Store, StoreError, Tx, WriteError, people};
 
 mod agreement;
 mod amend;
+mod archive;
 mod areas;
 mod bulk_edit;
 mod bulk_turn;
@@ -28,6 +29,7 @@ mod codebook;
 mod conflicts;
 mod covers;
 mod editing;
+mod exports;
 mod feed;
 mod fields;
 mod files;
@@ -43,6 +45,7 @@ mod retirement;
 mod staff;
 mod structure;
 
+pub use crate::domain::edit::StoredRefusal;
 pub use crate::store::Database;
 pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
 pub use crate::store::covers::PointRow;
@@ -52,8 +55,9 @@ pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
 pub use crate::store::structure::Merge;
 pub use amend::{Amended, CoverOrder};
+pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
-pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep, StoredRefusal};
+pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
@@ -63,6 +67,9 @@ pub use check::{CheckReport, Finding};
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, Fact, Standing};
 pub use editing::{CodeEdit, FieldEdit};
+pub use exports::{
+    CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
+};
 pub use feed::Counts;
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use import_profiles::{ProfileOrder, ProfileSaved};

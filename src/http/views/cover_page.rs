@@ -155,7 +155,7 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
 }
 
 /// Whether a file is whole, in words.
-fn proof(page: &Page, chain: ChainState) -> (bool, String) {
+pub(super) fn proof(page: &Page, chain: ChainState) -> (bool, String) {
     match chain {
         ChainState::Whole { length } => (true, page.fill("file.proof_whole", "count", length)),
         ChainState::Broken { sequence } => (false, page.fill("file.proof_broken", "sequence", sequence)),
@@ -172,12 +172,17 @@ fn beside(page: &Page, other: &CoverFile) -> Beside {
     }
 }
 
-fn earlier(page: &Page, names: Names, file: &EarlierFile) -> Earlier {
-    let (whole, proof) = proof(page, file.chain);
-    let title = match &file.merge {
+/// How a file came to go on in this one.
+pub(super) fn earlier_title(page: &Page, file: &EarlierFile) -> String {
+    match &file.merge {
         Some(merge) => page.fill("file.merged", "date", page.date(merge.at)),
         None => page.t("file.split_from").to_owned(),
-    };
+    }
+}
+
+fn earlier(page: &Page, names: Names, file: &EarlierFile) -> Earlier {
+    let (whole, proof) = proof(page, file.chain);
+    let title = earlier_title(page, file);
     Earlier { title, whole, proof, lines: lines(page, names, &file.entries) }
 }
 
@@ -203,7 +208,7 @@ fn case_line(page: &Page, case: &Case) -> CaseLine {
 }
 
 /// What a survey says, in the order in which people ask.
-fn facts(page: &Page, file: &CoverFile) -> Vec<(String, String)> {
+pub(super) fn facts(page: &Page, file: &CoverFile) -> Vec<(String, String)> {
     let survey = &file.survey;
     let position = &survey.position;
     let known = |list: &str, word: Option<&str>| word.map(|word| page.word(list, word));

@@ -18,6 +18,8 @@ mod case_pages;
 mod census_map;
 mod cover_list;
 mod cover_page;
+mod cover_paper;
+mod downloads;
 mod edit_page;
 mod field_words;
 mod import_desk;
@@ -30,6 +32,7 @@ pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form,
 pub use case_pages::{MoveDraft, case_file, case_list};
 pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{CoverView, cover_file};
+pub use cover_paper::cover_paper;
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{
     DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run, means,
