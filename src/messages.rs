@@ -117,6 +117,15 @@ impl Catalogue {
         self.fill(key, &[(name, &value.to_string())])
     }
 
+    /// What speaks for the reading of a column, or against, with stored words as people say them.
+    pub fn mapping_note(&self, code: &str, facts: &[(&str, &str)]) -> String {
+        let values = facts.iter().map(|(name, value)| match *name {
+            list @ ("import_field" | "class") => (*name, Cow::Owned(self.word(list, value))),
+            _ => (*name, Cow::Borrowed(*value)),
+        });
+        fill(self.text(&format!("mapping.{code}")), values)
+    }
+
     /// The sentence of a refusal, with stored words as they are: for programs.
     pub fn refusal(&self, refusal: &Refusal) -> String {
         let values = refusal.params.iter().map(|(name, value)| match (refusal.code, *name) {

@@ -24,9 +24,7 @@ use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::ids::{Millis, UploadId};
-use crate::import::{
-    AreaColumns, AreaFindings, AreaLook, AreaOrder, Told, TypedTold, city_systems, read_areas,
-};
+use crate::import::{AreaColumns, AreaFindings, AreaLook, AreaOrder, City, Told, TypedTold, read_areas};
 use crate::registry::{AreaPlan, AreaSet, DistrictCheck, ImportMode, Others, RegistryError, StoredRefusal};
 
 /// Largest file of outlines, in bytes.
@@ -354,7 +352,7 @@ async fn read(
         columns: wishes.columns.clone(),
         told: Told::parse(TypedTold { encoding, layer, ..TypedTold::default() })?,
         crs: wishes.crs.clone(),
-        book: city_systems(&state.data)?,
+        book: City::read(&state.data)?.book,
     };
     let (path, name) = (folder(state, id).join("body"), name.to_owned());
     let reading = tokio::task::spawn_blocking(move || read_areas(&path, &name, &order));

@@ -14,7 +14,7 @@ use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::ids::{Millis, UploadId};
 use crate::domain::import_run::ImportNumber;
-use crate::import::ColumnLook;
+use crate::import::{ColumnLook, ColumnNote};
 use crate::intake::Noted;
 use crate::registry::{ImportSummary, StoredRefusal};
 
@@ -26,6 +26,9 @@ pub struct Wishes {
     pub crs: Option<String>,
     pub encoding: Option<String>,
     pub layer: Option<String>,
+    /// Which of day and month comes first, where both could.
+    #[serde(default)]
+    pub dates: Option<String>,
     /// The file is all there is in the districts and of the classes that it names.
     pub full: bool,
 }
@@ -89,6 +92,15 @@ pub struct Preview {
     pub crs: Option<String>,
     pub evidence: BTreeMap<String, Vec<String>>,
     pub columns: Vec<ColumnLook>,
+    /// What else speaks for the profile, where it was proposed.
+    #[serde(default)]
+    pub notes: Vec<ColumnNote>,
+    /// The profile by which it was read.
+    #[serde(default)]
+    pub profile: Option<ProfileUsed>,
+    /// Name of the source that its rows go under.
+    #[serde(default)]
+    pub source: String,
     pub summary: ImportSummary,
     pub noted: Noted,
     /// Texts of the rows of twins, by line.
@@ -100,6 +112,13 @@ pub struct Preview {
     /// Code and name of districts that the profile brings and the registry does not know; writing adds them.
     #[serde(default)]
     pub new_districts: Vec<(String, String)>,
+}
+
+/// A profile as a look used it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProfileUsed {
+    pub name: String,
+    pub version: u32,
 }
 
 /// The files of one file.

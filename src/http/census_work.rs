@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::census_files::{self as files, CensusUpload, Place, Preview, Stage};
+use super::census_files::{self as files, CensusUpload, Place, Preview, ProfileUsed, Stage};
 use super::problem::from_io;
 use super::{AppState, Problem, views};
 use crate::domain::Refusal;
@@ -14,14 +14,14 @@ use crate::domain::cover::District;
 use crate::domain::ids::UploadId;
 use crate::domain::import_run::ImportNumber;
 use crate::domain::role::Actor;
-use crate::import::{
-    Coordinates, Findings, Format, Look, Profile, Told, TypedTold, WantedCrs, built_in_profiles,
-    city_systems, find_built_in,
+use crate::import::{AUTO, Coordinates, Findings, Format, Look, Profile, Told, TypedTold, find_built_in};
+use crate::intake::{
+    self, Body, Dots, FileAt, FileRows, IntakeFile, Notebook, Noted, Prepared, Reading, Trouble, Wish,
+    write_rows,
 };
-use crate::intake::{self, Body, Dots, FileRows, IntakeFile, Notebook, Noted, Reading, Trouble, write_rows};
 use crate::messages::{Catalogue, Language};
 use crate::registry::{
-    CensusFile, ImportMode, ImportOptions, ImportSummary, MATCH_RADIUS_M, RegistryError, StoredRefusal,
+    ImportMode, ImportOptions, ImportSummary, MATCH_RADIUS_M, RegistryError, StoredRefusal,
 };
 
 /// What is worked on.
@@ -118,6 +118,13 @@ pub(super) fn look(state: &AppState, id: UploadId) {
                 if let Err(problem) = files::save_preview(&state, id, &preview) {
                     tracing::error!(code = problem.refusal.code, "a preview was not kept");
                 }
+                // What was shown is what is written, also where somebody saves a newer version meanwhile.
+                if let Some(used) = &preview.profile
+                    && upload.wishes.profile.as_ref() == Some(&used.name)
+                    && find_built_in(&used.name).is_none()
+                {
+                    upload.wishes.profile = Some(format!("{}@{}", used.name, used.version));
+                }
                 (upload.stage, upload.refusal) = (Stage::Looked, None);
             }
             Err(problem) => {
@@ -177,43 +184,41 @@ struct Ready {
     look: Look,
     options: ImportOptions,
     catalogue: &'static Catalogue,
-}
-
-/// The profile that a person chose.
-fn find_profile(state: &AppState, wanted: Option<&str>) -> Result<Arc<Profile>, Problem> {
-    let wanted = wanted.unwrap_or("lidmark-csv");
-    let profile = find_built_in(wanted).ok_or_else(|| {
-        let known: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
-        let read: String = wanted.chars().take(60).collect();
-        Refusal::new("profile.unknown").at("profile").with("read", read).with("fits", known.join(", "))
-    })?;
-    Ok(Arc::new(profile.with_book(city_systems(&state.data)?)))
+    prepared: Prepared,
+    files: [FileAt; 1],
 }
 
 async fn make_ready(state: &AppState, upload: &CensusUpload, actor: Actor) -> Result<Ready, Problem> {
     let wishes = &upload.wishes;
-    let profile = find_profile(state, wishes.profile.as_deref())?;
-    let (encoding, layer) = (wishes.encoding.as_deref(), wishes.layer.as_deref());
-    let told = Told::parse(TypedTold { encoding, layer, ..TypedTold::default() })?;
-    let wanted = WantedCrs::parse(wishes.crs.as_deref(), &profile)?;
+    let told = Told::parse(TypedTold {
+        encoding: wishes.encoding.as_deref(),
+        layer: wishes.layer.as_deref(),
+        dates: wishes.dates.as_deref(),
+        ..TypedTold::default()
+    })?;
     let place = Place::of(state, upload.id);
     let format = Format::of_file(&place.body(), &upload.name)?;
-    let options = ImportOptions {
-        source: wishes.source.clone().unwrap_or_else(|| profile.id.clone()),
-        scheme: profile.scheme.clone().unwrap_or_else(|| state.config.scheme.clone()),
-        mode: ImportMode::DryRun,
+    let wish = Wish {
+        source: wishes.source.clone(),
+        scheme: None,
+        crs: wishes.crs.clone(),
+        told,
+        city_scheme: state.config.scheme.clone(),
         match_radius_m: MATCH_RADIUS_M,
         full: wishes.full,
-        file: CensusFile::default(),
-        actor,
     };
-    let reading = Reading { profile, schemes: Arc::new(state.registry.schemes()), scheme: None, told };
-    let file = IntakeFile { name: upload.name.clone(), format, body: Body::Path(place.body()) };
-    let look = intake::look_at(&reading, &file, &wanted).await?;
-    let reading = Reading { profile: look.profile.clone(), ..reading };
+    let registry = Some(&state.registry);
+    let city = Arc::new(intake::city_of(registry, &state.data, &state.config.scheme).await?);
+    let files = [FileAt { path: place.body(), name: upload.name.clone(), format }];
+    let schemes = state.registry.schemes();
+    let by_name = (wishes.profile.as_deref().unwrap_or(AUTO), schemes);
+    let prepared = intake::prepare_by_name(registry, &city, by_name, &wish, &files, &actor).await?;
     let language = Language::of_tag(&upload.language).unwrap_or_default();
     let (name, catalogue) = (upload.name.clone(), Catalogue::of(language));
-    Ok(Ready { name, format, place, reading, look, options, catalogue })
+    let look = prepared.looks.first().cloned().ok_or_else(|| Refusal::new("import.reader_stopped"))?;
+    let reading = Reading { profile: look.profile.clone(), ..prepared.reading.clone() };
+    let options = prepared.options.clone();
+    Ok(Ready { name, format, place, reading, look, options, catalogue, prepared, files })
 }
 
 /// Districts that a profile brings and the registry does not know yet.
@@ -319,6 +324,12 @@ async fn look_at(state: &AppState, upload: &CensusUpload, progress: &Progress) -
         crs: coordinates.map(|coordinates| coordinates.crs),
         evidence,
         columns: ready.look.columns.clone(),
+        notes: ready.look.notes.clone(),
+        profile: Some(ProfileUsed {
+            name: ready.look.profile.id.clone(),
+            version: ready.look.profile.version,
+        }),
+        source: ready.options.source.clone(),
         summary: taken.summary,
         noted,
         twin_texts,
@@ -342,11 +353,7 @@ async fn write_all(
     progress: &Progress,
 ) -> Result<(Option<ImportNumber>, ImportSummary, Option<Noted>), Problem> {
     let ready = make_ready(state, upload, actor).await?;
-    let body = ready.place.body();
-    let fingerprint = intake::fingerprint(std::slice::from_ref(&body), &ready.reading, &ready.options).await;
-    let fingerprint = Some(fingerprint.map_err(|error| from_io(&error))?);
-    let (name, profile) = (ready.name.clone(), ready.reading.profile.id.clone());
-    let file = CensusFile { name, profile, fingerprint };
+    let file = ready.prepared.census_file(&ready.files).await.map_err(|error| from_io(&error))?;
     let options = ImportOptions { mode: ImportMode::Write, file, ..ready.options.clone() };
     let announced = files::find_preview(state, upload.id)?.map(|preview| preview.new_districts);
     let taken = take(state, &ready, options, &announced.unwrap_or_default(), progress).await?;

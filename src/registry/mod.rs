@@ -34,6 +34,7 @@ mod feed;
 mod fields;
 mod files;
 mod identity;
+mod import_profiles;
 mod imports;
 mod numbering;
 mod plates;
@@ -71,6 +72,7 @@ pub use exports::{
 };
 pub use feed::Counts;
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
+pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
 pub use plates::{NewBatch, ScannedPlate};
 pub use reports::{NewReport, Reported, Tracked};

@@ -36,7 +36,9 @@ pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{CoverView, cover_file};
 pub use cover_paper::cover_paper;
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
-pub use import_desk::{DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run};
+pub use import_desk::{
+    DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run, means,
+};
 pub use structure_pages::{
     AddView, MergeView, RetireView, SplitView, add_form, code_form, merge_form, retire_form, split_form,
 };
