@@ -119,6 +119,9 @@ pub struct Preview {
 pub struct ProfileUsed {
     pub name: String,
     pub version: u32,
+    /// TOML; of a proposal what was proposed.
+    #[serde(default)]
+    pub text: String,
 }
 
 /// The files of one file.

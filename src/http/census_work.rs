@@ -328,6 +328,7 @@ async fn look_at(state: &AppState, upload: &CensusUpload, progress: &Progress) -
         profile: Some(ProfileUsed {
             name: ready.look.profile.id.clone(),
             version: ready.look.profile.version,
+            text: ready.look.profile.text.to_string(),
         }),
         source: ready.options.source.clone(),
         summary: taken.summary,

@@ -29,17 +29,31 @@ pub(super) struct Form {
 }
 
 impl Form {
+    /// The form where some fields bring whole texts, each up to so many bytes.
+    pub(super) async fn with_texts(
+        request: Request,
+        state: &AppState,
+        texts: &[&str],
+        most: usize,
+    ) -> Result<Self, Problem> {
+        let mut form = Self::parse(request, state, (texts, most)).await?;
+        match form.trouble.take() {
+            Some(trouble) => Err(trouble),
+            None => Ok(form),
+        }
+    }
+
     /// The form and what is wrong with one of its parts, for a page that keeps what was typed.
     pub(super) async fn with_trouble(
         request: Request,
         state: &AppState,
     ) -> Result<(Self, Option<Problem>), Problem> {
-        let mut form = Self::parse(request, state).await?;
+        let mut form = Self::parse(request, state, (&[], 0)).await?;
         let trouble = form.trouble.take();
         Ok((form, trouble))
     }
 
-    async fn parse(request: Request, state: &AppState) -> Result<Self, Problem> {
+    async fn parse(request: Request, state: &AppState, texts: (&[&str], usize)) -> Result<Self, Problem> {
         if has_media_type(request.headers(), "application/x-www-form-urlencoded") {
             let axum::extract::Form(pairs) =
                 axum::extract::Form::<Vec<(String, String)>>::from_request(request, state)
@@ -54,7 +68,7 @@ impl Form {
         let multipart = Multipart::from_request(request, state)
             .await
             .map_err(|_| Problem::bad_request(Refusal::new("form.unreadable")))?;
-        read(multipart, state.photos.limits().bytes).await
+        read(multipart, state.photos.limits().bytes, texts).await
     }
 
     /// A field that was filled in; an empty one counts as absent.
@@ -131,7 +145,11 @@ impl FromRequest<AppState> for Form {
     }
 }
 
-async fn read(mut multipart: Multipart, photo_limit: usize) -> Result<Form, Problem> {
+async fn read(
+    mut multipart: Multipart,
+    photo_limit: usize,
+    (texts, text_limit): (&[&str], usize),
+) -> Result<Form, Problem> {
     let mut form = Form::default();
     let cut_off = |error| match unreadable(error) {
         // The whole is too large: what came before is told all the same.
@@ -151,7 +169,11 @@ async fn read(mut multipart: Multipart, photo_limit: usize) -> Result<Form, Prob
         let is_photo = name == "photos";
         // A browser sends one empty part without a name when no photo was chosen.
         let is_chosen = part.file_name().is_some_and(|file| !file.is_empty());
-        let limit = if is_photo { photo_limit } else { FIELD_LIMIT };
+        let limit = match is_photo {
+            true => photo_limit,
+            false if texts.contains(&name.as_str()) => text_limit,
+            false => FIELD_LIMIT,
+        };
         let (mut bytes, mut fits) = (Vec::new(), true);
         loop {
             match part.chunk().await {

@@ -320,8 +320,20 @@ async fn refused(
     id: UploadId,
     refusal: &Refusal,
 ) -> Result<Response, Problem> {
-    let (html, _) = file_page(state, reader, caller, id, Some(refusal)).await?;
-    Ok(page_with_problem(StatusCode::CONFLICT, html))
+    let problem = Problem { status: StatusCode::CONFLICT, refusal: refusal.clone() };
+    file_with_problem(state, reader, caller, id, &problem).await
+}
+
+/// The page of a file with why what was asked for just now was not done.
+pub(super) async fn file_with_problem(
+    state: &AppState,
+    reader: &Reader,
+    caller: &Caller,
+    id: UploadId,
+    problem: &Problem,
+) -> Result<Response, Problem> {
+    let (html, _) = file_page(state, reader, caller, id, Some(&problem.refusal)).await?;
+    Ok(page_with_problem(problem.status, html))
 }
 
 pub(super) async fn write(

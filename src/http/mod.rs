@@ -26,6 +26,7 @@ mod api_cases;
 mod api_covers;
 mod api_edit;
 mod api_plates;
+mod api_profiles;
 mod api_reports;
 mod area_desk;
 mod ask;
@@ -52,12 +53,14 @@ mod operators;
 mod page_cache;
 mod paper;
 mod problem;
+mod profile_desk;
 mod public;
 mod structure_pages;
 mod tiles;
 mod uploads;
 pub mod views;
 
+use auth::percent_encode;
 pub use doors::{Access, Door};
 pub use problem::Problem;
 
@@ -214,6 +217,12 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/admin/imports/files/{id}/discard", REGISTRY, post(import_desk::discard))
         .open("GET", "/admin/imports/files/{id}/problems.csv", REGISTRY, get(import_desk::problems))
         .open("GET", "/admin/imports/files/{id}/rows.csv", REGISTRY, get(import_desk::bad_rows))
+        .open("POST", "/admin/imports/files/{id}/profile", REGISTRY, post(profile_desk::save_mapping))
+        .open("GET", "/admin/import-profiles", REGISTRY, get(profile_desk::show))
+        .open("POST", "/admin/import-profiles", REGISTRY, post(profile_desk::send))
+        .open("GET", "/admin/import-profiles/{name}", REGISTRY, get(profile_desk::show_profile))
+        .open("GET", "/admin/import-profiles/{name}/profile.toml", REGISTRY, get(profile_desk::download))
+        .open("POST", "/admin/import-profiles/{name}/remove", REGISTRY, post(profile_desk::remove))
         .open("GET", "/admin/areas", REGISTRY, get(area_desk::show))
         .open("POST", "/admin/areas", ADMIN, post(area_desk::send))
         .open("POST", "/admin/areas/assign", ADMIN, post(area_desk::assign))
@@ -255,6 +264,11 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_plates::batch_pdf))
         .open("GET", "/api/v1/plate-batches/{id}/ledger.csv", FIELD, get(api_plates::batch_ledger))
         .open("POST", "/api/v1/imports", REGISTRY, post(imports::create_import))
+        .open("GET", "/api/v1/import-profiles", REGISTRY, get(api_profiles::list_profiles))
+        .open("GET", "/api/v1/import-profiles/{name}", REGISTRY, get(api_profiles::find_profile))
+        .open("PUT", "/api/v1/import-profiles/{name}", REGISTRY, put(api_profiles::put_profile))
+        .open("DELETE", "/api/v1/import-profiles/{name}", REGISTRY, delete(api_profiles::delete_profile))
+        .open("GET", "/api/v1/import-profiles/{name}/versions", REGISTRY, get(api_profiles::list_versions))
         .open("POST", "/api/v1/uploads", REGISTRY, post(uploads::create_upload))
         .open("GET", "/api/v1/uploads/{id}", REGISTRY, get(uploads::find_upload))
         .open("PUT", "/api/v1/uploads/{id}", REGISTRY, put(uploads::send_piece))

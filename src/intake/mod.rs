@@ -22,7 +22,9 @@ mod notebook;
 mod profiles;
 
 pub use notebook::{Dots, FileRows, Kind, Notebook, Noted, Sample, Trouble, Twin, write_rows};
-pub use profiles::{FileAt, Prepared, Wish, city_of, find_profile, prepare, prepare_by_name, save_profile};
+pub use profiles::{
+    FileAt, Prepared, Wish, city_of, find_profile, prepare, prepare_by_name, save_profile, text_to_save,
+};
 
 /// Rows that are committed together.
 pub const CHUNK: usize = 4000;

@@ -59,27 +59,30 @@ fn read_saved(name: &ProfileName, version: i64, text: &str, city: &Arc<City>) ->
     Ok(profile)
 }
 
-/// Saves a profile as the next version of a name. Refuses a text that cannot be meant, and the names of
-/// those that come with the program.
+/// The text under which a profile would be saved: what was proposed for one file becomes that of the name,
+/// and lines end as ours do, so that a text which went through a form is the same text. Refuses a text that cannot be meant, and the names of those that come with the program.
+pub fn text_to_save(city: &Arc<City>, name: &ProfileName, text: &str) -> Result<String, Refusal> {
+    let id = name.as_str();
+    if built_in_profiles().iter().any(|profile| profile.id == id) {
+        return Err(Refusal::new("profile.built_in").at("name").with("profile", id));
+    }
+    let text = format!("{}\n", text.trim_start_matches('\u{feff}').trim().replace("\r\n", "\n"));
+    let profile = Profile::from_toml_in(&text, city).map_err(|refusal| refusal.at("text"))?;
+    if profile.id == id || profile.id != crate::import::AUTO {
+        return Ok(text);
+    }
+    let change = ProfileChange { id: Some(id.to_owned()), ..ProfileChange::default() };
+    change_profile(&text, &change, &city.lexicon)
+}
+
+/// Saves a profile as the next version of a name. Refuses what [`text_to_save`] refuses.
 pub async fn save_profile(
     registry: &Registry,
     city: &Arc<City>,
     order: ProfileOrder,
     actor: &Actor,
 ) -> Result<ProfileSaved, RegistryError> {
-    let name = order.name.as_str();
-    if built_in_profiles().iter().any(|profile| profile.id == name) {
-        return Err(Refusal::new("profile.built_in").at("name").with("profile", name).into());
-    }
-    let profile = Profile::from_toml_in(&order.text, city)?;
-    // A text that was proposed for one file becomes that of the name.
-    let text = match profile.id == name || profile.id != crate::import::AUTO {
-        true => order.text,
-        false => {
-            let change = ProfileChange { id: Some(name.to_owned()), ..ProfileChange::default() };
-            change_profile(&order.text, &change, &city.lexicon)?
-        }
-    };
+    let text = text_to_save(city, &order.name, &order.text)?;
     registry.save_profile(ProfileOrder { text, ..order }, actor).await
 }
 

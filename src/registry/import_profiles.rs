@@ -47,6 +47,9 @@ impl Registry {
                 return Err(refusal.with("count", count).with("most", most).into());
             }
         }
+        if order.text.contains('\0') {
+            return Err(Refusal::new("text.nul").at("text").into());
+        }
         let (word, now) = (actor.word(), self.now());
         self.store
             .write::<_, RegistryError, _>(move |tx| {
@@ -64,7 +67,7 @@ impl Registry {
                         name: order.name,
                         version,
                         text: order.text,
-                        why: order.why.trim().to_owned(),
+                        why: order.why.replace('\0', " ").trim().to_owned(),
                         actor: word,
                         saved_at: now,
                         removed_at: None,

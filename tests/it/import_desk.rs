@@ -109,3 +109,86 @@ async fn a_census_is_handed_in_looked_at_and_written() {
     phone.wait_for("svg.census .area").await;
     phone.screenshot_whole(&album.join("areas-phone.png")).await;
 }
+
+/// Two tables of one source, with a column whose name nobody could guess.
+fn pair(folder: &Path) -> [PathBuf; 2] {
+    [("东城水司.csv", "S", 0.0), ("西城水司.csv", "T", 0.02)].map(|(name, key, east)| {
+        let mut text = "普查编号,区划代码,井盖类别,经度,纬度,道路,水司分区\n".to_owned();
+        for at in 0..20 {
+            let lon = 118.55 + east + f64::from(at) * 0.0008;
+            text.push_str(&format!("{key}{at:03},370502,污水井盖,{lon:.6},37.45,济南路,第{at}区\n"));
+        }
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_mapping_of_a_file_is_saved_and_the_next_file_is_read_by_it() {
+    let street = Street::serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let album = match std::env::var_os("LIDMARK_TOUR") {
+        Some(place) => crate::support::checkout().join(PathBuf::from(place)),
+        None => folder.path().to_owned(),
+    };
+    std::fs::create_dir_all(&album).unwrap();
+    let [first, second] = pair(folder.path());
+    let phone = Visitor { screen: (360, 780), ..Visitor::default() }.without_scripts();
+    let Some(phone) = Browser::open(phone).await else { return };
+    log_in(&phone, &street, "ying", "/admin/imports").await;
+    phone.wait_for("#upload").await;
+    phone.choose_file("[name=file]", &first).await;
+    phone.click("#upload button.main").await;
+    phone.wait_until_at("/admin/imports/files/").await;
+    phone.wait_for("#mapping summary").await;
+    phone.click("#mapping summary").await;
+    phone.type_into("#mapping [name=name]", "东营水司").await;
+    phone.type_into("#mapping [name=why]", "水司每季度的表").await;
+    phone.screenshot_whole(&album.join("profile-mapping-phone.png")).await;
+    phone.click("#mapping form button").await;
+    phone.wait_for("#save button.main").await;
+    phone.screenshot_whole(&album.join("profile-look-phone.png")).await;
+    phone.click("#save button.main").await;
+    phone.wait_for("#versions").await;
+    assert!(phone.text("#versions").await.contains("东营水司@1"));
+    phone.screenshot_whole(&album.join("profile-phone.png")).await;
+
+    let Some(desk) = Browser::open(Visitor { screen: (1280, 900), ..Visitor::default() }).await else {
+        return;
+    };
+    log_in(&desk, &street, "ying", "/admin/imports").await;
+    desk.wait_for("#upload [name=profile] option[value='东营水司']").await;
+    desk.script("document.querySelector('#upload [name=profile]').value = '东营水司'").await;
+    desk.choose_file("[name=file]", &second).await;
+    desk.click("#upload button.main").await;
+    desk.wait_until_at("/admin/imports/files/").await;
+    desk.wait_for("#used a").await;
+    assert_eq!(desk.text("#used a").await, "东营水司@1");
+    desk.screenshot_whole(&album.join("profile-used.png")).await;
+    desk.click("#used a").await;
+    desk.wait_for("#versions").await;
+    assert_sound(&desk, "the versions of a profile").await;
+    desk.screenshot_whole(&album.join("profile.png")).await;
+    // The text is changed by hand; what differs is shown before it is saved.
+    let change = "const text = document.querySelector('[name=text]'); text.value = text.value.replace('source = \"东城水司\"', 'source = \"水司\"')";
+    desk.script(change).await;
+    desk.click("form[enctype] button.main").await;
+    desk.wait_for("#differs .new").await;
+    let differs = desk.text("#differs").await;
+    assert!(differs.contains("source = \"东城水司\"") && differs.contains("source = \"水司\""), "{differs}");
+    assert_sound(&desk, "what a version changes").await;
+    desk.screenshot_whole(&album.join("profile-look.png")).await;
+    desk.click("#save button.main").await;
+    desk.wait_for("#versions tbody tr:nth-child(2)").await;
+    assert!(desk.text("#versions").await.contains("东营水司@2"));
+    desk.click("p.crumb a").await;
+    desk.wait_for("#saved table").await;
+    assert_sound(&desk, "the list of profiles").await;
+    desk.screenshot_whole(&album.join("profiles.png")).await;
+    let list = desk.url().await;
+    phone.goto(&list).await;
+    phone.wait_for("#saved table").await;
+    assert_eq!(phone.overflow_px().await, 0);
+    phone.screenshot_whole(&album.join("profiles-phone.png")).await;
+}

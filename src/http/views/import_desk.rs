@@ -11,7 +11,8 @@ use crate::domain::cover::CoverFile;
 use crate::domain::ids::CoverId;
 use crate::domain::import_profile::SavedProfile;
 use crate::domain::import_run::{ImportNumber, ImportState};
-use crate::http::census_files::{CensusUpload, Preview, Stage, Wishes};
+use crate::http::census_files::{CensusUpload, Preview, ProfileUsed, Stage, Wishes};
+use crate::http::percent_encode;
 use crate::import::{AUTO, ColumnLook, ColumnNote, DateOrder, Encoding, Means, Profile};
 use crate::messages::Catalogue;
 use crate::registry::{ImportRecord, ImportSummary};
@@ -198,8 +199,20 @@ struct TwinRow {
     of_text: String,
 }
 
+/// By which profile a file was read.
+struct UsedRow {
+    /// Name, with its version where it was saved.
+    shown: String,
+    /// Of the page of a saved one.
+    address: Option<String>,
+    /// Under which name it may be saved once more.
+    name: String,
+    may_save: bool,
+}
+
 /// A preview as the page has it.
 struct Looked {
+    profile: Option<UsedRow>,
     understood: Vec<String>,
     crs: Option<String>,
     evidence: Vec<String>,
@@ -240,6 +253,19 @@ impl FilePage<'_> {
         !self.working && matches!(self.stage, Stage::Looked | Stage::Refused)
     }
 
+    /// Whether how it was read can be saved under a name.
+    fn may_keep_mapping(&self) -> bool {
+        self.used().is_some_and(|used| used.may_save)
+    }
+
+    fn mapping_name(&self) -> &str {
+        self.used().map_or("", |used| &used.name)
+    }
+
+    fn used(&self) -> Option<&UsedRow> {
+        self.looked.as_ref()?.profile.as_ref()
+    }
+
     fn may_write(&self) -> bool {
         !self.working && matches!(self.stage, Stage::Looked | Stage::Writing)
     }
@@ -276,7 +302,7 @@ pub fn census_file(page: &Page, view: &FileView) -> String {
         received: megabytes(view.received),
         working: view.working,
         progress,
-        looked: view.preview.map(|preview| looked(page, preview, view.areas)),
+        looked: view.preview.map(|preview| looked(page, preview, view)),
         fields: fields(page, view.profiles, &upload.wishes),
         refusal: view.refusal.clone(),
         wrong: view.wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
@@ -291,7 +317,7 @@ fn megabytes(bytes: u64) -> String {
     }
 }
 
-fn looked(page: &Page, preview: &Preview, areas: &[Area]) -> Looked {
+fn looked(page: &Page, preview: &Preview, view: &FileView) -> Looked {
     let ImportSummary { read, created, updated, unchanged, duplicates, problems } = preview.summary;
     let here = |said: &std::collections::BTreeMap<String, Vec<String>>| {
         said.get(page.tag()).cloned().unwrap_or_default()
@@ -306,6 +332,7 @@ fn looked(page: &Page, preview: &Preview, areas: &[Area]) -> Looked {
     let text = |line: u64| preview.twin_texts.get(&line).cloned().unwrap_or_default();
     let twins = preview.noted.twins.iter();
     Looked {
+        profile: preview.profile.as_ref().map(|used| used_row(page, used, view.profiles.0)),
         understood: here(&preview.understood)
             .into_iter()
             .chain(preview.notes.iter().map(|note| note_in_words(page, note)))
@@ -335,9 +362,27 @@ fn looked(page: &Page, preview: &Preview, areas: &[Area]) -> Looked {
                 of_text: text(twin.of),
             })
             .collect(),
-        map: census_map(&preview.points, areas),
+        map: census_map(&preview.points, view.areas),
         to_correct: preview.to_correct,
         new_districts: preview.new_districts.iter().map(|(code, name)| format!("{code} {name}")).collect(),
+    }
+}
+
+fn used_row(page: &Page, used: &ProfileUsed, built_in: &[Profile]) -> UsedRow {
+    let may_save = !used.text.is_empty();
+    match built_in.iter().find(|profile| profile.id == used.name) {
+        Some(profile) => UsedRow {
+            shown: if page.is_chinese() { profile.name_zh.clone() } else { profile.name_en.clone() },
+            address: None,
+            name: String::new(),
+            may_save,
+        },
+        None => UsedRow {
+            shown: format!("{}@{}", used.name, used.version),
+            address: Some(percent_encode(&used.name)),
+            name: used.name.clone(),
+            may_save,
+        },
     }
 }
 

@@ -24,6 +24,8 @@ mod downloads;
 mod edit_page;
 mod field_words;
 mod import_desk;
+mod line_diff;
+mod profile_pages;
 mod public_pages;
 mod structure_pages;
 mod understood;
@@ -39,6 +41,7 @@ pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{
     DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run, means,
 };
+pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
 pub use structure_pages::{
     AddView, MergeView, RetireView, SplitView, add_form, code_form, merge_form, retire_form, split_form,
 };

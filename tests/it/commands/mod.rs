@@ -4,6 +4,7 @@ mod cambridge;
 mod coordinates;
 mod declared;
 mod formats;
+mod profiles;
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -47,13 +47,13 @@ pub async fn hand_in(house: &House, fields: &[(&str, &str)], name: &str, bytes: 
     Answer { status, headers, body }
 }
 
-fn target(answer: &Answer) -> String {
+pub fn target(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.text());
     answer.header("location").unwrap().to_owned()
 }
 
 /// The page once the server is done with it.
-async fn settled(house: &House, page: &str) -> String {
+pub async fn settled(house: &House, page: &str) -> String {
     for _ in 0..2000 {
         let answer = house.get(ENGINEER, page).header("accept-language", "en").expect(200).await;
         if answer.header("refresh").is_none() {

@@ -8,6 +8,7 @@ use super::areas::areas;
 use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
+use super::profiles::profiles;
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
@@ -31,6 +32,7 @@ both_engines! {
         files(&house).await;
         census(&house).await;
         census_desk(&house).await;
+        profiles(&house).await;
         areas(&house).await;
         plates(&house).await;
         desk_pages(&house).await;

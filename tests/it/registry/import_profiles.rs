@@ -1,7 +1,11 @@
 //! 导入方案: a profile is saved in versions that never change.
 
+use std::sync::Arc;
+
 use lidmark::domain::import_profile::{ProfileName, ProfileRef};
 use lidmark::domain::role::Actor;
+use lidmark::import::{Format, find_built_in};
+use lidmark::intake::{self, FileAt, Prepared, Wish};
 use lidmark::registry::{CensusFile, ImportMode, ImportOptions, ProfileOrder, ProfileSaved, RegistryError};
 
 use super::ground::Town;
@@ -58,5 +62,51 @@ both_engines! {
         run.finish().await.unwrap();
         assert!(town.registry.list_versions_begun(&name).await.unwrap().is_empty());
         assert!(!town.registry.is_unfinished(&[9; 32]).await.unwrap());
+    }
+}
+
+both_engines! {
+    async fn a_killed_import_goes_on_with_the_version_it_began_with(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let (registry, home) = (&town.registry, ground.home());
+        let folder = home.folder();
+        let city = Arc::new(intake::city_of(Some(registry), folder, "component-16").await.unwrap());
+        let save = async |source: &str| {
+            let text = format!("source = \"{source}\"\n{}", find_built_in("census-zh").unwrap().text);
+            let order = ProfileOrder { name: "survey".parse().unwrap(), text, why: String::new() };
+            intake::save_profile(registry, &city, order, &Actor::System).await.unwrap()
+        };
+        let file = |name: &str, key: &str| {
+            let path = folder.join(name);
+            let text = format!("普查编号,区划代码,井盖类别,经度,纬度\n{key},370502,污水井盖,118.61,37.46\n");
+            std::fs::write(&path, text).unwrap();
+            FileAt { format: Format::of_file(&path, name).unwrap(), name: name.into(), path }
+        };
+        let wish = Wish { city_scheme: "component-16".into(), match_radius_m: 1.0, ..Wish::default() };
+        let prepare = async |files: &[FileAt]| -> Prepared {
+            let by_name = ("survey", registry.schemes());
+            intake::prepare_by_name(Some(registry), &city, by_name, &wish, files, &Actor::System).await.unwrap()
+        };
+        let begin = async |prepared: &Prepared, files: &[FileAt]| {
+            let file = prepared.census_file(files).await.unwrap();
+            let options = ImportOptions { mode: ImportMode::Write, file, ..prepared.options.clone() };
+            registry.begin_import(options).await.unwrap()
+        };
+        let (census, other) = ([file("census.csv", "A1")], [file("other.csv", "B1")]);
+        save("a").await;
+        let killed = begin(&prepare(&census).await, &census).await;
+        let number = killed.number();
+        drop(killed);
+
+        assert_eq!(save("b").await.profile().version, 2);
+        assert_eq!(prepare(&other).await.looks[0].profile.version, 2, "another file is read by the newest");
+        let again = prepare(&census).await;
+        assert_eq!((again.looks[0].profile.version, again.options.source.as_str()), (1, "a"));
+        let mut run = begin(&again, &census).await;
+        assert_eq!(run.number(), number);
+        intake::take_file(&mut run, &again.reading, census[0].open(), |_| {}, |_| {}).await.unwrap();
+        assert_eq!(run.finish().await.unwrap().created, 1);
+        assert_eq!(registry.find_import(number.unwrap()).await.unwrap().profile_version, 1);
+        assert_eq!(prepare(&census).await.looks[0].profile.version, 2, "what is done is done");
     }
 }
