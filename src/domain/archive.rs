@@ -246,6 +246,7 @@ pub const TABLES: &[Table] = {
                 must("state", Word(is::<ImportState>)),
                 must("source", Text),
                 must("profile", Text),
+                must("profile_version", Whole),
                 must("file_name", Text),
                 must("fingerprint", Bytes),
                 must("actor", Text),
@@ -260,6 +261,20 @@ pub const TABLES: &[Table] = {
                 must("touched_at", Whole),
             ],
             key: &["number"],
+            refers: &[],
+        },
+        Table {
+            name: "import_profiles",
+            columns: &[
+                must("name", Text),
+                must("version", Whole),
+                must("text", Text),
+                must("why", Text),
+                must("actor", Text),
+                must("saved_at", Whole),
+                may("removed_at", Whole),
+            ],
+            key: &["name", "version"],
             refers: &[],
         },
         Table {

@@ -33,6 +33,7 @@ pub mod people;
 pub mod plates;
 pub mod reports;
 mod script;
+mod search;
 mod sheet;
 pub mod structure;
 mod writer;
