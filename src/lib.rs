@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod photos;
 pub mod plates;
 pub mod press;
+pub mod quality;
 pub mod registry;
 pub mod spatial;
 pub mod store;

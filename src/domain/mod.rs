@@ -2,7 +2,9 @@
 //! Everything here can be called from every other room; nothing here calls out.
 
 pub mod area;
+pub mod calendar;
 pub mod case;
+pub mod claim;
 pub mod code;
 pub mod cover;
 pub mod edit;
@@ -13,6 +15,7 @@ pub mod import_run;
 pub mod names;
 pub mod plate;
 pub mod position;
+pub mod quality;
 pub mod refusal;
 pub mod role;
 pub mod token;

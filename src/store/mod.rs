@@ -28,6 +28,7 @@ pub mod imports;
 pub mod integrity;
 pub mod people;
 pub mod plates;
+pub mod quality;
 pub mod reports;
 mod script;
 mod sheet;

@@ -17,6 +17,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("plates", &["domain"]),
     ("tiles", &["domain"]),
     ("demo", &["domain"]),
+    ("quality", &["spatial", "domain"]),
     ("store", &["domain"]),
     ("registry", &["store", "spatial", "domain"]),
     ("outbox", &["registry", "domain"]),
@@ -25,8 +26,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "registry", "intake", "press", "import", "crs", "plates", "spatial", "tiles", "photos",
-            "messages", "config", "domain",
+            "registry", "intake", "press", "import", "crs", "plates", "quality", "spatial", "tiles",
+            "photos", "messages", "config", "domain",
         ],
     ),
     (
