@@ -266,7 +266,10 @@ mod tests {
         assert!(claimed.needs_reason(ClaimStep::Award(other)));
         let contested = claimed.after(ClaimStep::Claim(other), BEFORE).unwrap();
         assert!(contested.is_contested() && contested.needs_reason(ClaimStep::Award(one)));
-        assert_eq!(contested.after(ClaimStep::Expire(Some(party(9))), AFTER).unwrap_err().code, "claim.waits");
+        assert_eq!(
+            contested.after(ClaimStep::Expire(Some(party(9))), AFTER).unwrap_err().code,
+            "claim.waits"
+        );
         let awarded = contested.after(ClaimStep::Award(one), AFTER).unwrap();
         assert_eq!((awarded.state, awarded.outcome), (ClaimState::Awarded, Some(one)));
         assert_eq!(awarded.after(ClaimStep::Undo, AFTER).unwrap(), contested);

@@ -266,8 +266,11 @@ impl Rules {
     pub fn score(&self, there: FieldSet) -> u8 {
         let weights = &self.completeness.weights;
         let all: u64 = weights.values().map(|weight| u64::from(*weight)).sum();
-        let have: u64 =
-            weights.iter().filter(|(field, _)| there.contains(**field)).map(|(_, weight)| u64::from(*weight)).sum();
+        let have: u64 = weights
+            .iter()
+            .filter(|(field, _)| there.contains(**field))
+            .map(|(_, weight)| u64::from(*weight))
+            .sum();
         u8::try_from((100 * have).checked_div(all).unwrap_or(100)).unwrap_or(100)
     }
 

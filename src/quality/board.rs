@@ -214,7 +214,8 @@ impl Board {
             sum.score_sum += u64::from(row.score);
             sum.spread[usize::from(row.score / 10).min(9)] += 1;
             sum.good += u64::from(row.score >= self.rules.completeness.fair);
-            sum.materials[if row.material == UNKNOWN { Material::ALL.len() } else { usize::from(row.material) }] += 1;
+            sum.materials
+                [if row.material == UNKNOWN { Material::ALL.len() } else { usize::from(row.material) }] += 1;
             for finding in self.findings(row, this_year).iter() {
                 sum.findings[finding as usize] += 1;
             }
@@ -236,7 +237,8 @@ impl Board {
     /// Covers that fit, in the order of ids.
     pub fn list<'b>(&'b self, filter: &'b FileFilter, this_year: u16) -> impl Iterator<Item = CoverId> + 'b {
         let from = filter.after.map_or(0, |after| self.rows.partition_point(|row| row.cover <= after));
-        let district = filter.district.as_ref().map(|wanted| self.districts.iter().position(|known| known == wanted));
+        let district =
+            filter.district.as_ref().map(|wanted| self.districts.iter().position(|known| known == wanted));
         self.rows[from..]
             .iter()
             .filter(move |row| {

@@ -93,7 +93,11 @@ fn sweep_tile(
                     }
                 }
             }
-            sweep.pairs.extend(best.map(|(distance_m, older)| ClosePair { older, newer: row.cover, distance_m }));
+            sweep.pairs.extend(best.map(|(distance_m, older)| ClosePair {
+                older,
+                newer: row.cover,
+                distance_m,
+            }));
             if sweep.pairs.len() > 2 * MOST {
                 // Which ones stay must not depend on where they lie.
                 sweep.pairs.sort_unstable_by_key(|pair| pair.newer);
@@ -160,7 +164,8 @@ mod tests {
         let snapshot = Snapshot::build(rows, 1);
         let apart = |older: CoverId, newer: CoverId| (older.0.as_u128(), newer.0.as_u128()) == (1, 3);
         let found = close_pairs(&snapshot, 1.0, apart);
-        let found: Vec<_> = found.pairs.iter().map(|pair| (pair.older.0.as_u128(), pair.newer.0.as_u128())).collect();
+        let found: Vec<_> =
+            found.pairs.iter().map(|pair| (pair.older.0.as_u128(), pair.newer.0.as_u128())).collect();
         assert_eq!(found, [(1, 2), (2, 3)]);
     }
 

@@ -24,6 +24,7 @@ mod cases;
 mod census;
 mod check;
 mod chunk;
+mod claims;
 mod codebook;
 mod conflicts;
 mod covers;
@@ -42,6 +43,7 @@ mod resurvey;
 mod retirement;
 mod staff;
 mod structure;
+mod told_apart;
 
 pub use crate::store::Database;
 pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
@@ -60,6 +62,9 @@ pub use census::{
     RowOutcome, RowRef,
 };
 pub use check::{CheckReport, Finding};
+pub use claims::{
+    ClaimFilter, ClaimLine, ClaimOrder, NewNotice, Notice, NoticeFile, NoticeSet, PartyAnswer, Settled,
+};
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, Fact, Standing};
 pub use editing::{CodeEdit, FieldEdit};
@@ -72,6 +77,7 @@ pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
+pub use told_apart::ToldApart;
 
 /// Why a verb did not do what was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -185,6 +191,8 @@ pub struct Registry {
     report_desk: Arc<report_desk::ReportDesk>,
     /// From which the secret part of tracking links is derived; never leaves the process.
     instance_secret: Arc<[u8; 32]>,
+    /// Minutes east of Greenwich of the city's clock.
+    utc_offset_minutes: i32,
 }
 
 impl Registry {
@@ -212,6 +220,7 @@ impl Registry {
                 options.schemes.into_iter().map(|scheme| (scheme.id.clone(), scheme)).collect(),
             ),
             instance_secret: Arc::new(instance_secret),
+            utc_offset_minutes: options.utc_offset_minutes,
         })
     }
 

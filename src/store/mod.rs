@@ -18,6 +18,7 @@ pub mod areas;
 pub mod bulk;
 pub mod bulk_edits;
 pub mod cases;
+pub mod claims;
 pub mod cover_list;
 pub mod covers;
 pub mod edits;
@@ -33,6 +34,7 @@ pub mod reports;
 mod script;
 mod sheet;
 pub mod structure;
+pub mod told_apart;
 mod writer;
 
 pub use error::StoreError;

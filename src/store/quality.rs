@@ -44,7 +44,8 @@ struct QualitySql {
     extra: String,
 }
 
-const ROW: &str = "SELECT c.id, c.manhole_id, h.district, c.class, h.placement, c.material, c.shape, c.load_class,
+const ROW: &str =
+    "SELECT c.id, c.manhole_id, h.district, c.class, h.placement, c.material, c.shape, c.load_class,
     c.owner_id IS NOT NULL AS has_owner, c.maintainer_id IS NOT NULL AS has_maintainer,
     c.supervisor_id IS NOT NULL AS has_supervisor, h.road IS NOT NULL AS has_road,
     h.address IS NOT NULL AS has_address, h.accuracy_m IS NOT NULL AS has_accuracy,

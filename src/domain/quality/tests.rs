@@ -1,3 +1,5 @@
+//! What the rules say of files, loads and ages, and that a city can change them one by one.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -20,7 +22,8 @@ fn the_rules_that_come_with_the_program_can_be_used() {
 #[test]
 fn a_city_changes_one_rule_and_keeps_the_others() {
     let rules: Rules =
-        toml::from_str("[age]\nyears = 20\n[load.yard]\nleast = 'C250'\n[completeness.weights]\nphoto = 0").unwrap();
+        toml::from_str("[age]\nyears = 20\n[load.yard]\nleast = 'C250'\n[completeness.weights]\nphoto = 0")
+            .unwrap();
     assert_eq!((rules.age.years, rules.age.columns.len()), (20, Rules::built_in().age.columns.len()));
     assert_eq!(rules.load[&Placement::Yard].usual, Some(LoadClass::C250));
     assert_eq!(rules.load.len(), Rules::built_in().load.len());
@@ -85,7 +88,10 @@ fn a_year_is_found_in_every_form_of_date() {
         assert_eq!(year_in(text), year, "{text}");
     }
     let rules = Rules::built_in();
-    let extra = BTreeMap::from([("INSTALLED".to_owned(), "unknown".to_owned()), ("安装日期".into(), "2003-1-1".into())]);
+    let extra = BTreeMap::from([
+        ("INSTALLED".to_owned(), "unknown".to_owned()),
+        ("安装日期".into(), "2003-1-1".into()),
+    ]);
     assert_eq!(rules.installed_in(&extra), Some(2003), "a column that says nothing lets the next one speak");
     assert_eq!(rules.judge_age(Some(2003), 2026), AgeVerdict::OverAge);
     assert_eq!(rules.judge_age(Some(2011), 2026), AgeVerdict::Young);

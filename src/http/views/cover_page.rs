@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::case_pages::Shot;
+use super::quality_pages::missing;
 use super::words::{Line, Names, PublicCover, joined, lines};
 use super::{Page, write};
 use crate::domain::Refusal;
@@ -12,6 +13,7 @@ use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::HistoryEntry;
 use crate::domain::plate::Plate;
 use crate::domain::position::SystemCode;
+use crate::domain::quality::{Facts, Finding, Rules};
 use crate::domain::role::Role;
 use crate::registry::{ChainState, EarlierFile, PhotoRecord};
 use crate::spatial::Near;
@@ -32,6 +34,12 @@ pub struct CoverView<'a> {
     pub chain: ChainState,
     /// The cover itself among its neighbors, nearest first.
     pub neighbors: &'a [Near],
+    /// What is asked of its file.
+    pub rules: &'a Rules,
+    pub knows: Facts,
+    pub this_year: u16,
+    /// The notice in which it stands because it has no owner.
+    pub notice: Option<&'a str>,
     pub names: Names<'a>,
 }
 
@@ -95,6 +103,14 @@ struct Earlier {
     lines: Vec<Line>,
 }
 
+/// How complete a file is, and what in it wants a look.
+struct Score {
+    score: u8,
+    is_low: bool,
+    missing: String,
+    findings: Vec<String>,
+}
+
 #[derive(Template)]
 #[template(path = "cover.html")]
 struct CoverPage<'a> {
@@ -106,6 +122,9 @@ struct CoverPage<'a> {
     former: Vec<String>,
     earlier: Vec<Earlier>,
     facts: Vec<(String, String)>,
+    /// How complete its file is; of one in use.
+    score: Option<Score>,
+    notice: Option<&'a str>,
     extra: Vec<(&'a str, &'a str)>,
     sketch: Sketch,
     plates: Vec<PlateLine>,
@@ -138,6 +157,8 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         former: view.former.iter().map(|code| page.code(code)).collect(),
         earlier: view.earlier.iter().map(|file| earlier(page, view.names, file)).collect(),
         facts: facts(page, file),
+        score: file.retired.is_none().then(|| score(page, view)),
+        notice: view.notice,
         extra: file.survey.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         sketch: sketch(file, view.neighbors),
         plates: view.plates.iter().map(|plate| plate_line(page, plate)).collect(),
@@ -152,6 +173,23 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         photo_limit: PHOTO_LIMIT,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
+}
+
+fn score(page: &Page, view: &CoverView) -> Score {
+    let facts = view.knows;
+    let score = view.rules.score(facts.there);
+    let findings = view.rules.findings(&facts, view.this_year);
+    Score {
+        score,
+        is_low: score < view.rules.completeness.low,
+        missing: missing(page, view.rules, &facts),
+        // What is missing says so already.
+        findings: [Finding::UnderRated, Finding::DoubtfulLoad, Finding::UnknownLoad, Finding::OverAge]
+            .into_iter()
+            .filter(|finding| findings.contains(*finding))
+            .map(|finding| page.word("finding", finding))
+            .collect(),
+    }
 }
 
 /// Whether a file is whole, in words.

@@ -5,5 +5,6 @@ mod editing;
 mod house;
 mod import_desk;
 mod photos;
+mod quality;
 mod refusals;
 mod story;

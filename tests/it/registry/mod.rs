@@ -10,6 +10,7 @@ pub(crate) mod ground;
 mod history;
 mod imports;
 mod plates;
+pub(crate) mod quality;
 mod report_desk;
 mod retirement;
 mod staff;
