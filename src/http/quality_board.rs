@@ -1,6 +1,6 @@
 //! The board behind the quality pages: loaded once, then brought up by the change feed before each answer, so
 //! that a page shows what was done a moment ago. The sweep for covers that may be one is kept until the map
-//! has changed, and never takes more than a twentieth of the time.
+//! has changed, and in a large city never takes more than a twentieth of the time.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -20,8 +20,9 @@ const PAGE: i64 = 10_000;
 const CHANGES: i64 = 5000;
 /// Changes behind which reading everything again is cheaper than following one by one.
 const FAR_BEHIND: i64 = 50_000;
-/// A sweep that took so long may be repeated after twenty times that.
+/// A sweep that took so long may be repeated after twenty times that; with so few covers at once.
 const SHARE: u32 = 20;
+const CHEAP: usize = 50_000;
 /// How often the board is brought up when nobody asks.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -163,7 +164,8 @@ impl AppState {
         let known = self.shared.quality.sweep.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known {
             let is_same = known.map_version == snapshot.version() && known.apart == apart.len();
-            if is_same || known.at.elapsed() < known.took * SHARE {
+            let is_costly = snapshot.len() > CHEAP;
+            if is_same || (is_costly && known.at.elapsed() < known.took * SHARE) {
                 return Ok(known.sweep);
             }
         }

@@ -339,15 +339,14 @@ pub async fn count_claims(tx: &mut Tx, notice: &str) -> Result<(Vec<(ClaimState,
     .bind(notice)
     .fetch_all(&mut *c)
     .await?);
-    let contested: i64 =
-        on_db!(tx, |c| {
-            sqlx::query_scalar(
+    let contested: i64 = on_db!(tx, |c| {
+        sqlx::query_scalar(
         "SELECT COUNT(*) FROM claims WHERE notice = $1 AND claimants > 1 AND state IN ('open', 'unclaimed')"
     )
     .bind(notice)
     .fetch_one(&mut *c)
     .await?
-        });
+    });
     let counts = rows.into_iter().map(|(state, count)| {
         let state = state.parse().map_err(|_| StoreError::inconsistent("claims", "state", notice))?;
         Ok((state, count))
