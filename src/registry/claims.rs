@@ -420,6 +420,15 @@ struct Held {
     claim: Claim,
 }
 
+/// Who does which step, when and why.
+#[derive(Clone, Copy)]
+struct Done<'a> {
+    step: ClaimStep,
+    actor: &'a Actor,
+    reason: &'a str,
+    now: Millis,
+}
+
 async fn hold(tx: &mut Tx, (notice, cover): (&str, CoverId)) -> Result<Held, RegistryError> {
     if claims::find_claim(tx, (notice, cover)).await?.is_none() {
         return Err(unknown(notice));
@@ -460,7 +469,8 @@ async fn step(
         ClaimStep::Undo => Some(back_edit(tx, &held, &code).await?),
         _ => None,
     };
-    finish(tx, held, next, order.step, fields, (&order.actor, &order.reason), now).await
+    let done = Done { step: order.step, actor: &order.actor, reason: &order.reason, now };
+    finish(tx, held, next, fields, done).await
 }
 
 /// The owner of a cover that is awarded. Whoever stood in as its maintainer no longer does.
@@ -506,12 +516,11 @@ async fn finish(
     tx: &mut Tx,
     held: Held,
     next: Claim,
-    step: ClaimStep,
     edit: Option<CoverEdit>,
-    (actor, reason): (&Actor, &str),
-    now: Millis,
+    done: Done<'_>,
 ) -> Result<(), RegistryError> {
     let Held { taken, mut row, .. } = held;
+    let Done { step, actor, reason, now } = done;
     let (file, notice) = (&taken.file, row.notice.clone());
     let (mut versions, mut changed) = (Versions::new(), Map::new());
     if let Some(edit) = edit.filter(|edit| !edit.is_empty()) {
@@ -534,7 +543,7 @@ async fn finish(
     if !claims::update_claim(tx, &row).await? {
         return Err(amend::changed_meanwhile());
     }
-    keep_answer(tx, &row, step, (actor, reason), now).await?;
+    keep_answer(tx, &row, done).await?;
     let kind = match step {
         ClaimStep::Claim(_) | ClaimStep::Decline(_) | ClaimStep::TakeBack(_) | ClaimStep::SetAside(_) => {
             HistoryKind::ClaimAnswered
@@ -554,13 +563,8 @@ async fn finish(
     amend::tell(tx, now, versions.into_keys().chain([row.cover])).await
 }
 
-async fn keep_answer(
-    tx: &mut Tx,
-    row: &ClaimRow,
-    step: ClaimStep,
-    (actor, reason): (&Actor, &str),
-    now: Millis,
-) -> Result<(), RegistryError> {
+async fn keep_answer(tx: &mut Tx, row: &ClaimRow, done: Done<'_>) -> Result<(), RegistryError> {
+    let Done { step, actor, reason, now } = done;
     let (party, answer) = match step {
         ClaimStep::Claim(party) => (party, ClaimAnswer::Claimed),
         ClaimStep::Decline(party) => (party, ClaimAnswer::Declined),
@@ -620,6 +624,6 @@ async fn expire(
         Err(_) => return Ok(None),
     };
     let state = next.state;
-    finish(tx, held, next, step, edit, (&Actor::System, ""), now).await?;
+    finish(tx, held, next, edit, Done { step, actor: &Actor::System, reason: "", now }).await?;
     Ok(Some(state))
 }

@@ -220,7 +220,7 @@ both_engines! {
         let found = NoticeSet::Found { district: Some("370502".into()), class: Some(CoverClass::Storm) };
         let opened = notice(&town, found.clone(), &desk).await.unwrap();
         assert!(opened.cursor.is_some());
-        assert_eq!(town.registry.list_filling_notices().await.unwrap(), [opened.number.clone()]);
+        assert_eq!(town.registry.list_filling_notices().await.unwrap(), [opened.number.as_str()]);
         town.registry.fill_notice(&opened.number).await.unwrap();
         assert_eq!(town.registry.list_filling_notices().await.unwrap(), [""; 0]);
         assert_eq!(town.registry.count_pending_claims().await.unwrap(), 5);
