@@ -8,7 +8,7 @@ DATA ?= demo-data
 LISTEN ?= 127.0.0.1:8080
 PLATE_HOST ?=
 
-.PHONY: help demo test deps lint fmt bench schemathesis tour
+.PHONY: help demo test deps lint fmt bench schemathesis fuzz tour
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,6 +39,13 @@ bench: ## the figures of the README, as ratios to the raw limit of this machine
 
 schemathesis: ## let schemathesis (PyPI) attack a running demo by its openapi.yaml
 	bash tests/schemathesis.sh
+
+# Wants the nightly compiler and cargo-fuzz; what is found belongs into fuzz/seeds, where `make test` reads it.
+FUZZ_SECONDS ?= 3600
+fuzz: ## let the fuzzer at the reader READER (a target of fuzz/) for FUZZ_SECONDS
+	mkdir -p fuzz/corpus/$(READER)
+	cd fuzz && cargo +nightly fuzz run -O $(READER) corpus/$(READER) seeds/$(READER) -- \
+		-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=65536
 
 tour: ## take the screenshots of the README anew from the real program
 	LIDMARK_TOUR=docs/tour cargo test --test it tour

@@ -3,6 +3,7 @@
 mod any_bytes;
 mod containers;
 mod formats;
+mod fuzzed;
 mod old_workbooks;
 mod ugly;
 mod vermont;

@@ -1,0 +1,6 @@
+//! Outlines of districts.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| lidmark_fuzz::read_outlines(bytes));

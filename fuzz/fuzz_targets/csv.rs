@@ -1,0 +1,9 @@
+//! Text with signs between its fields, in any encoding.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use lidmark::import::Format;
+
+fuzz_target!(|bytes: &[u8]| {
+    lidmark_fuzz::read(Format::Csv, "covers.csv", bytes);
+});

@@ -1,0 +1,181 @@
+//! What the targets of the fuzzer do with their bytes. `make test` does the same with the seeds and
+//! with everything that was ever found, so that it stays mended.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use lidmark::crs::{CrsBook, Reading};
+use lidmark::domain::area::AreaKind;
+use lidmark::domain::code::{Scheme, built_in_schemes};
+use lidmark::import::{
+    AreaColumns, Format, Profile, Rows, Source, Told, WantedCrs, find_built_in, look, read_areas, read_file,
+};
+use lidmark::spatial::AreaIndex;
+use zip::write::SimpleFileOptions;
+
+/// Before the name of each part in the input of [`read_parts`]; its bytes begin on the next line.
+const PART: &[u8] = b"@@part ";
+/// What a text of a row may come to, in bytes: no reader hands on more.
+const LONGEST_VALUE: usize = 64 << 10;
+
+static SCHEMES: LazyLock<Vec<Scheme>> = LazyLock::new(built_in_schemes);
+static PROFILE: LazyLock<Arc<Profile>> =
+    LazyLock::new(|| Arc::new(find_built_in("census-zh").expect("it comes with the program")));
+
+/// A folder of this process, in memory where there is such a place.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let memory = Path::new("/dev/shm");
+    let above = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let folder = above.join(format!("lidmark-fuzz-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder for the files");
+    folder
+});
+
+/// Looks at a file of these bytes and reads it to its end, as the import does; answers how many rows
+/// were candidates.
+pub fn read(format: Format, file_name: &str, bytes: &[u8]) -> u64 {
+    let path = FOLDER.join(file_name);
+    fs::write(&path, bytes).expect("a file of the input");
+    read_at(format, file_name, &path)
+}
+
+/// The same for an archive of parts: [`PART`], a name, a line break and bytes, again and again.
+pub fn read_parts(format: Format, file_name: &str, bytes: &[u8]) -> u64 {
+    read(format, file_name, &archive_of(bytes))
+}
+
+fn read_at(format: Format, file_name: &str, path: &Path) -> u64 {
+    // What the name and the first bytes say must never matter for whether it ends well.
+    let _ = Format::of_file(path, file_name);
+    let mut told = Told::default();
+    // Of several layers the first is chosen, as a person would after the refusal.
+    for _ in 0..2 {
+        let source = Source { format, file_name, scheme: None, told: &told };
+        let wanted = [WantedCrs::Auto, WantedCrs::Unsaid];
+        let looks = wanted.map(|wanted| look(&PROFILE, &SCHEMES, &source, path, &wanted));
+        let profile = match &looks {
+            [Ok(look), _] | [_, Ok(look)] => look.profile.clone(),
+            _ => PROFILE.clone(),
+        };
+        match read_file(&profile, &SCHEMES, &source, path) {
+            Ok(rows) => return read_to_end(rows),
+            Err(refusal) if refusal.code == "layer.several" && told.layer.is_none() => {
+                let names = refusal.params.iter().find(|(name, _)| *name == "fits");
+                told.layer = names.and_then(|(_, names)| names.split(", ").next()).map(str::to_owned);
+            }
+            Err(_) => return 0,
+        }
+    }
+    0
+}
+
+fn read_to_end(mut rows: Rows<'_, '_>) -> u64 {
+    let (mut read, mut told) = (0_u64, 0_u64);
+    for row in rows.by_ref() {
+        match row {
+            Ok(candidate) => {
+                let survey = &candidate.survey;
+                let degrees = (survey.position.lon, survey.position.lat);
+                assert!(
+                    degrees.0.abs() <= 180.0 && degrees.1.abs() <= 90.0,
+                    "a place off the earth: {degrees:?}"
+                );
+                assert!(
+                    survey.extra.values().all(|value| value.len() <= LONGEST_VALUE),
+                    "a text without end"
+                );
+                read += 1;
+            }
+            Err(problem) => {
+                assert!(!problem.refusal.code.is_empty());
+                told += 1;
+            }
+        }
+    }
+    assert!(rows.rows_read() >= read && rows.rows_read() <= read + told, "every row is counted once");
+    assert!(rows.next().is_none(), "the end is the end");
+    let _ = rows.findings();
+    read
+}
+
+fn archive_of(bytes: &[u8]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for part in parts_of(bytes) {
+        let end = part.iter().position(|byte| *byte == b'\n').unwrap_or(part.len());
+        let name = String::from_utf8_lossy(&part[..end]);
+        // A name that stands twice is for the target of the archives.
+        if archive.start_file(name.trim(), stored).is_ok() {
+            archive.write_all(part.get(end + 1..).unwrap_or_default()).expect("memory");
+        }
+    }
+    archive.finish().expect("memory").into_inner()
+}
+
+fn parts_of(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    let next = |bytes: &[u8]| bytes.windows(PART.len()).position(|window| window == PART);
+    while let Some(at) = next(bytes) {
+        bytes = &bytes[at + PART.len()..];
+        parts.push(&bytes[..next(bytes).unwrap_or(bytes.len())]);
+    }
+    parts
+}
+
+/// Reads a `.prj` or a name, and goes there and back with what was understood.
+pub fn understand_system(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let book = CrsBook::built_in();
+    let _ = book.with(&text);
+    for system in [book.of_prj(&text), book.named(&text)].into_iter().flatten() {
+        let [west, south, east, north] = system.area();
+        for (lon, lat) in [(west, south), (east, north), ((west + east) / 2.0, (south + north) / 2.0)] {
+            if let Some((x, y)) = system.to_grid(lon, lat) {
+                let _ = system.to_degrees(x, y);
+            }
+        }
+        for (x, y) in [(0.0, 0.0), (f64::MAX, f64::MIN), (f64::NAN, f64::INFINITY), (500_000.0, 4_000_000.0)]
+        {
+            let _ = system.to_degrees(x, y);
+        }
+        let _ = (system.to_string(), system.name().len(), system.code());
+    }
+}
+
+/// Reads a profile and, if it is one, a small table with it.
+pub fn use_profile(bytes: &[u8]) {
+    const TABLE: &str = "井盖编号,井盖类别,材质,经度,纬度,普查日期,井深(m)\n\
+                         3705020102000017,污水井盖,铸铁,118.59,37.46,2023-05-05,1.2\n,,,,,,\n1,2,3,4,5,6,7\n";
+    let Ok(profile) = Profile::from_toml(&String::from_utf8_lossy(bytes)) else { return };
+    let path = FOLDER.join("table.csv");
+    fs::write(&path, TABLE).expect("a file of the input");
+    let source = Source { format: Format::Csv, file_name: "table.csv", scheme: None, told: &Told::default() };
+    if let Ok(rows) = read_file(&profile, &SCHEMES, &source, &path) {
+        read_to_end(rows);
+    }
+}
+
+/// Reads outlines and asks them where a few places lie.
+pub fn read_outlines(bytes: &[u8]) {
+    let columns = AreaColumns {
+        code: "code".into(),
+        name: "name".into(),
+        name_en: None,
+        code_prefix: String::new(),
+        code_length: 0,
+    };
+    let degrees = Reading::new(CrsBook::built_in().find(4490).expect("it comes with the program"));
+    let Ok((areas, _)) = read_areas(AreaKind::District, &columns, &degrees, bytes) else { return };
+    let shapes = areas.iter().map(|area| (area.code.as_str(), &area.shape));
+    let mut locator = AreaIndex::new(shapes).into_locator();
+    for area in &areas {
+        let [west, south, east, north] = area.shape.bounds();
+        for (lon, lat) in [(west, south), ((west + east) / 2.0, (south + north) / 2.0)] {
+            let found = locator.find(lon, lat).map(str::to_owned);
+            assert_eq!(found.as_deref(), locator.index().find(lon, lat), "one place, one area");
+            let _ = locator.index().distance_m(&area.code, lon, lat);
+        }
+    }
+}
