@@ -73,6 +73,10 @@ impl AppState {
 
     /// Keeps the board warm until the task is dropped. Trouble is logged and tried again.
     pub async fn follow_quality(&self) {
+        // The first sweep of a large city is not left to whoever opens the page first.
+        if let Err(problem) = self.sweep().await {
+            tracing::warn!(problem = problem.refusal.code, "the quality pages wait for the registry");
+        }
         loop {
             if let Err(error) = self.bring_up_board().await {
                 tracing::warn!(%error, "the quality pages wait for the change feed");

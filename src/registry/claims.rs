@@ -159,17 +159,20 @@ impl Registry {
     /// take turns.
     pub async fn fill_notice(&self, number: &str) -> Result<(), RegistryError> {
         loop {
-            let (registry, number, now) = (self.clone(), number.to_owned(), self.now());
-            let more = self
-                .store
-                .write::<bool, RegistryError, _>(move |tx| {
-                    let (registry, number) = (registry.clone(), number.clone());
-                    Box::pin(async move { fill(tx, &registry, &number, now).await })
+            // Looked for outside the transaction: where few covers fit, it takes a walk over all of them.
+            let mut tx = self.store.read().await?;
+            let notice = claims::find_notice(&mut tx, number).await?.ok_or_else(|| unknown(number))?;
+            let Some(cursor) = notice.cursor else { return Ok(()) };
+            let which = (notice.district.as_deref(), notice.class);
+            let ids = claims::list_ownerless(&mut tx, which, Some(cursor), TURN as i64).await?;
+            drop(tx);
+            let (registry, now) = (self.clone(), self.now());
+            self.store
+                .write::<(), RegistryError, _>(move |tx| {
+                    let (registry, notice, ids) = (registry.clone(), notice.clone(), ids.clone());
+                    Box::pin(async move { fill(tx, &registry, &notice, &ids, now).await })
                 })
                 .await?;
-            if !more {
-                return Ok(());
-            }
         }
     }
 
@@ -195,9 +198,7 @@ impl Registry {
         let mut sum = Settled::default();
         loop {
             let due = claims::list_due(&mut self.store.read().await?, self.now(), DUE).await?;
-            if due.is_empty() {
-                return Ok(sum);
-            }
+            let before = sum;
             for row in due {
                 let (rules, now) = (rules.clone(), self.now());
                 let state = self
@@ -213,6 +214,10 @@ impl Registry {
                     Some(_) => sum.withdrawn += 1,
                     None => {}
                 }
+            }
+            // What could not be settled is looked at again by the next call.
+            if sum == before {
+                return Ok(sum);
             }
         }
     }
@@ -323,14 +328,20 @@ enum Refusing {
     No,
 }
 
-async fn fill(tx: &mut Tx, registry: &Registry, number: &str, now: Millis) -> Result<bool, RegistryError> {
-    let notice = claims::lock_notice(tx, number).await?.ok_or_else(|| unknown(number))?;
-    let Some(cursor) = notice.cursor else { return Ok(false) };
-    let which = (notice.district.as_deref(), notice.class);
-    let ids = claims::list_ownerless(tx, which, Some(cursor), TURN as i64).await?;
-    put_up(tx, registry, &notice, &ids, now, Refusing::No).await?;
-    claims::set_notice_cursor(tx, number, ids.last().copied()).await?;
-    Ok(!ids.is_empty())
+/// Adds the covers that come behind the cursor of a notice, unless somebody was faster.
+async fn fill(
+    tx: &mut Tx,
+    registry: &Registry,
+    seen: &Notice,
+    ids: &[CoverId],
+    now: Millis,
+) -> Result<(), RegistryError> {
+    let notice = claims::lock_notice(tx, &seen.number).await?.ok_or_else(|| unknown(&seen.number))?;
+    if notice.cursor != seen.cursor {
+        return Ok(());
+    }
+    put_up(tx, registry, &notice, ids, now, Refusing::No).await?;
+    Ok(claims::set_notice_cursor(tx, &notice.number, ids.last().copied()).await?)
 }
 
 /// Puts covers up in a notice, with a line in the file of each.
