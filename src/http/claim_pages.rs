@@ -247,6 +247,7 @@ pub(super) async fn step(
         state: form.field("state").unwrap_or_default().to_owned(),
         cursor: form.field("cursor").unwrap_or_default().to_owned(),
     };
+    let number = known(&state, &number).await?.notice.number;
     let mut wrong = Vec::new();
     let mut status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
     let mut ticked = 0;

@@ -104,6 +104,10 @@ impl Registry {
             NoticeSet::Covers(covers) if covers.is_empty() || covers.len() > TURN => {
                 return Err(Refusal::new("claim.count").with("most", TURN).into());
             }
+            // Nothing stored holds a NUL, and PostgreSQL refuses to look for one.
+            NoticeSet::Found { district: Some(district), .. } if district.contains('\0') => {
+                return Err(RegistryError::Conflict(Refusal::new("claim.nothing")));
+            }
             NoticeSet::Found { district, class } => {
                 let mut tx = self.store.read().await?;
                 if claims::list_ownerless(&mut tx, (district.as_deref(), *class), None, 1).await?.is_empty() {

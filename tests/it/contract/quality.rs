@@ -207,6 +207,20 @@ async fn claims(house: &House, codes: &[String]) {
     );
     open(vec![("code", "1".into()), ("reason", "x".into())]).expect(404).await;
     open(vec![("code", codes[0].clone())]).expect(422).await;
+    open(vec![("district", "\0".into()), ("reason", "x".into())]).expect(409).await;
+    for odd in ["%00", "%FF", "x", "2026-00001x"] {
+        house.get(CREW, &format!("/quality/claims/{odd}")).expect(404).await;
+        house.get(CREW, &format!("/api/v1/quality/claims/{odd}/covers")).expect(404).await;
+        let step = [
+            ("csrf", ""),
+            ("step", "withdraw"),
+            ("reason", "x"),
+            ("cover:019aafe2-7c00-7000-8000-000000000001", "1"),
+        ];
+        house.post(DISPATCHER, &format!("/quality/claims/{odd}")).form(&step).expect(404).await;
+    }
+    house.get(CREW, "/api/v1/quality/files?district=%00").expect(200).await;
+    house.get(CREW, "/api/v1/quality/claims?before=%00").expect(200).await;
     let whole = vec![("class", "heating".to_owned()), ("reason", "nobody knows".to_owned())];
     let opened = open(whole).expect(303).await;
     let address = opened.header("location").unwrap().to_owned();
