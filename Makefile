@@ -34,6 +34,7 @@ fmt: ## rewrite the formatting
 bench: ## the figures of the README, as ratios to the raw limit of this machine
 	cargo bench --bench server
 	cargo bench --bench import
+	cargo bench --bench export
 	cargo bench --bench plates
 	cargo bench --bench spatial
 

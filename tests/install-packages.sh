@@ -15,7 +15,7 @@ need poppler-utils pdftoppm
 need zbar-tools zbarimg
 need qpdf qpdf
 need proj-bin cs2cs
-need gdal-bin ogr2ogr
+need gdal-bin ogr2ogr               # also reads what `lidmark export` writes
 need fonts-noto-cjk "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
 [ ${#missing[@]} -eq 0 ] && exit 0
 

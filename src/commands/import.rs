@@ -18,6 +18,7 @@ use crate::import::{
     Format, Look, Profile, Scope, Told, TypedTold, WantedCrs, built_in_profiles, find_built_in,
 };
 use crate::intake::{self, Body, IntakeFile, Note, Reading, RowProblem};
+use crate::outlet;
 use crate::registry::{
     CensusFile, Clock, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Registry,
 };
@@ -81,6 +82,12 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending> {
+    if let [file] = &args.files[..]
+        && let Some(manifest) = outlet::open_archive(file)?
+    {
+        let ask = !args.dry_run && !args.yes && std::io::stdin().is_terminal();
+        return super::export::import_archive(ground, file, &manifest, (args.dry_run, ask)).await;
+    }
     let config = ground.config()?;
     let book = ground.crs_book()?;
     let profile = Arc::new(find_profile(&args.profile, &book)?);

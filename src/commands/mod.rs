@@ -16,6 +16,7 @@ use crate::registry::{Clock, Database, Registry, RegistryError, RegistryOptions}
 mod areas;
 mod check;
 mod demo;
+mod export;
 mod import;
 mod imports;
 mod plates;
@@ -80,6 +81,9 @@ enum Command {
     /// Outlines of districts, management areas and grid cells
     #[command(subcommand)]
     Areas(areas::AreasCommand),
+    /// Write covers, cases, plates or whole files for other programs
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Make plates, or print a batch once more
     #[command(subcommand)]
     Plates(plates::PlatesCommand),
@@ -266,6 +270,7 @@ async fn obey(ground: &Ground, command: Command) -> Outcome<Ending> {
         Command::Import(args) => import::import(ground, args).await,
         Command::Imports(command) => imports::imports(ground, command).await,
         Command::Areas(command) => areas::areas(ground, command).await,
+        Command::Export(command) => export::export(ground, command).await,
         Command::Plates(command) => plates::plates(ground, command).await,
         Command::User(command) => staff::user(ground, command).await,
         Command::Token(command) => staff::token(ground, command).await,

@@ -116,7 +116,7 @@ async fn reprint(ground: &Ground, args: ReprintArgs) -> Outcome<Ending> {
 }
 
 /// Refused before tokens are drawn: a batch whose sheets have no place to go helps nobody.
-fn check_target(target: &Path) -> Result<(), Refusal> {
+pub(super) fn check_target(target: &Path) -> Result<(), Refusal> {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if target.file_name().is_none() || target.is_dir() || !folder.is_dir() {
         return Err(Refusal::new("file.no_folder").with("file", target.display()));

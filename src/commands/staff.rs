@@ -17,6 +17,8 @@ pub(super) enum UserCommand {
     Add(AddUser),
     /// Everybody who has or had a log-in
     List,
+    /// Set a password anew; it is read from standard input
+    Password { login: String },
     /// End a log-in, its sessions and its API tokens
     Disable { login: String },
 }
@@ -73,6 +75,12 @@ pub(super) async fn user(ground: &Ground, command: UserCommand) -> Outcome<Endin
                 })
                 .collect();
             say.summary(&json!({"users": users}));
+        }
+        UserCommand::Password { login } => {
+            let password = read_password(ground)?;
+            registry.set_password(&login, &password).await?;
+            say.words(format!("{login} 的密码已重设"), format!("{login} has a new password"));
+            say.summary(&json!({"password": login}));
         }
         UserCommand::Disable { login } => {
             registry.disable_user(&login).await?;

@@ -146,6 +146,21 @@ impl Definition {
         self.to_meter
     }
 
+    /// One of the parameters that are numbers, by its name in PROJ; offsets in meters.
+    pub(super) fn number(&self, name: &str) -> f64 {
+        self.numbers[name]
+    }
+
+    /// What the string says behind a name, as it is.
+    pub(super) fn word(&self, name: &str) -> Option<&str> {
+        let said = self.text.split(' ').filter_map(|part| part.strip_prefix('+')?.split_once('='));
+        said.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    pub(super) fn is_web_mercator(&self) -> bool {
+        self.web_mercator
+    }
+
     /// Whether coordinates lie within half the circumference of the origin; beyond it the formulas go
     /// round the globe and answer with a place that nobody meant. In Web Mercator, which reaches its
     /// origin, numbers that could be degrees are none: they would fall into the Atlantic.

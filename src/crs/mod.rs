@@ -19,6 +19,7 @@ mod prj;
 mod reading;
 mod unit;
 mod wkt;
+mod wkt_out;
 
 pub use angle::parse_degrees;
 pub use book::CrsBook;
@@ -27,6 +28,7 @@ pub use evidence::Evidence;
 pub use obfuscation::{bd09_to_gcj02, gcj02_to_bd09, gcj02_to_wgs84, wgs84_to_gcj02};
 pub use reading::{Axes, Place, Reading};
 pub use unit::Unit;
+pub use wkt_out::Wkt;
 
 use std::fmt;
 use std::sync::Arc;

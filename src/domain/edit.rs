@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Refusal;
 use super::code::Scheme;
 use super::cover::{CoverClass, CoverFile, CoverState, LoadClass, Material, Placement, Shape};
-use super::ids::PartyId;
+use super::ids::{CaseId, CoverId, PartyId, PhotoId};
 use super::names::named_enum;
 use super::position::{Position, distance_m};
 
@@ -134,6 +134,37 @@ impl CoverEdit {
     pub fn moves(&self) -> bool {
         self.position.is_some() || self.district.is_some()
     }
+}
+
+/// Why a cover was left alone, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredRefusal {
+    pub code: String,
+    pub params: Vec<(String, String)>,
+}
+
+impl From<&Refusal> for StoredRefusal {
+    fn from(refusal: &Refusal) -> Self {
+        let params = refusal.params.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Self { code: refusal.code.to_owned(), params: params.collect() }
+    }
+}
+
+/// What belongs to a cover.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Belongings {
+    /// Tokens as they are stored.
+    pub plates: Vec<i64>,
+    pub cases: Vec<CaseId>,
+    pub photos: Vec<PhotoId>,
+}
+
+/// What came with the absorbed manhole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    pub covers: Vec<CoverId>,
+    /// What the cover that was the same gave to the one that was kept.
+    pub given: Belongings,
 }
 
 /// Fields that belong to the manhole and so to all of its covers.

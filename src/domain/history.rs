@@ -46,6 +46,8 @@ named_enum! {
         ClaimSettled = "claim_settled",
         /// That was taken back.
         ClaimUndone = "claim_undone",
+        /// The file came from another registry, whole.
+        Transferred = "transferred",
     }
 }
 

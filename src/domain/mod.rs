@@ -1,6 +1,7 @@
 //! Nouns and rules, pure: no async, no SQL, no HTTP, no clock.
 //! Everything here can be called from every other room; nothing here calls out.
 
+pub mod archive;
 pub mod area;
 pub mod calendar;
 pub mod case;
@@ -8,6 +9,7 @@ pub mod claim;
 pub mod code;
 pub mod cover;
 pub mod edit;
+pub mod formula;
 pub mod hazard;
 pub mod history;
 pub mod ids;

@@ -12,7 +12,7 @@ use super::edit_page::Lists;
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
 use super::public::{REPORT_BYTES, public_photo, read_file};
-use super::views::{self, CaseQuery, CoverView, MoveDraft, Names};
+use super::views::{self, AskedOf, CaseQuery, CoverView, MoveDraft, Names};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseMove, CaseState, MoveRequest, possible_moves};
@@ -385,10 +385,12 @@ async fn cover_page(
         history: &history,
         chain,
         neighbors: &neighbors,
-        rules: state.rules(),
-        knows: state.rules().facts(&file, attached),
-        this_year: state.this_year(),
-        notice: notice.as_ref().map(|notice| notice.number.as_str()),
+        asked: Some(AskedOf {
+            rules: state.rules(),
+            knows: state.rules().facts(&file, attached),
+            this_year: state.this_year(),
+            notice: notice.as_ref().map(|notice| notice.number.as_str()),
+        }),
         names: lists.names(),
     };
     Ok(views::cover_file(&reader.page(state, caller.session.as_ref()), &view, problem))
@@ -489,7 +491,7 @@ pub(super) struct WhichPhoto {
 }
 
 /// A handler sees photos of their party's cases and those of the cover itself, which are for everybody.
-fn may_see_photo(user: &User, photo: &PhotoRecord, cases: &[Case]) -> bool {
+pub(super) fn may_see_photo(user: &User, photo: &PhotoRecord, cases: &[Case]) -> bool {
     user.role != Role::Handler
         || match photo.case {
             None => photo.report.is_none(),

@@ -42,6 +42,7 @@ mod doors;
 mod duplicate_pages;
 mod edit_fields;
 mod edit_page;
+mod exports;
 mod form_texts;
 mod forms;
 mod import_desk;
@@ -51,6 +52,7 @@ mod json;
 mod limits;
 mod operators;
 mod page_cache;
+mod paper;
 mod problem;
 mod public;
 mod quality_board;
@@ -86,6 +88,8 @@ struct Shared {
     /// What is under way for the import desk, and files of which a piece is coming in.
     works: census_work::Works,
     receiving: Mutex<HashSet<UploadId>>,
+    /// Files on their way out: each reads through the whole city.
+    export_slots: Semaphore,
     tries: limits::Limiter,
     reports: limits::Limiter,
     pages: page_cache::PageCache,
@@ -107,6 +111,7 @@ impl AppState {
             heavy_slots: Semaphore::new(1),
             works: census_work::Works::default(),
             receiving: Mutex::default(),
+            export_slots: Semaphore::new(2),
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),
             pages: page_cache::PageCache::default(),
@@ -158,6 +163,9 @@ fn build(state: AppState) -> doors::Doors {
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
     const CLAIM_DESK: Access = Access::Staff(claim_pages::CLAIM_DESK);
     const CLAIM_VOICES: Access = Access::Staff(claim_pages::CLAIM_VOICES);
+    const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
+    const CASE_EXPORT: Access =
+        Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
     use Access::Public;
     doors::Doors::new(state)
         .open("GET", "/", Public, get(public::home))
@@ -181,6 +189,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
         .open("GET", "/covers", STAFF, get(cover_list::list))
         .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
+        .open("GET", "/covers/{code}/file.pdf", STAFF, get(paper::cover_file_pdf))
         .open("GET", "/covers/{code}/edit", REGISTRY, get(edit_page::form))
         .open("POST", "/covers/{code}/edit", REGISTRY, post(edit_page::send))
         .open("GET", "/covers/{code}/code", REGISTRY, get(structure_pages::code_form))
@@ -232,6 +241,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/plates/{token}", Public, get(api_plates::find_plate))
         .open("POST", "/api/v1/plates/{token}/install", FIELD, post(api_plates::install_plate))
         .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
+        .open("GET", "/api/v1/covers/export", EXPORT, get(exports::export_covers))
         .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))
         .open("PATCH", "/api/v1/covers/{code}", REGISTRY, patch(api_edit::update_cover))
         .open("GET", "/api/v1/covers/{code}/history", STAFF, get(api_covers::list_history))
@@ -255,6 +265,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/quality/claims/{number}", STAFF, get(api_quality::find_notice))
         .open("GET", "/api/v1/quality/claims/{number}/covers", STAFF, get(api_quality::list_claims))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
+        .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))
         .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_plates::create_batch))

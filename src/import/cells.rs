@@ -102,7 +102,7 @@ impl Mapper<'_> {
             Meaning::Dropped => Means::LeftOut,
             Meaning::Unnamed => Means::AsItIs,
         };
-        cells.borrow_mut().see(cell.name, means, cell.text.trim());
+        cells.borrow_mut().see(cell.name, means, self.text_of(cell));
     }
 
     /// A shape stands in the columns in which a table would have it.

@@ -80,6 +80,23 @@ fn format_of(entry: &Entry) -> Option<Format> {
     })
 }
 
+/// Leaves out the tables that explain a Shapefile in an archive of ours: what its names stand for, and
+/// the texts that were longer than its fields.
+fn leave_out_notes(layers: &mut Vec<(&Entry, Format)>) {
+    let shapes: Vec<String> = layers
+        .iter()
+        .filter(|(_, format)| *format == Format::Shapefile)
+        .filter_map(|(entry, _)| Some(entry.name.rsplit_once('.')?.0.to_owned()))
+        .collect();
+    layers.retain(|(entry, format)| {
+        let notes = |shape: &String| {
+            let rest = entry.name.strip_prefix(shape.as_str());
+            matches!(rest, Some("-fields.csv" | "-long.csv"))
+        };
+        *format != Format::Csv || !shapes.iter().any(notes)
+    });
+}
+
 fn open_archive(
     format: Format,
     archive: &Archive,
@@ -99,6 +116,7 @@ fn open_archive(
         }
         layers.push((entry, format));
     }
+    leave_out_notes(&mut layers);
     let names: Vec<String> = layers.iter().map(|(entry, _)| entry.name.clone()).collect();
     let doc = names.iter().position(|name| name.eq_ignore_ascii_case("doc.kml"));
     let at = match (doc, &told.layer) {

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use super::cells::{Cells, PROBLEM_COLUMN};
 use super::place::{Declaration, Point, Sample, decimal_comma};
 use super::profile::{FIELDS, Field, Profile, Word, Words, plain};
-use super::{Problem, Scope, Source, shown};
+use super::{Format, Problem, Scope, Source, shown};
 use crate::domain::Refusal;
 use crate::domain::code::{CodeParts, ComponentCode, Scheme};
 use crate::domain::cover::{Candidate, CoverState, Survey};
+use crate::domain::formula::unguarded;
 
 /// Characters that a field, and a column kept as read, may have.
 const MAX_TEXT: usize = 500;
@@ -104,6 +105,8 @@ pub(super) struct Slot<'r> {
 pub(super) struct Mapper<'a> {
     pub(super) profile: &'a Profile,
     scheme: Option<&'a Scheme>,
+    /// Whether a text may be led by an apostrophe that is none of its own.
+    guarded: bool,
     /// What a field says where the row says nothing: from the file's name, else the profile's default.
     defaults: [Option<&'a str>; FIELDS],
     /// How the shapes of this file are read, once it has declared its system.
@@ -149,7 +152,22 @@ impl<'a> Mapper<'a> {
             }
             None => {}
         }
-        Ok(Self { profile, scheme, defaults, declared: RefCell::new(None), sample: None, cells: None })
+        let guarded = profile.guards_formulas && source.format == Format::Csv;
+        Ok(Self {
+            profile,
+            scheme,
+            guarded,
+            defaults,
+            declared: RefCell::new(None),
+            sample: None,
+            cells: None,
+        })
+    }
+
+    /// What a cell says.
+    pub(super) fn text_of<'r>(&self, cell: &Cell<'r>) -> &'r str {
+        let text = cell.text.trim();
+        if self.guarded { unguarded(text) } else { text }
     }
 
     pub(super) fn meaning_of(&self, column: &str) -> Meaning {
@@ -256,7 +274,7 @@ impl<'a> Mapper<'a> {
         let mut slots: [Option<Slot<'r>>; FIELDS] = [None; FIELDS];
         let mut extra = BTreeMap::new();
         for cell in cells {
-            let text = cell.text.trim();
+            let text = self.text_of(&cell);
             if text.contains('\0') {
                 return Err(Flaw::new(Refusal::new("text.nul")).column(cell.name).read(text));
             }

@@ -68,6 +68,8 @@ pub struct Profile {
     /// Where the source can lie.
     pub(super) bbox: Option<Area>,
     pub(super) delimiter: Option<u8>,
+    /// Whether its tables lead texts that would be formulas with an apostrophe, as ours do.
+    pub(super) guards_formulas: bool,
     /// Words that mean "unknown" in every column, in small letters.
     pub(super) unknown: Vec<String>,
     pub(super) date_formats: Vec<DateFormat>,
@@ -154,6 +156,8 @@ struct ProfileFile {
     districts_by_position: bool,
     bbox: Option<Area>,
     delimiter: Option<char>,
+    #[serde(default)]
+    guards_formulas: bool,
     #[serde(default)]
     unknown: Vec<String>,
     #[serde(default)]
@@ -303,6 +307,7 @@ impl Profile {
             districts_by_position: file.districts_by_position,
             bbox: file.bbox,
             delimiter,
+            guards_formulas: file.guards_formulas,
             unknown: lower(file.unknown),
             date_formats: file.dates.formats,
             calendar: Calendar { zone_seconds, years_from: file.dates.years_from },

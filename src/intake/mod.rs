@@ -23,7 +23,7 @@ mod notebook;
 pub use notebook::{Dots, FileRows, Kind, Notebook, Noted, Sample, Trouble, Twin, write_rows};
 
 /// Rows that are committed together.
-pub const CHUNK: usize = 5000;
+pub const CHUNK: usize = 4000;
 
 /// A file to be read. `name` is without folders.
 pub struct IntakeFile {
@@ -196,8 +196,8 @@ pub async fn take_rows(
     mut progress: impl FnMut(u64),
 ) -> Result<(), RegistryError> {
     run.begin_file();
-    // Two chunks wait at most: memory stays flat however fast the disk is.
-    let (sender, mut receiver) = mpsc::channel::<Vec<Row>>(2);
+    // One chunk waits at most: memory stays flat however fast the disk is.
+    let (sender, mut receiver) = mpsc::channel::<Vec<Row>>(1);
     let reader = tokio::task::spawn_blocking(move || {
         let mut chunk = Vec::with_capacity(CHUNK);
         let mut going = true;

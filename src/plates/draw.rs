@@ -30,7 +30,7 @@ pub(super) fn font_of(fonts: &Fonts, weight: Weight) -> Option<&Font> {
 pub(super) struct Content(pub(super) Vec<u8>);
 
 impl Content {
-    fn op(&mut self, numbers: &[f64], operator: &str) {
+    pub(super) fn op(&mut self, numbers: &[f64], operator: &str) {
         for number in numbers {
             push_number(&mut self.0, *number, 3);
             self.0.push(b' ');
@@ -38,13 +38,13 @@ impl Content {
         self.raw(operator);
     }
 
-    fn raw(&mut self, operators: &str) {
+    pub(super) fn raw(&mut self, operators: &str) {
         self.0.extend_from_slice(operators.as_bytes());
         self.0.push(b'\n');
     }
 
     /// Scales by `scale` and moves the origin to (x, y).
-    fn place(&mut self, scale: f64, x: f64, y: f64) {
+    pub(super) fn place(&mut self, scale: f64, x: f64, y: f64) {
         self.0.extend_from_slice(b"q ");
         push_number(&mut self.0, scale, 6);
         self.0.extend_from_slice(b" 0 0 ");
@@ -84,7 +84,7 @@ impl Content {
     }
 
     /// Lines of text; `top` is the height of y = 0 of the lines.
-    fn lines(&mut self, lines: &[Line], top: f64, ink: impl Fn(Ink) -> Rgb, fonts: &Fonts) {
+    pub(super) fn lines(&mut self, lines: &[Line], top: f64, ink: impl Fn(Ink) -> Rgb, fonts: &Fonts) {
         if lines.is_empty() {
             return;
         }
@@ -115,7 +115,23 @@ impl Content {
         self.raw("ET");
     }
 
-    fn color(&mut self, [r, g, b]: Rgb) {
+    /// The modules of a symbol whose lower left one stands at `corner`; `f Q` paints them.
+    pub(super) fn symbol(&mut self, module: f64, corner: (f64, f64), symbol: &Symbol) {
+        let side = symbol.rows.len();
+        self.raw("0 g");
+        self.place(module, corner.0, corner.1);
+        for (at, row) in symbol.rows.iter().enumerate() {
+            let mut rest = *row;
+            while rest != 0 {
+                let start = rest.trailing_zeros();
+                let run = (!(rest >> start)).trailing_zeros();
+                self.op(&[f64::from(start), (side - 1 - at) as f64, f64::from(run), 1.0], "re");
+                rest &= !(((1u64 << run) - 1) << start);
+            }
+        }
+    }
+
+    pub(super) fn color(&mut self, [r, g, b]: Rgb) {
         if r == g && g == b { self.op(&[r], "g") } else { self.op(&[r, g, b], "rg") }
     }
 }
@@ -230,17 +246,7 @@ impl Drawing<'_> {
         let qr = self.face.qr;
         let side = symbol.rows.len();
         let module = qr.w / (side as f64 + 2.0 * QUIET);
-        content.raw("0 g");
-        content.place(module, qr.x + QUIET * module, height - qr.y - qr.h + QUIET * module);
-        for (at, row) in symbol.rows.iter().enumerate() {
-            let mut rest = *row;
-            while rest != 0 {
-                let start = rest.trailing_zeros();
-                let run = (!(rest >> start)).trailing_zeros();
-                content.op(&[f64::from(start), (side - 1 - at) as f64, f64::from(run), 1.0], "re");
-                rest &= !(((1u64 << run) - 1) << start);
-            }
-        }
+        content.symbol(module, (qr.x + QUIET * module, height - qr.y - qr.h + QUIET * module), symbol);
         content.raw("f Q Q");
 
         let (left, top) = self.point(left + qr.x, top + qr.y);

@@ -1,6 +1,8 @@
 //! 铭牌: tokens, a face and a sheet become a vector PDF, every symbol proved before release, and a
-//! ledger. Knows `domain` and the files in `labels/`; who may print and what is stored is not decided here.
+//! ledger; and the file of a manhole becomes a document. Knows `domain` and the files in `labels/`; who may
+//! print and what is stored is not decided here.
 
+mod dossier;
 mod draw;
 mod face;
 mod fonts;
@@ -18,6 +20,7 @@ use flate2::Compression;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+pub use dossier::{Body, Dossier, Section, render_dossier};
 pub use face::{Align, Area, Face, Field, Hole, Ink, Outline, TextBox, Weight};
 pub use fonts::FontError;
 pub use ledger::write_ledger;

@@ -96,6 +96,30 @@ impl<'w, W: Write> PdfWriter<'w, W> {
         shared_part: &[u8],
         shared_box: [f64; 4],
     ) -> io::Result<Resources> {
+        let entries = self.fonts(fonts)?;
+        let form = self.promise();
+        let head = format!(
+            "/Type/XObject/Subtype/Form/BBox[{}]/Resources<</Font<<{entries}>>>>",
+            numbers(&shared_box)
+        );
+        self.stream(form, &head, &deflate(shared_part, Compression::best())?)?;
+        let resources = self.promise();
+        self.object(resources, &format!("<</Font<<{entries}>>/XObject<</F {form}>>>>"))?;
+        Ok(Resources { id: resources, fonts: entries })
+    }
+
+    /// Writes fonts and no part that pages share; pages may then name `/R` and `/B`.
+    pub(super) fn text_resources<'f>(
+        &mut self,
+        fonts: impl Iterator<Item = &'f Font>,
+    ) -> io::Result<Resources> {
+        let entries = self.fonts(fonts)?;
+        let resources = self.promise();
+        self.object(resources, &format!("<</Font<<{entries}>>>>"))?;
+        Ok(Resources { id: resources, fonts: entries })
+    }
+
+    fn fonts<'f>(&mut self, fonts: impl Iterator<Item = &'f Font>) -> io::Result<String> {
         let mut entries = String::new();
         for font in fonts {
             let id = self.font(font)?;
@@ -105,15 +129,26 @@ impl<'w, W: Write> PdfWriter<'w, W> {
             };
             entries.push_str(&format!("/{name} {id}"));
         }
-        let form = self.promise();
+        Ok(entries)
+    }
+
+    /// Writes a JPEG as it is.
+    pub(super) fn jpeg(&mut self, bytes: &[u8], frame: &JpegFrame) -> io::Result<ObjectId> {
+        let id = self.promise();
+        self.offsets[id.0 - 1] = Some(self.at);
+        let colors = if frame.components == 1 { "DeviceGray" } else { "DeviceRGB" };
         let head = format!(
-            "/Type/XObject/Subtype/Form/BBox[{}]/Resources<</Font<<{entries}>>>>",
-            numbers(&shared_box)
+            "{} 0 obj\n<</Type/XObject/Subtype/Image/Width {}/Height {}/ColorSpace/{colors}/BitsPerComponent 8\
+             /Length {}/Filter/DCTDecode>>stream\n",
+            id.0,
+            frame.width,
+            frame.height,
+            bytes.len()
         );
-        self.stream(form, &head, &deflate(shared_part, Compression::best())?)?;
-        let resources = self.promise();
-        self.object(resources, &format!("<</Font<<{entries}>>/XObject<</F {form}>>>>"))?;
-        Ok(Resources(resources))
+        self.write(head.as_bytes())?;
+        self.write(bytes)?;
+        self.write(b"\nendstream\nendobj\n")?;
+        Ok(id)
     }
 
     fn font(&mut self, font: &Font) -> io::Result<ObjectId> {
@@ -163,6 +198,22 @@ impl<'w, W: Write> PdfWriter<'w, W> {
     }
 
     pub(super) fn page(&mut self, deflated_content: &[u8]) -> io::Result<()> {
+        self.page_with(deflated_content, "")
+    }
+
+    /// A page that names images, by `/I0`, `/I1` …
+    pub(super) fn page_with_images(
+        &mut self,
+        deflated_content: &[u8],
+        resources: &Resources,
+        images: &[ObjectId],
+    ) -> io::Result<()> {
+        let named: String = images.iter().enumerate().map(|(at, id)| format!("/I{at} {id}")).collect();
+        let entries = format!("/Resources<</Font<<{}>>/XObject<<{named}>>>>", resources.fonts);
+        self.page_with(deflated_content, &entries)
+    }
+
+    fn page_with(&mut self, deflated_content: &[u8], entries: &str) -> io::Result<()> {
         let full = self.nodes.last().is_none_or(|(_, pages)| pages.len() == PAGES_PER_NODE);
         if full {
             let node = self.promise();
@@ -177,7 +228,7 @@ impl<'w, W: Write> PdfWriter<'w, W> {
         if let Some((node, pages)) = self.nodes.last_mut() {
             pages.push(page);
             let node = *node;
-            self.object(page, &format!("<</Type/Page/Parent {node}{trim}/Contents {content}>>"))?;
+            self.object(page, &format!("<</Type/Page/Parent {node}{trim}{entries}/Contents {content}>>"))?;
         }
         Ok(())
     }
@@ -205,7 +256,7 @@ impl<'w, W: Write> PdfWriter<'w, W> {
                 "<</Type/Pages/Count {count}/Kids[{}]/MediaBox[{}]/Resources {}>>",
                 kids.trim_end(),
                 numbers(&[0.0, 0.0, width, height]),
-                resources.0
+                resources.id
             ),
         )?;
         self.object(
@@ -245,7 +296,41 @@ impl<'w, W: Write> PdfWriter<'w, W> {
 }
 
 /// The dictionary that every page shares.
-pub(super) struct Resources(ObjectId);
+pub(super) struct Resources {
+    id: ObjectId,
+    fonts: String,
+}
+
+/// Size of a JPEG in pixels and how many colors a pixel is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct JpegFrame {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) components: u8,
+}
+
+impl JpegFrame {
+    /// Reads the header; `None` for what is no JPEG in gray or three colors.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut at = 2;
+        if bytes.get(..2)? != [0xff, 0xd8] {
+            return None;
+        }
+        loop {
+            let [0xff, marker, high, low] = *bytes.get(at..at + 4)? else { return None };
+            let length = usize::from(high) << 8 | usize::from(low);
+            // Baseline, extended and progressive frames; the other codes between are tables.
+            if matches!(marker, 0xc0..=0xc2) {
+                let [_, h1, h2, w1, w2, components] = *bytes.get(at + 4..at + 10)? else { return None };
+                let (height, width) =
+                    (u32::from(h1) << 8 | u32::from(h2), u32::from(w1) << 8 | u32::from(w2));
+                let fits = width > 0 && height > 0 && matches!(components, 1 | 3);
+                return fits.then_some(Self { width, height, components });
+            }
+            at += 2 + length.max(2);
+        }
+    }
+}
 
 pub(super) fn deflate(bytes: &[u8], level: Compression) -> io::Result<Vec<u8>> {
     let mut encoder = ZlibEncoder::new(Vec::with_capacity(bytes.len() / 4), level);

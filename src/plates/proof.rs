@@ -82,6 +82,12 @@ pub(super) fn check_page(
     Ok(())
 }
 
+/// Whether a symbol says this, read by another library than the one that drew it.
+pub(super) fn says(rows: &[u64], payload: &str) -> bool {
+    let mut read = Vec::with_capacity(128);
+    rqrr::Grid::new(Modules(rows)).decode_to(&mut read).is_ok() && read == payload.as_bytes()
+}
+
 /// Level by its two bits in the format information.
 fn level_of(bits: u16) -> Option<char> {
     ['M', 'L', 'H', 'Q'].get(usize::from(bits)).copied()

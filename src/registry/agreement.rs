@@ -312,7 +312,8 @@ impl FileClaims {
             HistoryKind::PlateMade
             | HistoryKind::PhotoAdded
             | HistoryKind::ReportJoined
-            | HistoryKind::ToldApart => {}
+            | HistoryKind::ToldApart
+            | HistoryKind::Transferred => {}
         }
         Some(())
     }

@@ -13,7 +13,7 @@ use super::fields::{self, Known};
 use super::{CoverFilter, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::cover::CoverFile;
-use crate::domain::edit::{self, BulkRowState, BulkState, CodeChoice, CoverEdit};
+use crate::domain::edit::{self, BulkRowState, BulkState, CodeChoice, CoverEdit, StoredRefusal};
 use crate::domain::ids::{BulkEditId, CoverId, IdempotencyKey, Millis};
 use crate::domain::role::Actor;
 use crate::store::bulk_edits::{self, BulkRow};
@@ -74,20 +74,6 @@ pub struct BulkLine {
     /// Changed fields, each as `[before, after]`.
     pub fields: Map<String, Value>,
     pub refusal: Option<StoredRefusal>,
-}
-
-/// Why a cover was left alone, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredRefusal {
-    pub code: String,
-    pub params: Vec<(String, String)>,
-}
-
-impl From<&Refusal> for StoredRefusal {
-    fn from(refusal: &Refusal) -> Self {
-        let params = refusal.params.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-        Self { code: refusal.code.to_owned(), params: params.collect() }
-    }
 }
 
 /// Most covers of one change; a district at a time is more than that nowhere.

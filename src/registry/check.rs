@@ -68,7 +68,7 @@ impl Registry {
     }
 }
 
-async fn check_all(tx: &mut Tx) -> Result<CheckReport, RegistryError> {
+pub(super) async fn check_all(tx: &mut Tx) -> Result<CheckReport, RegistryError> {
     let mut report = CheckReport::default();
     check_manholes(tx, &mut report).await?;
     report.covers = covers::count_covers(tx).await?.unsigned_abs();

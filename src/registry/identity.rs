@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
+use foldhash::fast::RandomState as FastState;
 use uuid::Uuid;
 
 use crate::domain::cover::{Candidate, CoverClass};
@@ -12,6 +13,8 @@ use crate::domain::position::distance_m;
 
 const METERS_PER_DEGREE: f64 = 111_195.08;
 const NONE: u32 = u32::MAX;
+/// Side of a cell in radii: what lies within the radius is in two cells on average, rarely in four.
+const CELL_RADII: f64 = 4.0;
 
 /// Where a row stands: which file of the run and which line in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +60,14 @@ pub(super) enum Match {
 /// Every cover of the registry, to be matched against.
 pub(super) struct IdentityIndex {
     covers: Vec<Known>,
-    by_key: HashMap<u64, u32>,
-    by_cell: HashMap<(i32, i32), u32>,
+    by_key: HashMap<u64, u32, FastState>,
+    by_cell: HashMap<(i32, i32), u32, FastState>,
     /// Places with class at which a cover in use was added. A later one there is never the oldest, so it
     /// is not looked at: else a million rows on one point would be compared with each other.
-    spots: HashSet<u64>,
-    hashers: [RandomState; 2],
+    spots: HashSet<u64, FastState>,
+    spot_hasher: FastState,
+    /// Of keys, which people choose.
+    key_hashers: [RandomState; 2],
     radius_m: f64,
     cell_m: f64,
 }
@@ -72,29 +77,31 @@ impl IdentityIndex {
     pub(super) fn new(radius_m: f64) -> Self {
         Self {
             covers: Vec::new(),
-            by_key: HashMap::new(),
-            by_cell: HashMap::new(),
-            spots: HashSet::new(),
-            hashers: [RandomState::new(), RandomState::new()],
+            by_key: HashMap::default(),
+            by_cell: HashMap::default(),
+            spots: HashSet::default(),
+            spot_hasher: FastState::default(),
+            key_hashers: [RandomState::new(), RandomState::new()],
             radius_m,
-            cell_m: radius_m.max(1.0),
+            cell_m: CELL_RADII * radius_m.max(0.25),
         }
     }
 
     fn key_hash(&self, source: &str, key: &str) -> (u64, u32) {
         let pair = (source, key);
-        (self.hashers[0].hash_one(pair), self.hashers[1].hash_one(pair) as u32)
+        (self.key_hashers[0].hash_one(pair), self.key_hashers[1].hash_one(pair) as u32)
     }
 
-    fn row(&self, lat: f64) -> i32 {
-        (lat * METERS_PER_DEGREE / self.cell_m).floor() as i32
+    /// How many cells north of the equator, with fractions.
+    fn north(&self, lat: f64) -> f64 {
+        lat * METERS_PER_DEGREE / self.cell_m
     }
 
-    /// Columns are measured along the row's own parallel, so that a cell is never narrower than
-    /// the radius.
-    fn column(&self, lon: f64, row: i32) -> i32 {
+    /// How many cells east of the zero meridian, with fractions; measured along the row's own parallel,
+    /// so that a cell is as wide as it is high.
+    fn east(&self, lon: f64, row: i32) -> f64 {
         let lat = (f64::from(row) + 0.5) * self.cell_m / METERS_PER_DEGREE;
-        (lon * METERS_PER_DEGREE * lat.to_radians().cos() / self.cell_m).floor() as i32
+        lon * METERS_PER_DEGREE * lat.to_radians().cos() / self.cell_m
     }
 
     /// Adds a cover, known or just made by row `claimed`. Add in the order of ids: the oldest wins.
@@ -107,9 +114,9 @@ impl IdentityIndex {
         claimed: Option<RowRef>,
     ) -> u32 {
         let index = self.covers.len() as u32;
-        let row = self.row(at.1);
-        let cell = (row, self.column(at.0, row));
-        let spot = self.hashers[0].hash_one((at.0.to_bits(), at.1.to_bits(), class));
+        let row = self.north(at.1).floor() as i32;
+        let cell = (row, self.east(at.0, row).floor() as i32);
+        let spot = self.spot_hasher.hash_one((at.0.to_bits(), at.1.to_bits(), class));
         let next = match standing {
             Standing::Gone => NONE,
             Standing::InUse if !self.spots.insert(spot) => NONE,
@@ -165,13 +172,14 @@ impl IdentityIndex {
 
     fn oldest_near(&self, candidate: &Candidate) -> Option<u32> {
         let (lon, lat) = (candidate.survey.position.lon, candidate.survey.position.lat);
-        let middle = self.row(lat);
+        // A hundredth more, because a parallel is measured by the middle of its row.
+        let reach = self.radius_m * 1.01 / self.cell_m;
+        let around = |middle: f64| (middle - reach).floor() as i32..=(middle + reach).floor() as i32;
         // Those in use come first, then the oldest.
         let order = |at: u32| (!self.covers[at as usize].in_use, at);
         let mut oldest: Option<u32> = None;
-        for row in middle - 1..=middle + 1 {
-            let column = self.column(lon, row);
-            for column in column - 1..=column + 1 {
+        for row in around(self.north(lat)) {
+            for column in around(self.east(lon, row)) {
                 let mut at = self.by_cell.get(&(row, column)).copied().unwrap_or(NONE);
                 while let Some(known) = self.covers.get(at as usize) {
                     if known.class == candidate.survey.class

@@ -293,7 +293,9 @@ async fn take_covers_back(
     for manhole in manholes {
         let mut locked = files::lock(tx, manhole).await?;
         let entries = history::list_entries(tx, manhole).await?;
-        let said: Vec<Map<String, Value>> = entries.iter().map(body_of).collect::<Result<_, _>>()?;
+        // That a file came here from another registry is no use of it.
+        let said = entries.iter().filter(|entry| entry.kind != HistoryKind::Transferred);
+        let said: Vec<Map<String, Value>> = said.map(body_of).collect::<Result<_, _>>()?;
         let is_ours = |body: &Map<String, Value>| body.get("import") == Some(&json!(number));
         let files = by_manhole.remove(&manhole).unwrap_or_default();
         if said.iter().all(is_ours) && is_unused(tx, &files).await? {

@@ -17,6 +17,7 @@ use crate::store::{Store, StoreError, Tx, WriteError, people};
 
 mod agreement;
 mod amend;
+mod archive;
 mod areas;
 mod bulk_edit;
 mod bulk_turn;
@@ -29,6 +30,7 @@ mod codebook;
 mod conflicts;
 mod covers;
 mod editing;
+mod exports;
 mod feed;
 mod fields;
 mod files;
@@ -45,6 +47,7 @@ mod staff;
 mod structure;
 mod told_apart;
 
+pub use crate::domain::edit::StoredRefusal;
 pub use crate::store::Database;
 pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
 pub use crate::store::covers::PointRow;
@@ -54,8 +57,9 @@ pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plates::Batch;
 pub use crate::store::structure::Merge;
 pub use amend::{Amended, CoverOrder};
+pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
-pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep, StoredRefusal};
+pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
@@ -68,6 +72,9 @@ pub use claims::{
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, Fact, Standing};
 pub use editing::{CodeEdit, FieldEdit};
+pub use exports::{
+    CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
+};
 pub use feed::Counts;
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use imports::RolledBack;

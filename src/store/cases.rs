@@ -196,6 +196,14 @@ struct CaseLineSql {
     party_name: Option<String>,
 }
 
+/// A part of a word for LIKE, as it is and without blanks: codes are read in groups and stored without.
+pub(super) fn patterns(text: &str) -> [String; 2] {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let pattern = format!("%{escaped}%");
+    let digits = pattern.replace(' ', "");
+    [pattern, digits]
+}
+
 /// One page of cases, newest number first.
 pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine>, StoreError> {
     let rows: Vec<CaseLineSql> = on_db!(tx, |c| {
@@ -227,10 +235,7 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
             query.push(" AND k.emergency = ").push_bind(emergency);
         }
         if let Some(text) = &filter.text {
-            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let pattern = format!("%{escaped}%");
-            // Codes are read in groups and stored without.
-            let digits = pattern.replace(' ', "");
+            let [pattern, digits] = patterns(text);
             query.push(" AND (k.number LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
             query.push(" OR c.code LIKE ").push_bind(digits).push(" ESCAPE '\\'");
             query.push(" OR h.road LIKE ").push_bind(pattern).push(" ESCAPE '\\')");

@@ -73,7 +73,7 @@ pub async fn list_covers(tx: &mut Tx, filter: &CoverFilter) -> Result<Vec<CoverF
 }
 
 /// A piece of a statement: text of ours, or a value to be bound.
-enum Piece {
+pub(super) enum Piece {
     Sql(&'static str),
     Text(String),
     Id(Uuid),
@@ -83,7 +83,8 @@ enum Piece {
 
 use Piece::{Id, Int, Real, Sql, Text};
 
-fn conditions(filter: &CoverFilter) -> Vec<Piece> {
+/// What narrows the covers `c` of the manholes `h`, each piece led by ` AND `.
+pub(super) fn conditions(filter: &CoverFilter) -> Vec<Piece> {
     let mut pieces = vec![Sql(match filter.standing {
         Standing::InUse => " AND c.retired_at IS NULL",
         Standing::Retired => " AND c.retired_at IS NOT NULL",

@@ -172,12 +172,15 @@ pub struct Head {
     pub lon: f64,
     pub lat: f64,
     pub quadkey: i64,
+    /// Whether it goes on in another manhole's file.
+    pub is_merged: bool,
 }
 
 /// The chain heads after `after`.
 pub async fn list_heads(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Head>, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_as(
-        "SELECT id, history_length, history_hash, lon, lat, quadkey FROM manholes WHERE id > $1
+        "SELECT id, history_length, history_hash, lon, lat, quadkey, merged_into IS NOT NULL AS is_merged
+         FROM manholes WHERE id > $1
          ORDER BY id LIMIT $2"
     )
     .bind(after)

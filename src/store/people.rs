@@ -203,6 +203,25 @@ pub async fn list_users(tx: &mut Tx) -> Result<Vec<UserRecord>, StoreError> {
     rows.into_iter().map(UserRecord::try_from).collect()
 }
 
+/// Gives a user another password, ends their sessions and forgets failed tries. `false` when there is none
+/// of that login.
+pub async fn set_password(tx: &mut Tx, login: &str, password_hash: &str) -> Result<bool, StoreError> {
+    on_db!(tx, |c| {
+        let done = sqlx::query(
+            "UPDATE users SET password_hash = $2, failed_logins = 0, locked_until = NULL WHERE login = $1",
+        )
+        .bind(login)
+        .bind(password_hash)
+        .execute(&mut *c)
+        .await?;
+        sqlx::query("DELETE FROM sessions WHERE user_id IN (SELECT id FROM users WHERE login = $1)")
+            .bind(login)
+            .execute(&mut *c)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    })
+}
+
 /// Disables a user and ends their sessions. `false` when there is none of that login.
 pub async fn disable_user(tx: &mut Tx, login: &str) -> Result<bool, StoreError> {
     on_db!(tx, |c| {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{EngineKind, StoreError, Tx};
 
 /// Rows a statement: below SQLite's 32 766 variables and PostgreSQL's 65 535 at 18 columns.
-const ROWS: usize = 500;
+const ROWS: usize = 1_000;
 /// A statement of up to so many rows is kept prepared, too: what people do one by one comes again.
 pub(super) const FEW: usize = 64;
 
@@ -153,9 +153,13 @@ impl<'a, const N: usize> Sheet<'a, N> {
         });
         let mut statements = Vec::with_capacity(self.rows.len().div_ceil(ROWS));
         let mut rows = self.rows.into_iter();
+        let mut text = String::new();
         while rows.len() > 0 {
             let count = rows.len().min(ROWS);
-            statements.push(shape.bind(rows.by_ref().take(count), count, &kinds));
+            if statements.is_empty() || count < ROWS {
+                text = shape.text(count);
+            }
+            statements.push(shape.bind(rows.by_ref().take(count), count, text.clone(), &kinds));
         }
         statements
     }
@@ -186,6 +190,7 @@ impl<const N: usize> Shape<N> {
         &self,
         rows: impl Iterator<Item = [Cell<'a>; N]>,
         count: usize,
+        sql: String,
         kinds: &[Cell<'a>; N],
     ) -> Statement {
         let mut bound = match self.engine {
@@ -205,7 +210,7 @@ impl<const N: usize> Shape<N> {
                 bound.add(kind.clone(), kind);
             }
         }
-        Statement { sql: self.text(count), repeated: count == ROWS || count <= FEW, bound }
+        Statement { sql, repeated: count == ROWS || count <= FEW, bound }
     }
 
     fn text(&self, count: usize) -> String {

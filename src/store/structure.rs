@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
 use crate::domain::cover::CoverFile;
+pub use crate::domain::edit::{Belongings, Moved};
 use crate::domain::ids::{CaseId, CoverId, ManholeId, MergeId, Millis, PhotoId};
 use crate::domain::token::Token;
 
@@ -114,15 +114,6 @@ pub async fn move_cover(
     })
 }
 
-/// What belongs to a cover.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Belongings {
-    /// Tokens as they are stored.
-    pub plates: Vec<i64>,
-    pub cases: Vec<CaseId>,
-    pub photos: Vec<PhotoId>,
-}
-
 pub async fn list_belongings(tx: &mut Tx, cover: CoverId) -> Result<Belongings, StoreError> {
     on_db!(tx, |c| {
         let plates: Vec<i64> =
@@ -222,14 +213,6 @@ pub struct Merge {
     pub actor: String,
     pub at: Millis,
     pub undone_at: Option<Millis>,
-}
-
-/// What came with the absorbed manhole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moved {
-    pub covers: Vec<CoverId>,
-    /// What the cover that was the same gave to the one that was kept.
-    pub given: Belongings,
 }
 
 #[derive(FromRow)]

@@ -8,6 +8,7 @@ mod commands;
 mod contract;
 mod crs;
 mod editing_pages;
+mod export;
 mod faults;
 mod import;
 mod import_desk;

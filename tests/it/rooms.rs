@@ -14,6 +14,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("photos", &["domain"]),
     ("crs", &["domain"]),
     ("import", &["crs", "domain"]),
+    ("export", &["crs", "domain"]),
     ("plates", &["domain"]),
     ("tiles", &["domain"]),
     ("demo", &["domain"]),
@@ -22,19 +23,20 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &["store", "spatial", "domain"]),
     ("outbox", &["registry", "domain"]),
     ("intake", &["registry", "import", "domain"]),
+    ("outlet", &["registry", "export", "crs", "spatial", "messages", "photos", "domain"]),
     ("press", &["registry", "plates", "messages", "config", "domain"]),
     (
         "http",
         &[
-            "registry", "intake", "press", "import", "crs", "plates", "quality", "spatial", "tiles",
-            "photos", "messages", "config", "domain",
+            "registry", "intake", "outlet", "press", "import", "crs", "plates", "quality", "spatial",
+            "tiles", "photos", "messages", "config", "domain",
         ],
     ),
     (
         "commands",
         &[
-            "http", "outbox", "demo", "registry", "intake", "press", "import", "crs", "plates", "spatial",
-            "tiles", "photos", "messages", "config", "domain",
+            "http", "outbox", "demo", "registry", "intake", "outlet", "press", "import", "crs", "plates",
+            "spatial", "tiles", "photos", "messages", "config", "domain",
         ],
     ),
 ];

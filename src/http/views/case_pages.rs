@@ -2,6 +2,8 @@
 
 use askama::Template;
 
+use super::super::auth::percent_encode;
+use super::downloads::downloads;
 use super::words::{Choice, Line, Names, PublicCover, joined, lines};
 use super::{CaseQuery, Page, write};
 use crate::domain::Refusal;
@@ -35,7 +37,31 @@ struct DeskPage<'a> {
     /// Empty for handlers, who see their own party's cases only.
     parties: Vec<Choice>,
     next: Option<&'a str>,
+    /// Addresses of files to be downloaded, with what they are; none for those who may not.
+    downloads: Vec<(String, String)>,
     wrong: Option<String>,
+}
+
+/// The file of the cases that the list shows, for those who may have it.
+fn case_downloads(page: &Page, query: &CaseQuery) -> Vec<(String, String)> {
+    let role = page.session.map(|session| session.user.role);
+    if !matches!(role, Some(Role::Dispatcher | Role::Supervisor | Role::Engineer | Role::Admin)) {
+        return Vec::new();
+    }
+    let state = if query.state.is_empty() { "open" } else { &query.state };
+    let filters: Vec<String> = [
+        ("state", state),
+        ("hazard", &query.hazard),
+        ("district", &query.district),
+        ("party", &query.party),
+        ("emergency", &query.emergency),
+        ("text", &query.text),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(name, value)| format!("{name}={}", percent_encode(value)))
+    .collect();
+    downloads(page, "/api/v1/cases/export", &filters.join("&"), &["xlsx", "gpkg"])
 }
 
 /// The list of cases; `next` is the address of the page after it.
@@ -91,6 +117,7 @@ pub fn case_list(
             .map(|party| choice(party.id.to_string(), party.name.clone(), &query.party))
             .collect(),
         next,
+        downloads: case_downloads(page, query),
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
 }

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::downloads::downloads;
 use super::field_words::choices;
 use super::words::{Choice, Names};
 use super::{Page, write};
@@ -57,6 +58,8 @@ struct ListPage<'a> {
     query: &'a str,
     next: Option<String>,
     may_edit: bool,
+    /// Addresses of files with what the list shows; none for those who may not.
+    downloads: Vec<(String, String)>,
 }
 
 /// The page.
@@ -85,6 +88,13 @@ pub fn cover_list(page: &Page, view: &CoverListView) -> String {
             format!("/covers?{query}cursor={last}")
         }),
         may_edit: matches!(role, Some(Role::Engineer | Role::Admin)),
+        downloads: match role {
+            Some(Role::Supervisor | Role::Engineer | Role::Admin) => {
+                let formats = ["xlsx", "csv", "gpkg", "geojson", "shp"];
+                downloads(page, "/api/v1/covers/export", view.query, &formats)
+            }
+            _ => Vec::new(),
+        },
     })
 }
 

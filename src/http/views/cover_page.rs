@@ -34,13 +34,19 @@ pub struct CoverView<'a> {
     pub chain: ChainState,
     /// The cover itself among its neighbors, nearest first.
     pub neighbors: &'a [Near],
-    /// What is asked of its file.
+    /// What is asked of its file, on a page.
+    pub asked: Option<AskedOf<'a>>,
+    pub names: Names<'a>,
+}
+
+/// What is asked of a file and what is known.
+#[derive(Clone, Copy)]
+pub struct AskedOf<'a> {
     pub rules: &'a Rules,
     pub knows: Facts,
     pub this_year: u16,
-    /// The notice in which it stands because it has no owner.
+    /// The notice in which the cover stands because it has no owner.
     pub notice: Option<&'a str>,
-    pub names: Names<'a>,
 }
 
 /// Half the side of the sketch in its own units.
@@ -157,8 +163,8 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         former: view.former.iter().map(|code| page.code(code)).collect(),
         earlier: view.earlier.iter().map(|file| earlier(page, view.names, file)).collect(),
         facts: facts(page, file),
-        score: file.retired.is_none().then(|| score(page, view)),
-        notice: view.notice,
+        score: view.asked.filter(|_| file.retired.is_none()).map(|asked| score(page, asked)),
+        notice: view.asked.and_then(|asked| asked.notice),
         extra: file.survey.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         sketch: sketch(file, view.neighbors),
         plates: view.plates.iter().map(|plate| plate_line(page, plate)).collect(),
@@ -175,14 +181,14 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
     })
 }
 
-fn score(page: &Page, view: &CoverView) -> Score {
-    let facts = view.knows;
-    let score = view.rules.score(facts.there);
-    let findings = view.rules.findings(&facts, view.this_year);
+fn score(page: &Page, asked: AskedOf) -> Score {
+    let AskedOf { rules, knows: facts, this_year, .. } = asked;
+    let score = rules.score(facts.there);
+    let findings = rules.findings(&facts, this_year);
     Score {
         score,
-        is_low: score < view.rules.completeness.low,
-        missing: missing(page, view.rules, &facts),
+        is_low: score < rules.completeness.low,
+        missing: missing(page, rules, &facts),
         // What is missing says so already.
         findings: [Finding::UnderRated, Finding::DoubtfulLoad, Finding::UnknownLoad, Finding::OverAge]
             .into_iter()
@@ -193,7 +199,7 @@ fn score(page: &Page, view: &CoverView) -> Score {
 }
 
 /// Whether a file is whole, in words.
-fn proof(page: &Page, chain: ChainState) -> (bool, String) {
+pub(super) fn proof(page: &Page, chain: ChainState) -> (bool, String) {
     match chain {
         ChainState::Whole { length } => (true, page.fill("file.proof_whole", "count", length)),
         ChainState::Broken { sequence } => (false, page.fill("file.proof_broken", "sequence", sequence)),
@@ -210,12 +216,17 @@ fn beside(page: &Page, other: &CoverFile) -> Beside {
     }
 }
 
-fn earlier(page: &Page, names: Names, file: &EarlierFile) -> Earlier {
-    let (whole, proof) = proof(page, file.chain);
-    let title = match &file.merge {
+/// How a file came to go on in this one.
+pub(super) fn earlier_title(page: &Page, file: &EarlierFile) -> String {
+    match &file.merge {
         Some(merge) => page.fill("file.merged", "date", page.date(merge.at)),
         None => page.t("file.split_from").to_owned(),
-    };
+    }
+}
+
+fn earlier(page: &Page, names: Names, file: &EarlierFile) -> Earlier {
+    let (whole, proof) = proof(page, file.chain);
+    let title = earlier_title(page, file);
     Earlier { title, whole, proof, lines: lines(page, names, &file.entries) }
 }
 
@@ -241,7 +252,7 @@ fn case_line(page: &Page, case: &Case) -> CaseLine {
 }
 
 /// What a survey says, in the order in which people ask.
-fn facts(page: &Page, file: &CoverFile) -> Vec<(String, String)> {
+pub(super) fn facts(page: &Page, file: &CoverFile) -> Vec<(String, String)> {
     let survey = &file.survey;
     let position = &survey.position;
     let known = |list: &str, word: Option<&str>| word.map(|word| page.word(list, word));

@@ -19,6 +19,8 @@ mod census_map;
 mod claim_pages;
 mod cover_list;
 mod cover_page;
+mod cover_paper;
+mod downloads;
 mod duplicate_pages;
 mod edit_page;
 mod field_words;
@@ -33,7 +35,8 @@ pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form,
 pub use case_pages::{MoveDraft, case_file, case_list};
 pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
 pub use cover_list::{CoverListView, cover_list};
-pub use cover_page::{CoverView, cover_file};
+pub use cover_page::{AskedOf, CoverView, cover_file};
+pub use cover_paper::cover_paper;
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run};

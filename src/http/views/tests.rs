@@ -294,10 +294,12 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
             history: &history(),
             chain,
             neighbors: &[Near { row: near, distance_m: 14.2 }],
-            rules: Rules::built_in(),
-            knows: Rules::built_in().facts(&cover(), Attached { plate: true, photo: false }),
-            this_year: 2026,
-            notice: Some("2026-00001"),
+            asked: Some(AskedOf {
+                rules: Rules::built_in(),
+                knows: Rules::built_in().facts(&cover(), Attached { plate: true, photo: false }),
+                this_year: 2026,
+                notice: Some("2026-00001"),
+            }),
             names,
         };
         cover_file(page, &view, None)

@@ -2,7 +2,7 @@
 
 mod doors;
 mod editing;
-mod house;
+pub mod house;
 mod import_desk;
 mod photos;
 mod quality;

@@ -177,8 +177,43 @@ both_engines! {
             "page=2",
         ];
         let changes = ["since=-1", "since=x", "since=1.5", "since=99999999999999999999", "limit=0", "after=3"];
-        let tables: [(&str, &[&str]); 3] =
-            [("/api/v1/covers", &covers), ("/api/v1/cases", &cases), ("/api/v1/changes", &changes)];
+        let cover_files = [
+            "",
+            "format=pdf",
+            "format=csv&crs=EPSG:4214",
+            "format=csv&crs=gcj02",
+            "format=csv&crs=north",
+            "format=geojsonl&crs=EPSG:4549",
+            "format=geojson&crs=CM:118.5",
+            "format=gpkg&words=en",
+            "format=csv&words=fr",
+            "format=csv&bbox=1,2,3",
+            "format=csv&bbox=0,10,1,5",
+            "format=csv&class=manhole",
+            "format=csv&state=shiny",
+            "format=csv&district=999999",
+            "format=csv&road=%00",
+            "format=csv&owner=nobody%20at%20all",
+            "format=csv&without_plate=perhaps",
+            "format=csv&filter=class%3D1",
+        ];
+        let case_files = [
+            "format=csv&state=shiny",
+            "format=csv&hazard=rain",
+            "format=csv&party=water",
+            "format=csv&from=yesterday",
+            "format=csv&until=2026-02-30",
+            "format=csv&text=%00",
+            "format=csv&emergency=1",
+            "format=csv&page=2",
+        ];
+        let tables: [(&str, &[&str]); 5] = [
+            ("/api/v1/covers", &covers),
+            ("/api/v1/cases", &cases),
+            ("/api/v1/changes", &changes),
+            ("/api/v1/covers/export", &cover_files),
+            ("/api/v1/cases/export", &case_files),
+        ];
         for (address, queries) in tables {
             for query in queries {
                 let path = format!("{address}?{query}");
@@ -188,6 +223,7 @@ both_engines! {
         }
         for path in [
             "/api/v1/covers/3705020102000001?x=1",
+            "/covers/3705020102000001/file.pdf?x=1",
             "/api/v1/plate-batches/x?x=1",
             "/tiles/covers.json?x=1",
             "/tiles/covers/0/0/0?x=1",

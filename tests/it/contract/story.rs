@@ -317,6 +317,32 @@ async fn files(house: &House) {
     assert_eq!(rest["covers"].as_array().unwrap().len(), 2);
     assert!(rest.get("next").is_none(), "{rest}");
     house.get(CREW, "/api/v1/covers?bbox=170,-10,-170,10").expect(200).await;
+    exports(house, &code).await;
+}
+
+/// Files for other programs, and the file of a cover on paper.
+async fn exports(house: &House, code: &str) {
+    for format in ["csv", "xlsx", "geojson", "geojsonl", "geojsons", "gpkg", "shp"] {
+        let covers =
+            format!("/api/v1/covers/export?format={format}&district=370502&bbox=118,37,119,38&owner=");
+        let file = house.get(ENGINEER, &covers).expect(200).await;
+        assert_eq!(file.header("content-length").map(str::parse), Some(Ok(file.body.len())), "{format}");
+        let name = file.header("content-disposition").unwrap();
+        assert!(name.starts_with("attachment; filename=\"covers-2026-03-"), "{name}");
+    }
+    let in_a_grid = "/api/v1/covers/export?format=geojson&crs=EPSG:4549&class=sewage&without_plate=false";
+    let collection = house.get(ENGINEER, in_a_grid).expect(200).await.json();
+    assert_eq!(collection["features"].as_array().unwrap().len(), 6);
+    let cases = "/api/v1/cases/export?format=csv&words=zh-CN&state=all&emergency=false&from=2026-03-01";
+    let table = house.get(DISPATCHER, cases).expect(200).await.text();
+    assert!(table.starts_with("\u{feff}案件号,问题类别,") && table.contains("东营水务"), "{table}");
+    assert!(!table.contains("13800000000"), "{table}");
+    house.get(DISPATCHER, "/api/v1/covers/export?format=csv").expect(403).await;
+    house.get(HANDLER, "/api/v1/cases/export?format=csv").expect(403).await;
+
+    let paper = house.get(CREW, &format!("/covers/{code}/file.pdf")).expect(200).await;
+    assert!(paper.body.starts_with(b"%PDF-") && paper.header("content-type") == Some("application/pdf"));
+    house.get(CREW, "/covers/3705020102999999/file.pdf").expect(404).await;
 }
 
 const CSV: &str = "source_key,district,class,state,lon,lat\n\

@@ -2,10 +2,10 @@
 
 mod any_changes;
 mod areas;
-mod bulk_edits;
+pub mod bulk_edits;
 mod cases;
 mod census;
-mod editing;
+pub mod editing;
 pub(crate) mod ground;
 mod history;
 mod imports;
@@ -14,4 +14,4 @@ pub(crate) mod quality;
 mod report_desk;
 mod retirement;
 mod staff;
-mod structure;
+pub mod structure;

@@ -202,10 +202,7 @@ pub fn pages(page: &Page) -> Vec<(&'static str, String)> {
         history: &history(),
         chain: ChainState::Whole { length: 3 },
         neighbors: &[],
-        rules: Rules::built_in(),
-        knows: Rules::built_in().facts(&gone, Attached::default()),
-        this_year: 2026,
-        notice: None,
+        asked: None,
         names,
     };
     all.push(("retired file", cover_file(page, &view, None)));
