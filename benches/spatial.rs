@@ -1,9 +1,10 @@
 //! What the map costs with a million covers. `cargo bench --bench spatial`
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use lidmark::domain::area::AreaShape;
 use lidmark::domain::cover::{CoverClass, CoverState};
 use lidmark::domain::ids::CoverId;
-use lidmark::spatial::{BBox, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
+use lidmark::spatial::{AreaIndex, BBox, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
 use lidmark::tiles::{CellCount, CoverPoint, TileAddress, encode_counts, encode_covers};
 use std::hint::black_box;
 use std::time::Duration;
@@ -124,5 +125,63 @@ fn spatial(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, spatial);
+/// Districts of a city side by side with borders of two thousand corners each, wound like rivers, one of them with
+/// holes that others fill, and a part far off.
+fn districts() -> Vec<(String, AreaShape)> {
+    const CORNERS: usize = 2000;
+    let edge = |at: usize, across: bool| -> Vec<[f64; 2]> {
+        let corners = 0..=CORNERS;
+        corners
+            .map(|corner| {
+                let along = corner as f64 / CORNERS as f64;
+                let wound = if at == 0 || at == 4 { 0.0 } else { (along * 40.0).sin() * 0.01 };
+                // Ends meet where the borders of the other direction begin.
+                let wound = wound * (along * 4.0 * std::f64::consts::PI).sin().abs();
+                match across {
+                    true => [118.4 + along * 0.45, 37.3 + at as f64 * 0.09 + wound],
+                    false => [118.4 + at as f64 * 0.1125 + wound, 37.3 + along * 0.36],
+                }
+            })
+            .collect()
+    };
+    let piece = |line: &[[f64; 2]], from: usize| line[from * CORNERS / 4..=(from + 1) * CORNERS / 4].to_vec();
+    let mut districts = Vec::new();
+    for row in 0..4 {
+        for column in 0..4 {
+            let mut ring = piece(&edge(row, true), column);
+            ring.extend(piece(&edge(column + 1, false), row));
+            ring.extend(piece(&edge(row + 1, true), column).into_iter().rev());
+            ring.extend(piece(&edge(column, false), row).into_iter().rev());
+            ring.dedup();
+            if ring.first() != ring.last() {
+                ring.push(ring[0]);
+            }
+            let shape = AreaShape::new(vec![vec![ring]]).expect("a closed ring");
+            districts.push((format!("3705{row}{column}"), shape));
+        }
+    }
+    districts
+}
+
+fn districts_of_covers(criterion: &mut Criterion) {
+    let districts = districts();
+    let places: Vec<(f64, f64)> = (0..COVERS).map(row).map(|row| (row.lon, row.lat)).collect();
+    let index = || AreaIndex::new(districts.iter().map(|(code, shape)| (code.as_str(), shape)));
+    let mut group = criterion.benchmark_group("16 districts of 2 000 corners");
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(3));
+    group.bench_function("a million covers, by cells", |bencher| {
+        bencher.iter(|| {
+            let mut locator = index().into_locator();
+            places.iter().filter(|(lon, lat)| locator.find(*lon, *lat).is_some()).count()
+        });
+    });
+    let whole = index();
+    group.bench_function("ten thousand covers, every polygon in turn", |bencher| {
+        bencher
+            .iter(|| places[..10_000].iter().filter(|(lon, lat)| whole.find(*lon, *lat).is_some()).count());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, spatial, districts_of_covers);
 criterion_main!(benches);

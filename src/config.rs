@@ -43,6 +43,9 @@ pub struct Config {
     pub tries_per_minute: u32,
     /// Largest census file that the import desk takes, in megabytes of 1024 × 1024 bytes.
     pub census_megabytes: u64,
+    /// Days after which a file that waits at a desk, of a census or of outlines, is cleared away; one that is
+    /// being written never is. 0 = never.
+    pub waiting_days: u32,
     /// What a good file is, and what becomes of covers without an owner; see `labels/quality.toml`.
     #[serde(skip_serializing_if = "is_built_in")]
     pub quality: Rules,
@@ -70,6 +73,7 @@ impl Default for Config {
             reports_per_minute: 300,
             tries_per_minute: 60,
             census_megabytes: 2048,
+            waiting_days: 30,
             quality: Rules::default(),
         }
     }

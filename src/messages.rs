@@ -117,6 +117,15 @@ impl Catalogue {
         self.fill(key, &[(name, &value.to_string())])
     }
 
+    /// What speaks for the reading of a column, or against, with stored words as people say them.
+    pub fn mapping_note(&self, code: &str, facts: &[(&str, &str)]) -> String {
+        let values = facts.iter().map(|(name, value)| match *name {
+            list @ ("import_field" | "class") => (*name, Cow::Owned(self.word(list, value))),
+            _ => (*name, Cow::Borrowed(*value)),
+        });
+        fill(self.text(&format!("mapping.{code}")), values)
+    }
+
     /// The sentence of a refusal, with stored words as they are: for programs.
     pub fn refusal(&self, refusal: &Refusal) -> String {
         let values = refusal.params.iter().map(|(name, value)| match (refusal.code, *name) {
@@ -159,6 +168,7 @@ impl Catalogue {
             ("photo.hidden_content", "found") => "hidden_content",
             ("code.class_differs", "code" | "row") => "class",
             (_, "census_stage") => "census_stage",
+            (_, "area_column") => "area_column",
             (_, "state") => "case_state",
             (_, "bulk_state") => "bulk_state",
             (_, "claim_state") => "claim_state",

@@ -6,11 +6,12 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use lidmark::crs::{CrsBook, Reading};
+use lidmark::crs::CrsBook;
 use lidmark::domain::area::AreaKind;
 use lidmark::domain::code::{Scheme, built_in_schemes};
 use lidmark::import::{
-    AreaColumns, Format, Profile, Rows, Source, Told, WantedCrs, find_built_in, look, read_areas, read_file,
+    AreaColumns, AreaOrder, Format, Profile, Rows, Source, Told, WantedCrs, find_built_in, look, read_areas,
+    read_file,
 };
 use lidmark::spatial::AreaIndex;
 use zip::write::SimpleFileOptions;
@@ -155,20 +156,29 @@ pub fn use_profile(bytes: &[u8]) {
     }
 }
 
-/// Reads outlines and asks them where a few places lie.
+/// Reads outlines in any of their formats and asks them where a few places lie.
 pub fn read_outlines(bytes: &[u8]) {
-    let columns = AreaColumns {
-        code: "code".into(),
-        name: "name".into(),
-        name_en: None,
-        code_prefix: String::new(),
-        code_length: 0,
+    let order = AreaOrder {
+        kind: AreaKind::District,
+        columns: AreaColumns {
+            code: None,
+            name: None,
+            name_en: None,
+            code_prefix: String::new(),
+            code_length: 0,
+        },
+        told: Told::default(),
+        crs: None,
+        book: CrsBook::built_in(),
     };
-    let degrees = Reading::new(CrsBook::built_in().find(4490).expect("it comes with the program"));
-    let Ok((areas, _)) = read_areas(AreaKind::District, &columns, &degrees, bytes) else { return };
-    let shapes = areas.iter().map(|area| (area.code.as_str(), &area.shape));
+    // The file speaks for itself: by its magic bytes, or as parts for an archive.
+    let archive = bytes.starts_with(PART).then(|| archive_of(bytes));
+    let path = FOLDER.join("areas");
+    fs::write(&path, archive.as_deref().unwrap_or(bytes)).expect("a file of the input");
+    let Ok(look) = read_areas(&path, "areas", &order) else { return };
+    let shapes = look.areas.iter().map(|area| (area.code.as_str(), &area.shape));
     let mut locator = AreaIndex::new(shapes).into_locator();
-    for area in &areas {
+    for area in &look.areas {
         let [west, south, east, north] = area.shape.bounds();
         for (lon, lat) in [(west, south), ((west + east) / 2.0, (south + north) / 2.0)] {
             let found = locator.find(lon, lat).map(str::to_owned);

@@ -1,23 +1,24 @@
 //! `lidmark areas`: outlines of districts, management areas and grid cells.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Ending, Ground, Outcome, file_trouble};
-use crate::crs::Reading;
+use super::{Ending, Ground, Outcome, Say, file_trouble};
+use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::role::Actor;
-use crate::import::{AreaColumns, read_areas};
-use crate::registry::{Clock, DistrictCheck, ImportMode};
+use crate::import::{AreaColumns, AreaFindings, AreaOrder, Told, TypedTold, read_areas};
+use crate::registry::{AreaSet, Clock, DistrictCheck, ImportMode, Others};
+use crate::spatial::Overlap;
 
 /// Problems and manholes that are shown on the terminal.
 const SHOWN: usize = 20;
 
 #[derive(Subcommand)]
 pub(super) enum AreasCommand {
-    /// Take in outlines from a GeoJSON file; areas of the same code are redrawn
+    /// Take in outlines from GeoJSON, a Shapefile, a GeoPackage, KML or KMZ; areas of the same code are redrawn
     Import(ImportArgs),
     /// Every area by kind and code
     List,
@@ -37,14 +38,14 @@ pub(super) struct ImportArgs {
     /// district, management or grid
     #[arg(long)]
     kind: String,
-    /// The property that has the code
-    #[arg(long, value_name = "PROPERTY")]
-    code: String,
-    /// The property that has the name
-    #[arg(long, value_name = "PROPERTY")]
-    name: String,
-    /// The property that has the English name, where there is one
-    #[arg(long, value_name = "PROPERTY")]
+    /// The column that has the code; found by its header unless given
+    #[arg(long, value_name = "COLUMN")]
+    code: Option<String>,
+    /// The column that has the name; found by its header unless given
+    #[arg(long, value_name = "COLUMN")]
+    name: Option<String>,
+    /// The column that has the English name, where there is one
+    #[arg(long, value_name = "COLUMN")]
     name_en: Option<String>,
     /// Digits to put before every code
     #[arg(long, default_value = "", value_name = "DIGITS")]
@@ -52,9 +53,18 @@ pub(super) struct ImportArgs {
     /// Fill codes up to this length, with zeros behind the prefix
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=40))]
     code_length: u8,
-    /// Reference system of the coordinates, as for a census
-    #[arg(long, default_value = "EPSG:4490", value_name = "SYSTEM")]
-    crs: String,
+    /// Reference system of the coordinates, as for a census; as the file declares unless given
+    #[arg(long, value_name = "SYSTEM")]
+    crs: Option<String>,
+    /// Encoding of the texts, instead of the one that is found
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// Layer of a GeoPackage or file of an archive
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// The file is all there is of its kind: take away what it does not name
+    #[arg(long)]
+    replace: bool,
     /// Read everything, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -78,33 +88,58 @@ pub(super) async fn areas(ground: &Ground, command: AreasCommand) -> Outcome<End
 
 async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending> {
     let kind: AreaKind = args.kind.parse()?;
-    let reading = Reading::new(ground.crs_book()?.named(&args.crs)?);
-    let columns = AreaColumns {
-        code: args.code,
-        name: args.name,
-        name_en: args.name_en,
-        code_prefix: args.code_prefix,
-        code_length: usize::from(args.code_length),
+    std::fs::File::open(&args.file).map_err(|error| file_trouble("file.not_read", &args.file, &error))?;
+    let (encoding, layer) = (args.encoding.as_deref(), args.layer.as_deref());
+    let order = AreaOrder {
+        kind,
+        columns: AreaColumns {
+            code: args.code,
+            name: args.name,
+            name_en: args.name_en,
+            code_prefix: args.code_prefix,
+            code_length: usize::from(args.code_length),
+        },
+        told: Told::parse(TypedTold { encoding, layer, ..TypedTold::default() })?,
+        crs: args.crs,
+        book: ground.crs_book()?,
     };
-    let (areas, problems) = read_areas(kind, &columns, &reading, open(&args.file)?)?;
+    let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let path = args.file.clone();
+    let read = move || read_areas(&path, &name, &order);
+    let look = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| Refusal::new("file.unreadable").with("reason", error))??;
+    let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
+    let (areas, flawed) = registry.check_outlines(look.areas).await?;
     let say = ground.say;
-    for problem in problems.iter().take(SHOWN) {
+    say_found(&say, &look.found);
+    for problem in look.problems.iter().take(SHOWN) {
         let column = problem.column.as_deref().unwrap_or_default();
-        say.problem(format!(
-            "{}:{} {column}: {}",
-            args.file.display(),
-            problem.line,
-            say.sentence(&problem.refusal)
-        ));
+        let (file, line) = (args.file.display(), problem.line);
+        say.problem(format!("{file}:{line} {column} ({}): {}", problem.read, say.sentence(&problem.refusal)));
     }
-    let (count, bad) = (areas.len(), problems.len());
+    for (_, refusal) in flawed.iter().take(SHOWN) {
+        say.problem(format!("{}: {}", args.file.display(), say.sentence(refusal)));
+    }
+    let (count, bad) = (areas.len(), look.problems.len() + flawed.len());
     // Half a set of outlines would refuse every cover in the other half.
     let written = bad == 0 && !args.dry_run;
-    if written {
-        let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
-        registry.put_areas(areas).await?;
-        registry.close().await;
+    let others = if args.replace { Others::Remove } else { Others::Keep };
+    let set = AreaSet { kind, areas, others };
+    let plan = registry.plan_areas(&set).await?;
+    for overlap in plan.overlaps.iter().take(SHOWN) {
+        let Overlap { first, second, square_meters, at: [lon, lat] } = overlap;
+        say.words(
+            format!("{first} 与 {second} 重叠 {square_meters:.0} 平方米（{lon:.6}, {lat:.6}），其中的点归 {first}"),
+            format!(
+                "{first} and {second} overlap by {square_meters:.0} m² at {lon:.6}, {lat:.6}; points there go to {first}"
+            ),
+        );
     }
+    if written {
+        registry.set_areas(set).await?;
+    }
+    registry.close().await;
     match written {
         true => say.words(format!("已保存 {count} 个范围"), format!("{count} areas are saved")),
         false => say.words(
@@ -112,12 +147,32 @@ async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending> {
             format!("{count} areas and {bad} problems were read; nothing was written"),
         ),
     }
-    say.summary(&json!({"kind": kind, "areas": count, "problems": bad, "written": written}));
+    let removed = if args.replace { plan.others.len() } else { 0 };
+    say.summary(&json!({
+        "kind": kind, "areas": count, "problems": bad, "written": written, "crs": look.found.crs,
+        "added": plan.added.len(), "redrawn": plan.redrawn.len(), "renamed": plan.renamed.len(),
+        "unchanged": plan.unchanged, "removed": removed, "overlaps": plan.overlaps,
+        "districts": plan.districts,
+    }));
     Ok(if bad == 0 { Ending::Done } else { Ending::Part })
 }
 
-fn open(file: &Path) -> Outcome<std::fs::File> {
-    Ok(std::fs::File::open(file).map_err(|error| file_trouble("file.not_read", file, &error))?)
+/// What was understood of the file.
+fn say_found(say: &Say, found: &AreaFindings) {
+    let AreaFindings { format, crs, code, name, .. } = found;
+    let layer = found.layer.as_deref().map(|layer| format!(" {layer}")).unwrap_or_default();
+    let encoding = found.encoding.as_deref().map(|encoding| format!(", {encoding}")).unwrap_or_default();
+    say.words(
+        format!("格式 {format}{layer}{encoding}；坐标系 {crs}；代码取自“{code}”，名称取自“{name}”"),
+        format!(
+            "{format}{layer}{encoding}; reference system {crs}; codes from “{code}”, names from “{name}”"
+        ),
+    );
+    for (code, facts) in &found.evidence {
+        let facts: Vec<(&str, &str)> =
+            facts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        say.line(format!("  {}", say.fill(&format!("evidence.{code}"), &facts)));
+    }
 }
 
 async fn list(ground: &Ground) -> Outcome<Ending> {
@@ -141,7 +196,7 @@ async fn list(ground: &Ground) -> Outcome<Ending> {
 async fn assign(ground: &Ground, dry_run: bool) -> Outcome<Ending> {
     let registry = ground.open(&ground.config()?).await?;
     let mode = if dry_run { ImportMode::DryRun } else { ImportMode::Write };
-    let check = registry.check_districts(mode, &Actor::System).await?;
+    let check = registry.check_districts(mode, &Actor::System, |_| {}).await?;
     registry.close().await;
     let say = ground.say;
     for manhole in check.named_outside.iter().take(SHOWN) {

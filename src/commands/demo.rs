@@ -404,7 +404,7 @@ fn options(source: &str, config: &Config) -> ImportOptions {
         mode: ImportMode::Write,
         match_radius_m: 0.5,
         full: false,
-        file: CensusFile { name: source.into(), profile: source.into(), fingerprint: None },
+        file: CensusFile { name: source.into(), profile: source.into(), ..CensusFile::default() },
         actor: Actor::System,
     }
 }

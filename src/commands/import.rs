@@ -1,5 +1,6 @@
 //! `lidmark import`: a census into the registry, with every row accounted for.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,17 +8,18 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use super::understood::{say_more, say_understood};
+use super::understood::{say_columns, say_more, say_understood};
 use super::{Ending, Failure, Ground, Outcome, file_trouble};
-use crate::crs::CrsBook;
+use crate::config::Config;
 use crate::domain::Refusal;
+use crate::domain::code::Scheme;
 use crate::domain::cover::District;
 use crate::domain::import_run::ImportNumber;
 use crate::domain::role::Actor;
 use crate::import::{
-    Format, Look, Profile, Scope, Told, TypedTold, WantedCrs, built_in_profiles, find_built_in,
+    AUTO, City, Field, Format, Look, Profile, ProfileChange, Scope, Told, TypedTold, change_profile,
 };
-use crate::intake::{self, Body, IntakeFile, Note, Reading, RowProblem};
+use crate::intake::{self, FileAt, Note, Prepared, Reading, RowProblem, Wish};
 use crate::outlet;
 use crate::registry::{
     CensusFile, Clock, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Registry,
@@ -32,9 +34,16 @@ pub(super) struct ImportArgs {
     /// files are one run, in which repeated covers are found across files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How the columns are meant: a TOML file, or a profile that comes with the program
-    #[arg(long, default_value = "lidmark-csv", value_name = "P.toml|NAME")]
+    /// How the columns are meant: a TOML file, a saved profile, by its newest version unless one is named, or
+    /// one that comes with the program; found in the file by the synonyms unless given
+    #[arg(long, default_value = AUTO, value_name = "P.toml|NAME[@VERSION]")]
     profile: String,
+    /// What stands in a field where the file says nothing, e.g. class=sewage
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+    /// How 03/07/2019 is read: month-first or day-first
+    #[arg(long, value_name = "ORDER")]
+    dates: Option<String>,
     /// Name of the source, within which source keys are unique; the profile's unless given
     #[arg(long)]
     source: Option<String>,
@@ -89,51 +98,48 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
         return super::export::import_archive(ground, file, &manifest, (args.dry_run, ask)).await;
     }
     let config = ground.config()?;
-    let book = ground.crs_book()?;
-    let profile = Arc::new(find_profile(&args.profile, &book)?);
     let given = read_districts(&args.districts)?;
-    let schemes = ground.schemes()?;
-    let told = Told::parse(TypedTold {
-        encoding: args.encoding.as_deref(),
-        delimiter: args.delimiter.as_deref(),
-        quoting: args.quoting.as_deref(),
-        layer: args.layer.as_deref(),
-    })?;
-    for file in &args.files {
-        open_file(file)?;
+    let wish = wish(&args, &config)?;
+    let files: Vec<FileAt> = args.files.iter().map(|path| file_at(path)).collect::<Outcome<_>>()?;
+    let there = ground.open_if_there(&config).await?;
+    let mut city = intake::city_of(there.as_ref(), &ground.place.data, &config.scheme).await?;
+    city.districts.extend(given.iter().cloned());
+    if let Some(scheme) = &args.scheme {
+        city.scheme = Some(scheme.clone());
     }
-    let wanted = WantedCrs::parse(args.crs.as_deref(), &profile)?;
-    let reading =
-        Reading { profile: profile.clone(), schemes: Arc::new(schemes), scheme: args.scheme.clone(), told };
-    let mut looked = Vec::with_capacity(args.files.len());
-    for path in &args.files {
-        let file = open_file(path)?;
-        let mut look = intake::look_at(&reading, &file, &wanted).await?;
+    let city = Arc::new(city);
+    let schemes = ground.schemes()?;
+    let defaults = read_defaults(&args.set)?;
+    let by_file = match is_path(&args.profile) {
+        true => Some(read_profile(Path::new(&args.profile), &city)?),
+        false => None,
+    };
+    let actor = Actor::System;
+    let mut prepared = match by_file {
+        Some(profile) => intake::prepare(profile, schemes.clone(), &wish, &files, &actor).await?,
+        None => {
+            let by_name = (args.profile.as_str(), schemes.clone());
+            intake::prepare_by_name(there.as_ref(), &city, by_name, &wish, &files, &actor).await?
+        }
+    };
+    if !defaults.is_empty() {
+        prepared = with_defaults(prepared, &defaults, &city, (schemes, &wish), &files).await?;
+    }
+    let Prepared { reading, looks: mut looked, options } = prepared;
+    for (file, look) in files.iter().zip(&mut looked) {
         if let Some(findings) = &mut look.findings {
             say_understood(&ground.say, &file.name, findings);
         }
-        looked.push(look);
+        say_columns(&ground.say, look);
     }
-    let registry = ground.open_or_create(&config, Clock::System).await?;
-    let brought = missing_districts(&registry, &profile, given).await?;
-    let numbered_in = args.scheme.clone().or_else(|| profile.scheme.clone()).unwrap_or(config.scheme);
-    let plan = Plan {
-        ground,
-        registry: &registry,
-        reading,
-        options: ImportOptions {
-            source: args.source.clone().unwrap_or_else(|| profile.id.clone()),
-            scheme: numbered_in,
-            mode: ImportMode::DryRun,
-            match_radius_m: args.match_radius,
-            full: args.full,
-            file: CensusFile::default(),
-            actor: Actor::System,
-        },
-        districts: brought,
-        files: &args.files,
-        looked,
+    let registry = match there {
+        Some(registry) => registry,
+        None => ground.open_or_create(&config, Clock::System).await?,
     };
+    let profile = looked.first().map_or_else(|| reading.profile.clone(), |look| look.profile.clone());
+    let brought = missing_districts(&registry, &profile, given).await?;
+    let plan =
+        Plan { ground, registry: &registry, reading, options, districts: brought, files: &files, looked };
     let wants_preview = !args.dry_run && !args.yes && std::io::stdin().is_terminal();
     if args.dry_run || wants_preview {
         let mut lists = Lists::open(args.problems.as_deref(), args.duplicates.as_deref(), SHOWN)?;
@@ -167,20 +173,71 @@ fn ending(summary: &ImportSummary, file_problems: u64) -> Ending {
     }
 }
 
-/// A profile by file or by the name of one that comes with the program.
-fn find_profile(wanted: &str, book: &CrsBook) -> Outcome<Profile> {
-    if let Some(profile) = find_built_in(wanted) {
-        return Ok(profile.with_book(book.clone()));
+/// What was said of how the files are read.
+fn wish(args: &ImportArgs, config: &Config) -> Outcome<Wish> {
+    let told = Told::parse(TypedTold {
+        encoding: args.encoding.as_deref(),
+        delimiter: args.delimiter.as_deref(),
+        quoting: args.quoting.as_deref(),
+        layer: args.layer.as_deref(),
+        dates: args.dates.as_deref(),
+    })?;
+    Ok(Wish {
+        source: args.source.clone(),
+        scheme: args.scheme.clone(),
+        crs: args.crs.clone(),
+        told,
+        city_scheme: config.scheme.clone(),
+        match_radius_m: args.match_radius,
+        full: args.full,
+    })
+}
+
+/// Whether a file is meant, and not a name.
+fn is_path(profile: &str) -> bool {
+    profile.ends_with(".toml") || profile.contains(['/', '\\']) || Path::new(profile).is_file()
+}
+
+pub(super) fn read_profile(path: &Path, city: &Arc<City>) -> Outcome<Profile> {
+    let text = std::fs::read_to_string(path).map_err(|error| file_trouble("file.not_read", path, &error))?;
+    let named = |refusal: Refusal| refusal.with("file", path.display());
+    Ok(Profile::from_toml_in(&text, city).map_err(named)?)
+}
+
+/// `class=sewage`: what stands in a field where a row says nothing.
+fn read_defaults(given: &[String]) -> Outcome<BTreeMap<Field, String>> {
+    let mut defaults = BTreeMap::new();
+    for text in given {
+        let Some((field, value)) = text.split_once('=').filter(|(_, value)| !value.trim().is_empty()) else {
+            return Err(Refusal::new("default.argument").at("set").with("read", text).into());
+        };
+        defaults.insert(field.trim().parse()?, value.trim().to_owned());
     }
-    let path = Path::new(wanted);
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Profile::from_toml_with(&text, book).map_err(|refusal| refusal.with("file", wanted))?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let known: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
-            Err(Refusal::new("profile.unknown").with("read", wanted).with("fits", known.join(", ")).into())
+    Ok(defaults)
+}
+
+/// The same files by the same profiles, with defaults beside.
+async fn with_defaults(
+    prepared: Prepared,
+    defaults: &BTreeMap<Field, String>,
+    city: &Arc<City>,
+    (schemes, wish): (Vec<Scheme>, &Wish),
+    files: &[FileAt],
+) -> Outcome<Prepared> {
+    let change = ProfileChange { defaults: defaults.clone(), ..ProfileChange::default() };
+    let mut again: Option<Prepared> = None;
+    for (file, look) in files.iter().zip(prepared.looks) {
+        let text = change_profile(&look.profile.text, &change, &city.lexicon)?;
+        let mut profile = Profile::from_toml_in(&text, city)?;
+        (profile.id, profile.version) = (look.profile.id.clone(), look.profile.version);
+        let one = std::slice::from_ref(file);
+        let next = intake::prepare(profile, schemes.clone(), wish, one, &Actor::System).await?;
+        match &mut again {
+            Some(all) => all.looks.extend(next.looks),
+            None => again = Some(next),
         }
-        Err(error) => Err(file_trouble("file.not_read", path, &error).into()),
     }
+    again.ok_or_else(|| Refusal::new("import.reader_stopped").into())
 }
 
 fn read_districts(given: &[String]) -> Outcome<Vec<District>> {
@@ -219,7 +276,7 @@ struct Plan<'a> {
     reading: Reading,
     options: ImportOptions,
     districts: Vec<District>,
-    files: &'a [PathBuf],
+    files: &'a [FileAt],
     /// How each file is read.
     looked: Vec<Look>,
 }
@@ -265,9 +322,9 @@ impl Plan<'_> {
         run.expect_districts(self.districts.iter().map(|district| district.code.clone()));
         let say = self.ground.say;
         let started = std::time::Instant::now();
-        for (path, looked) in self.files.iter().zip(&self.looked) {
+        for (file, looked) in self.files.iter().zip(&self.looked) {
             let reading = Reading { profile: looked.profile.clone(), ..self.reading.clone() };
-            let file = open_file(path)?;
+            let file = file.open();
             lists.begin_file(&file.name);
             let name = file.name.clone();
             let mut failed = None;
@@ -289,7 +346,12 @@ impl Plan<'_> {
                 Ok(mut findings) => {
                     findings.coordinates = looked.coordinates().cloned();
                     say_more(&say, &name, looked.findings.as_ref(), &findings);
-                    lists.understood.push(json!({"file": name, "understood": findings}));
+                    lists.understood.push(json!({
+                        "file": name,
+                        "understood": findings,
+                        "profile": {"name": looked.profile.id, "version": looked.profile.version},
+                        "columns": looked.columns,
+                    }));
                 }
                 // Chunks before this one are committed: that is part of it, not nothing.
                 Err(error) if mode == ImportMode::DryRun || run.summary.read == 0 => {
@@ -308,12 +370,11 @@ impl Plan<'_> {
     }
 
     async fn census_file(&self, options: &ImportOptions) -> Outcome<CensusFile> {
-        let names: Vec<String> = self.files.iter().map(|path| file_name(path)).collect();
-        let first = self.files.first().map_or(Path::new(""), PathBuf::as_path);
-        let fingerprint = intake::fingerprint(self.files, &self.reading, options).await;
-        let fingerprint = fingerprint.map_err(|error| file_trouble("file.not_read", first, &error))?;
-        let profile = self.reading.profile.id.clone();
-        Ok(CensusFile { name: names.join(", "), profile, fingerprint: Some(fingerprint) })
+        let prepared =
+            Prepared { reading: self.reading.clone(), looks: self.looked.clone(), options: options.clone() };
+        let first = self.files.first().map_or(Path::new(""), |file| file.path.as_path());
+        let taken = prepared.census_file(self.files).await;
+        Ok(taken.map_err(|error| file_trouble("file.not_read", first, &error))?)
     }
 
     fn say_resumed(&self, run: &ImportRun) {
@@ -332,14 +393,14 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Looks at a file and tells what it is by its content and name.
-fn open_file(path: &Path) -> Outcome<IntakeFile> {
+fn file_at(path: &Path) -> Outcome<FileAt> {
     if path.is_dir() {
         return Err(Refusal::new("file.folder").with("file", path.display()).into());
     }
     std::fs::File::open(path).map_err(|error| file_trouble("file.not_read", path, &error))?;
     let name = file_name(path);
     let format = Format::of_file(path, &name)?;
-    Ok(IntakeFile { name, format, body: Body::Path(path.to_owned()) })
+    Ok(FileAt { path: path.to_owned(), name, format })
 }
 
 /// The lists of bad and repeated rows, on the terminal and in files.

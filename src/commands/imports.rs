@@ -76,6 +76,7 @@ pub(super) async fn imports(ground: &Ground, command: ImportsCommand) -> Outcome
 fn record(run: &ImportRecord) -> serde_json::Value {
     json!({
         "number": run.number, "state": run.state, "source": run.source, "profile": run.profile,
+        "profile_version": run.profile_version,
         "file": run.file_name, "summary": run.summary(), "kept": run.kept,
         "started_at": run.started_at.to_rfc3339(), "touched_at": run.touched_at.to_rfc3339(),
     })

@@ -10,7 +10,7 @@ use crate::config::{Config, Place};
 use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::code::{Scheme, built_in_schemes};
-use crate::import::city_systems;
+use crate::import::City;
 use crate::registry::{Clock, Database, Registry, RegistryError, RegistryOptions};
 
 mod areas;
@@ -20,6 +20,7 @@ mod export;
 mod import;
 mod imports;
 mod plates;
+mod profiles;
 mod say;
 mod serve;
 mod staff;
@@ -78,6 +79,9 @@ enum Command {
     /// The record of every census; taking one back
     #[command(subcommand)]
     Imports(imports::ImportsCommand),
+    /// How the files of a source are read, saved under a name in versions
+    #[command(subcommand)]
+    Profiles(profiles::ProfilesCommand),
     /// Outlines of districts, management areas and grid cells
     #[command(subcommand)]
     Areas(areas::AreasCommand),
@@ -177,7 +181,7 @@ impl Ground {
 
     /// Built-in reference systems and those of `crs.toml` in the data folder.
     fn crs_book(&self) -> Outcome<CrsBook> {
-        Ok(city_systems(&self.place.data)?)
+        Ok(City::read(&self.place.data)?.book)
     }
 
     /// Makes the data folder where there is none, for this account alone: photos lie in it with the
@@ -197,6 +201,14 @@ impl Ground {
             return Err(Refusal::new("data.none").with("folder", self.place.data.display()).into());
         }
         self.open_or_create(config, Clock::System).await
+    }
+
+    /// The same, or `None` where there is none yet; nothing is made.
+    async fn open_if_there(&self, config: &Config) -> Outcome<Option<Registry>> {
+        if self.place.database.is_none() && !self.place.data.join("lidmark.db").exists() {
+            return Ok(None);
+        }
+        Ok(Some(self.open_or_create(config, Clock::System).await?))
     }
 
     async fn open_or_create(&self, config: &Config, clock: Clock) -> Outcome<Registry> {
@@ -269,6 +281,7 @@ async fn obey(ground: &Ground, command: Command) -> Outcome<Ending> {
         Command::Check => check::check(ground).await,
         Command::Import(args) => import::import(ground, args).await,
         Command::Imports(command) => imports::imports(ground, command).await,
+        Command::Profiles(command) => profiles::profiles(ground, command).await,
         Command::Areas(command) => areas::areas(ground, command).await,
         Command::Export(command) => export::export(ground, command).await,
         Command::Plates(command) => plates::plates(ground, command).await,

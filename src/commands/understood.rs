@@ -2,7 +2,10 @@
 
 use super::Say;
 use crate::http::views;
-use crate::import::{Coordinates, Findings};
+use crate::import::{Coordinates, Findings, Look};
+
+/// Values nobody knows that are shown of a column.
+const STRANGE: usize = 10;
 
 /// Tells what was understood of a file, with the evidence for the reading of its coordinates.
 pub(super) fn say_understood(say: &Say, file: &str, findings: &mut Findings) {
@@ -14,6 +17,29 @@ pub(super) fn say_understood(say: &Say, file: &str, findings: &mut Findings) {
         for observation in evidence {
             say.line(format!("    {}", observation.detail));
         }
+    }
+}
+
+/// Tells what every column is taken for, and why.
+pub(super) fn say_columns(say: &Say, look: &mut Look) {
+    let sentence = |code: &str, facts: &[(&str, &str)]| say.catalogue().mapping_note(code, facts);
+    look.columns.iter_mut().for_each(|column| column.say(sentence));
+    for note in &look.notes {
+        let facts: Vec<(&str, &str)> =
+            note.facts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        say.line(format!("  {}", sentence(&note.code, &facts)));
+    }
+    for column in &look.columns {
+        let means = views::means(say.catalogue(), &column.means);
+        let mut why: Vec<&str> = column.notes.iter().map(|note| note.detail.as_str()).collect();
+        let strange: Vec<String> =
+            column.strange.iter().take(STRANGE).map(|(text, count)| format!("{text} ×{count}")).collect();
+        let strange = say.fill("mapping.strange", &[("read", &strange.join(", "))]);
+        if !column.strange.is_empty() {
+            why.push(&strange);
+        }
+        let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
+        say.line(format!("  {} → {means}{why}", column.name));
     }
 }
 

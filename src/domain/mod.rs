@@ -13,6 +13,7 @@ pub mod formula;
 pub mod hazard;
 pub mod history;
 pub mod ids;
+pub mod import_profile;
 pub mod import_run;
 pub mod names;
 pub mod plate;

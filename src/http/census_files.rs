@@ -8,12 +8,13 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::census_work::Subject;
 use super::problem::from_io;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::ids::{Millis, UploadId};
 use crate::domain::import_run::ImportNumber;
-use crate::import::ColumnLook;
+use crate::import::{ColumnLook, ColumnNote};
 use crate::intake::Noted;
 use crate::registry::{ImportSummary, StoredRefusal};
 
@@ -25,6 +26,9 @@ pub struct Wishes {
     pub crs: Option<String>,
     pub encoding: Option<String>,
     pub layer: Option<String>,
+    /// Which of day and month comes first, where both could.
+    #[serde(default)]
+    pub dates: Option<String>,
     /// The file is all there is in the districts and of the classes that it names.
     pub full: bool,
 }
@@ -88,6 +92,15 @@ pub struct Preview {
     pub crs: Option<String>,
     pub evidence: BTreeMap<String, Vec<String>>,
     pub columns: Vec<ColumnLook>,
+    /// What else speaks for the profile, where it was proposed.
+    #[serde(default)]
+    pub notes: Vec<ColumnNote>,
+    /// The profile by which it was read.
+    #[serde(default)]
+    pub profile: Option<ProfileUsed>,
+    /// Name of the source that its rows go under.
+    #[serde(default)]
+    pub source: String,
     pub summary: ImportSummary,
     pub noted: Noted,
     /// Texts of the rows of twins, by line.
@@ -96,6 +109,16 @@ pub struct Preview {
     pub points: Vec<[f64; 2]>,
     /// Bad rows that can be had as a table, to be corrected.
     pub to_correct: u64,
+    /// Code and name of districts that the profile brings and the registry does not know; writing adds them.
+    #[serde(default)]
+    pub new_districts: Vec<(String, String)>,
+}
+
+/// A profile as a look used it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProfileUsed {
+    pub name: String,
+    pub version: u32,
 }
 
 /// The files of one file.
@@ -176,14 +199,14 @@ pub(super) fn save_preview(state: &AppState, id: UploadId, preview: &Preview) ->
 }
 
 /// Whole or not at all, so that nobody reads half of it.
-fn put(path: &Path, value: &impl Serialize) -> Result<(), Problem> {
+pub(super) fn put(path: &Path, value: &impl Serialize) -> Result<(), Problem> {
     let text = serde_json::to_vec(value).expect("texts and numbers are always JSON");
     let beside = path.with_extension("new");
     let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|error| from_io(&error))
 }
 
-fn take<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
+pub(super) fn take<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
     match std::fs::read(path) {
         Ok(text) => Ok(serde_json::from_slice(&text).ok()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -210,6 +233,25 @@ pub(super) fn list(state: &AppState) -> Result<Vec<CensusUpload>, Problem> {
     let mut uploads: Vec<CensusUpload> = ids.filter_map(|id| find(state, id).ok()).collect();
     uploads.sort_by_key(|upload| std::cmp::Reverse(upload.id));
     Ok(uploads)
+}
+
+/// Whether something that has waited since then is to be cleared away.
+pub(super) fn is_old(state: &AppState, since: Millis) -> bool {
+    let days = i64::from(state.config.waiting_days);
+    days > 0 && state.registry.now().0 - since.0 > days * 24 * 3600 * 1000
+}
+
+/// Clears away what has waited too long: never what is worked on, nor what was begun to be written.
+pub(super) fn clear_old(state: &AppState) -> Result<(), Problem> {
+    for upload in list(state)? {
+        let busy =
+            upload.stage == Stage::Writing || state.shared.works.find(Subject::File(upload.id)).is_some();
+        if !busy && is_old(state, upload.at) {
+            tracing::info!(upload.id = %upload.id, "a census file that nobody came back to is cleared away");
+            discard(state, upload.id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of it that are here.

@@ -1,26 +1,27 @@
 //! What the server does for the import desk while nobody waits for it: looks at a file, writes it, takes a
 //! run back. One at a time, with all other heavy work; pages ask how far it has come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::census_files::{self as files, CensusUpload, Place, Preview, Stage};
+use super::census_files::{self as files, CensusUpload, Place, Preview, ProfileUsed, Stage};
 use super::problem::from_io;
 use super::{AppState, Problem, views};
 use crate::domain::Refusal;
+use crate::domain::cover::District;
 use crate::domain::ids::UploadId;
 use crate::domain::import_run::ImportNumber;
 use crate::domain::role::Actor;
-use crate::import::{
-    Coordinates, Findings, Format, Look, Profile, Told, TypedTold, WantedCrs, built_in_profiles,
-    city_systems, find_built_in,
+use crate::import::{AUTO, Coordinates, Findings, Format, Look, Profile, Told, TypedTold, find_built_in};
+use crate::intake::{
+    self, Body, Dots, FileAt, FileRows, IntakeFile, Notebook, Noted, Prepared, Reading, Trouble, Wish,
+    write_rows,
 };
-use crate::intake::{self, Body, Dots, FileRows, IntakeFile, Notebook, Noted, Reading, Trouble, write_rows};
 use crate::messages::{Catalogue, Language};
 use crate::registry::{
-    CensusFile, ImportMode, ImportOptions, ImportSummary, MATCH_RADIUS_M, RegistryError, StoredRefusal,
+    ImportMode, ImportOptions, ImportSummary, MATCH_RADIUS_M, RegistryError, StoredRefusal,
 };
 
 /// What is worked on.
@@ -28,6 +29,8 @@ use crate::registry::{
 pub(super) enum Subject {
     File(UploadId),
     Run(ImportNumber),
+    /// Which district each manhole lies in.
+    Districts,
 }
 
 /// How far a piece of work has come.
@@ -38,6 +41,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    pub(super) fn set_rows(&self, rows: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
+    }
+
     /// Rows so far; `None` = other work goes first.
     pub(super) fn rows(&self) -> Option<u64> {
         self.begun.load(Ordering::Relaxed).then(|| self.rows.load(Ordering::Relaxed))
@@ -84,7 +91,7 @@ impl Drop for Ended {
 }
 
 /// Starts work unless it is under way. Answers whether it was started.
-fn start<F: Future<Output = ()> + Send + 'static>(
+pub(super) fn start<F: Future<Output = ()> + Send + 'static>(
     state: &AppState,
     subject: Subject,
     work: impl FnOnce(AppState, Arc<Progress>) -> F,
@@ -110,6 +117,13 @@ pub(super) fn look(state: &AppState, id: UploadId) {
             Ok(preview) => {
                 if let Err(problem) = files::save_preview(&state, id, &preview) {
                     tracing::error!(code = problem.refusal.code, "a preview was not kept");
+                }
+                // What was shown is what is written, also where somebody saves a newer version meanwhile.
+                if let Some(used) = &preview.profile
+                    && upload.wishes.profile.as_ref() == Some(&used.name)
+                    && find_built_in(&used.name).is_none()
+                {
+                    upload.wishes.profile = Some(format!("{}@{}", used.name, used.version));
                 }
                 (upload.stage, upload.refusal) = (Stage::Looked, None);
             }
@@ -170,49 +184,61 @@ struct Ready {
     look: Look,
     options: ImportOptions,
     catalogue: &'static Catalogue,
-}
-
-/// The profile that a person chose.
-fn find_profile(state: &AppState, wanted: Option<&str>) -> Result<Arc<Profile>, Problem> {
-    let wanted = wanted.unwrap_or("lidmark-csv");
-    let profile = find_built_in(wanted).ok_or_else(|| {
-        let known: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
-        let read: String = wanted.chars().take(60).collect();
-        Refusal::new("profile.unknown").at("profile").with("read", read).with("fits", known.join(", "))
-    })?;
-    Ok(Arc::new(profile.with_book(city_systems(&state.data)?)))
+    prepared: Prepared,
+    files: [FileAt; 1],
 }
 
 async fn make_ready(state: &AppState, upload: &CensusUpload, actor: Actor) -> Result<Ready, Problem> {
     let wishes = &upload.wishes;
-    let profile = find_profile(state, wishes.profile.as_deref())?;
-    let (encoding, layer) = (wishes.encoding.as_deref(), wishes.layer.as_deref());
-    let told = Told::parse(TypedTold { encoding, layer, ..TypedTold::default() })?;
-    let wanted = WantedCrs::parse(wishes.crs.as_deref(), &profile)?;
+    let told = Told::parse(TypedTold {
+        encoding: wishes.encoding.as_deref(),
+        layer: wishes.layer.as_deref(),
+        dates: wishes.dates.as_deref(),
+        ..TypedTold::default()
+    })?;
     let place = Place::of(state, upload.id);
     let format = Format::of_file(&place.body(), &upload.name)?;
-    let options = ImportOptions {
-        source: wishes.source.clone().unwrap_or_else(|| profile.id.clone()),
-        scheme: profile.scheme.clone().unwrap_or_else(|| state.config.scheme.clone()),
-        mode: ImportMode::DryRun,
+    let wish = Wish {
+        source: wishes.source.clone(),
+        scheme: None,
+        crs: wishes.crs.clone(),
+        told,
+        city_scheme: state.config.scheme.clone(),
         match_radius_m: MATCH_RADIUS_M,
         full: wishes.full,
-        file: CensusFile::default(),
-        actor,
     };
-    let reading = Reading { profile, schemes: Arc::new(state.registry.schemes()), scheme: None, told };
-    let file = IntakeFile { name: upload.name.clone(), format, body: Body::Path(place.body()) };
-    let look = intake::look_at(&reading, &file, &wanted).await?;
-    let reading = Reading { profile: look.profile.clone(), ..reading };
+    let registry = Some(&state.registry);
+    let city = Arc::new(intake::city_of(registry, &state.data, &state.config.scheme).await?);
+    let files = [FileAt { path: place.body(), name: upload.name.clone(), format }];
+    let schemes = state.registry.schemes();
+    let by_name = (wishes.profile.as_deref().unwrap_or(AUTO), schemes);
+    let prepared = intake::prepare_by_name(registry, &city, by_name, &wish, &files, &actor).await?;
     let language = Language::of_tag(&upload.language).unwrap_or_default();
     let (name, catalogue) = (upload.name.clone(), Catalogue::of(language));
-    Ok(Ready { name, format, place, reading, look, options, catalogue })
+    let look = prepared.looks.first().cloned().ok_or_else(|| Refusal::new("import.reader_stopped"))?;
+    let reading = Reading { profile: look.profile.clone(), ..prepared.reading.clone() };
+    let options = prepared.options.clone();
+    Ok(Ready { name, format, place, reading, look, options, catalogue, prepared, files })
+}
+
+/// Districts that a profile brings and the registry does not know yet.
+async fn missing_districts(state: &AppState, profile: &Profile) -> Result<Vec<District>, Problem> {
+    let known = state.registry.list_districts().await?;
+    let missing = profile.districts.iter().filter(|(code, _)| known.iter().all(|there| there.code != *code));
+    let district = |(code, name): &(String, String)| District {
+        code: code.clone(),
+        name_zh: name.clone(),
+        name_en: name.clone(),
+    };
+    Ok(missing.map(district).collect())
 }
 
 /// What one reading of a file came to.
 struct Taken {
     number: Option<ImportNumber>,
     summary: ImportSummary,
+    /// Districts that its rows name and only the profile knows.
+    brought: Vec<District>,
     findings: Findings,
     /// `None` where a part of the file had been taken before.
     noted: Option<(Noted, BTreeMap<u64, String>)>,
@@ -223,18 +249,35 @@ async fn take(
     state: &AppState,
     ready: &Ready,
     options: ImportOptions,
+    announced: &[(String, String)],
     progress: &Progress,
 ) -> Result<Taken, Problem> {
+    let mut brought = missing_districts(state, &ready.reading.profile).await?;
+    if options.mode == ImportMode::Write {
+        // No more than the look found in the file: a profile may know the districts of a whole province.
+        brought.retain(|district| announced.iter().any(|(code, _)| *code == district.code));
+        if !brought.is_empty() {
+            state.registry.put_districts(&brought).await?;
+        }
+    }
     let mut run = state.registry.begin_import(options).await?;
+    run.expect_districts(brought.iter().map(|district| district.code.clone()));
     let (number, whole) = (run.number(), run.resumed_at() == 0);
     let list = ready.place.problems().with_extension("new");
     let sentence = |refusal: &Refusal| ready.catalogue.refusal(refusal);
     let mut notebook = Notebook::open(&list, &ready.name, sentence).map_err(|error| from_io(&error))?;
     let dots = Arc::new(Mutex::new(Dots::default()));
     let seen = dots.clone();
+    let named = Arc::new(Mutex::new(BTreeSet::new()));
+    let names = named.clone();
     let see = move |row: &intake::Row| {
         if let Ok(mut dots) = seen.lock() {
             dots.see(row);
+        }
+        if let (Ok(row), Ok(mut names)) = (row, names.lock())
+            && !names.contains(&row.survey.district)
+        {
+            names.insert(row.survey.district.clone());
         }
     };
     let body = Body::Path(ready.place.body());
@@ -248,12 +291,14 @@ async fn take(
         std::fs::rename(&list, ready.place.problems()).map_err(|error| from_io(&error))?;
     }
     let points = dots.lock().map(|mut dots| std::mem::take(&mut *dots).into_points()).unwrap_or_default();
-    Ok(Taken { number, summary, findings, noted: whole.then_some(noted), points })
+    let named = named.lock().map(|mut named| std::mem::take(&mut *named)).unwrap_or_default();
+    brought.retain(|district| named.contains(&district.code));
+    Ok(Taken { number, summary, brought, findings, noted: whole.then_some(noted), points })
 }
 
 async fn look_at(state: &AppState, upload: &CensusUpload, progress: &Progress) -> Result<Preview, Problem> {
     let ready = make_ready(state, upload, Actor::System).await?;
-    let taken = take(state, &ready, ready.options.clone(), progress).await?;
+    let taken = take(state, &ready, ready.options.clone(), &[], progress).await?;
     let (noted, to_correct) = taken.noted.unwrap_or_default();
     let (mut corrected, mut twin_texts) = (0, BTreeMap::new());
     if !(to_correct.is_empty() && noted.twins.is_empty()) {
@@ -279,11 +324,18 @@ async fn look_at(state: &AppState, upload: &CensusUpload, progress: &Progress) -
         crs: coordinates.map(|coordinates| coordinates.crs),
         evidence,
         columns: ready.look.columns.clone(),
+        notes: ready.look.notes.clone(),
+        profile: Some(ProfileUsed {
+            name: ready.look.profile.id.clone(),
+            version: ready.look.profile.version,
+        }),
+        source: ready.options.source.clone(),
         summary: taken.summary,
         noted,
         twin_texts,
         points: taken.points,
         to_correct: corrected,
+        new_districts: taken.brought.into_iter().map(|district| (district.code, district.name_zh)).collect(),
     })
 }
 
@@ -301,13 +353,10 @@ async fn write_all(
     progress: &Progress,
 ) -> Result<(Option<ImportNumber>, ImportSummary, Option<Noted>), Problem> {
     let ready = make_ready(state, upload, actor).await?;
-    let body = ready.place.body();
-    let fingerprint = intake::fingerprint(std::slice::from_ref(&body), &ready.reading, &ready.options).await;
-    let fingerprint = Some(fingerprint.map_err(|error| from_io(&error))?);
-    let (name, profile) = (ready.name.clone(), ready.reading.profile.id.clone());
-    let file = CensusFile { name, profile, fingerprint };
+    let file = ready.prepared.census_file(&ready.files).await.map_err(|error| from_io(&error))?;
     let options = ImportOptions { mode: ImportMode::Write, file, ..ready.options.clone() };
-    let taken = take(state, &ready, options, progress).await?;
+    let announced = files::find_preview(state, upload.id)?.map(|preview| preview.new_districts);
+    let taken = take(state, &ready, options, &announced.unwrap_or_default(), progress).await?;
     Ok((taken.number, taken.summary, taken.noted.map(|(noted, _)| noted)))
 }
 

@@ -55,9 +55,12 @@ async fn desk_page(
 ) -> Result<String, Problem> {
     let runs = state.registry.list_imports(before.map(ImportNumber), RUNS).await?;
     let next = runs.last().filter(|_| runs.len() as i64 == RUNS).map(|run| run.number);
+    files::clear_old(state)?;
     let waiting = files::list(state)?;
     let profiles = built_in_profiles();
-    let view = DeskView { runs: &runs, waiting: &waiting, profiles: &profiles, wishes, next, wrong };
+    let saved = state.registry.list_profiles().await?;
+    let view =
+        DeskView { runs: &runs, waiting: &waiting, profiles: (&profiles, &saved), wishes, next, wrong };
     Ok(views::import_desk(&reader.page(state, caller.session.as_ref()), &view))
 }
 
@@ -155,6 +158,7 @@ fn wish(wishes: &mut Wishes, name: &str, text: &str) -> Result<(), Problem> {
         "crs" => wishes.crs = said,
         "encoding" => wishes.encoding = said,
         "layer" => wishes.layer = said,
+        "dates" => wishes.dates = said,
         "full" => wishes.full = said.is_some(),
         _ => {
             let read: String = name.chars().take(60).collect();
@@ -249,6 +253,7 @@ async fn file_page(
         None => Vec::new(),
     };
     let profiles = built_in_profiles();
+    let saved = state.registry.list_profiles().await?;
     let refusal = upload.refusal.as_ref().map(|refusal| work::sentence(reader.catalogue(), refusal));
     let view = FileView {
         upload: &upload,
@@ -257,7 +262,7 @@ async fn file_page(
         rows: progress.and_then(|progress| progress.rows()),
         preview: preview.as_ref(),
         areas: &areas,
-        profiles: &profiles,
+        profiles: (&profiles, &saved),
         refusal,
         wrong,
     };
@@ -274,7 +279,7 @@ pub(super) async fn look_again(
     request: Request,
 ) -> Result<Response, Problem> {
     let form = Form::from_request(request, &state).await?;
-    form.only(&["csrf", "profile", "source", "crs", "encoding", "layer", "full"])?;
+    form.only(&["csrf", "profile", "source", "crs", "encoding", "layer", "dates", "full"])?;
     caller.check_csrf(form.field("csrf"))?;
     let mut upload = files::find(&state, files::read_id(&id)?)?;
     if let Err(refusal) = idle(&state, &upload, &[Stage::Looked, Stage::Refused]) {
@@ -287,6 +292,7 @@ pub(super) async fn look_again(
         crs: owned("crs"),
         encoding: owned("encoding"),
         layer: owned("layer"),
+        dates: owned("dates"),
         full: form.field("full").is_some(),
     };
     (upload.stage, upload.refusal) = (Stage::Received, None);

@@ -19,9 +19,9 @@ use super::auth::Caller;
 use super::forms::shortened;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::import::{Format, Told, TypedTold, WantedCrs, built_in_profiles, city_systems, find_built_in};
-use crate::intake::{self, Body as FileBody, IntakeFile, Note, Reading};
-use crate::registry::{CensusFile, ImportMode, ImportOptions, MATCH_RADIUS_M};
+use crate::import::{AUTO, Format, Told, TypedTold, WantedCrs};
+use crate::intake::{self, FileAt, Note, Reading, Wish};
+use crate::registry::{ImportMode, ImportOptions, MATCH_RADIUS_M, RegistryError};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +36,7 @@ pub(super) struct ImportQuery {
     quoting: Option<String>,
     layer: Option<String>,
     crs: Option<String>,
+    dates: Option<String>,
 }
 
 /// Media types of survey files, with the ending that tells what the content leaves open.
@@ -78,41 +79,45 @@ pub(super) async fn create_import(
         delimiter: query.delimiter.as_deref(),
         quoting: query.quoting.as_deref(),
         layer: query.layer.as_deref(),
+        dates: query.dates.as_deref(),
     };
     let told = Told::parse(typed).map_err(Problem::bad_request)?;
-    let wanted = query.profile.as_deref().unwrap_or("lidmark-csv");
-    let profile = find_built_in(wanted).ok_or_else(|| {
-        let known: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
-        let refusal = Refusal::new("profile.unknown").at("profile").with("read", shortened(wanted));
-        Problem::bad_request(refusal.with("fits", known.join(", ")))
-    })?;
-    let profile = Arc::new(profile.with_book(city_systems(&state.data)?));
-    let wanted = WantedCrs::parse(query.crs.as_deref(), &profile).map_err(Problem::bad_request)?;
     let dry_run = yes_or_no("dry_run", query.dry_run.as_deref())?;
-    let mode = if dry_run { ImportMode::DryRun } else { ImportMode::Write };
-    let options = ImportOptions {
-        source: query.source.unwrap_or_else(|| profile.id.clone()),
-        scheme: query.scheme.clone().unwrap_or_else(|| state.config.scheme.clone()),
-        mode,
+    let wish = Wish {
+        source: query.source,
+        scheme: query.scheme,
+        crs: query.crs,
+        told,
+        city_scheme: state.config.scheme.clone(),
         match_radius_m: MATCH_RADIUS_M,
         full: yes_or_no("full", query.full.as_deref())?,
-        file: CensusFile::default(),
-        actor: caller.actor(),
     };
+    let city = Arc::new(intake::city_of(Some(&state.registry), &state.data, &state.config.scheme).await?);
+    let wanted = query.profile.as_deref().unwrap_or(AUTO);
+    // Refused before the body is taken.
+    let profile = intake::find_profile(Some(&state.registry), &city, wanted).await.map_err(of_the_query)?;
+    WantedCrs::parse(wish.crs.as_deref(), &profile).map_err(Problem::bad_request)?;
     let _slot = state.shared.heavy_slots.acquire().await;
     let incoming = receive(&state, request.into_body()).await?;
     let format = Format::of_file(&incoming.path, &name).map_err(Problem::bad_request)?;
-    let file = IntakeFile { name, format, body: FileBody::Path(incoming.path.clone()) };
-    let reading =
-        Reading { profile, schemes: Arc::new(state.registry.schemes()), scheme: query.scheme, told };
-    let looked = intake::look_at(&reading, &file, &wanted).await?;
-    let reading = Reading { profile: looked.profile.clone(), ..reading };
-    let fingerprint = intake::fingerprint(std::slice::from_ref(&incoming.path), &reading, &options).await;
-    let fingerprint = fingerprint.map_err(|error| super::problem::from_io(&error))?;
-    let profile = reading.profile.id.clone();
-    let file_name = format!("upload.{ending}");
-    let census = CensusFile { name: file_name, profile, fingerprint: Some(fingerprint) };
-    let mut run = state.registry.begin_import(ImportOptions { file: census, ..options }).await?;
+    let files = [FileAt { path: incoming.path.clone(), name, format }];
+    let by_name = (wanted, state.registry.schemes());
+    let actor = caller.actor();
+    let prepared =
+        intake::prepare_by_name(Some(&state.registry), &city, by_name, &wish, &files, &actor).await?;
+    let Some(look) = prepared.looks.first() else {
+        return Err(Refusal::new("import.reader_stopped").into());
+    };
+    if look.profile.id == AUTO && wish.source.is_none() {
+        // Every file has the same name here, and keys of two files must not meet.
+        return Err(Refusal::new("import.source_needed").at("source").into());
+    }
+    let file = files[0].open();
+    let census = prepared.census_file(&files).await.map_err(|error| super::problem::from_io(&error))?;
+    let reading = Reading { profile: look.profile.clone(), ..prepared.reading.clone() };
+    let mode = if dry_run { ImportMode::DryRun } else { ImportMode::Write };
+    let options = ImportOptions { mode, file: census, ..prepared.options.clone() };
+    let mut run = state.registry.begin_import(options).await?;
     let number = run.number();
     let mut problems: Vec<Value> = Vec::new();
     let catalogue = reader.catalogue();
@@ -133,15 +138,27 @@ pub(super) async fn create_import(
         }
     };
     let mut findings = intake::take_file(&mut run, &reading, file, note, |_| {}).await?;
-    findings.coordinates = looked.coordinates().cloned();
+    findings.coordinates = look.coordinates().cloned();
     if let Some(coordinates) = &mut findings.coordinates {
         coordinates.say(|code, facts| catalogue.fill(&format!("evidence.{code}"), facts));
     }
     let summary = run.finish().await?;
+    let say = |code: &str, facts: &[(&str, &str)]| catalogue.mapping_note(code, facts);
+    let mut columns = look.columns.clone();
+    columns.iter_mut().for_each(|column| column.say(say));
     let answer = json!({
         "import": number, "summary": summary, "problems": problems, "understood": findings,
+        "profile": {"name": look.profile.id, "version": look.profile.version}, "columns": columns,
     });
     Ok(Json(answer).into_response())
+}
+
+/// A profile that nobody knows is a bad query, not a missing page.
+fn of_the_query(error: RegistryError) -> Problem {
+    match error {
+        RegistryError::Refused(refusal) => Problem::bad_request(refusal),
+        error => error.into(),
+    }
 }
 
 fn yes_or_no(field: &'static str, said: Option<&str>) -> Result<bool, Problem> {

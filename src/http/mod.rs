@@ -20,6 +20,7 @@ use crate::photos::PhotoStore;
 use crate::registry::Registry;
 use crate::spatial::LiveSnapshot;
 
+mod api_areas;
 mod api_bulk;
 mod api_cases;
 mod api_covers;
@@ -27,6 +28,7 @@ mod api_edit;
 mod api_plates;
 mod api_quality;
 mod api_reports;
+mod area_desk;
 mod ask;
 mod auth;
 mod bulk_pages;
@@ -157,9 +159,10 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
 
 fn build(state: AppState) -> doors::Doors {
     use crate::domain::role::Role;
-    use axum::routing::{get, patch, post, put};
+    use axum::routing::{delete, get, patch, post, put};
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
+    const ADMIN: Access = Access::Staff(&[Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
     const CLAIM_DESK: Access = Access::Staff(claim_pages::CLAIM_DESK);
     const CLAIM_VOICES: Access = Access::Staff(claim_pages::CLAIM_VOICES);
@@ -233,6 +236,13 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/admin/imports/files/{id}/discard", REGISTRY, post(import_desk::discard))
         .open("GET", "/admin/imports/files/{id}/problems.csv", REGISTRY, get(import_desk::problems))
         .open("GET", "/admin/imports/files/{id}/rows.csv", REGISTRY, get(import_desk::bad_rows))
+        .open("GET", "/admin/areas", REGISTRY, get(area_desk::show))
+        .open("POST", "/admin/areas", ADMIN, post(area_desk::send))
+        .open("POST", "/admin/areas/assign", ADMIN, post(area_desk::assign))
+        .open("GET", "/admin/areas/files/{id}", ADMIN, get(area_desk::show_file))
+        .open("POST", "/admin/areas/files/{id}", ADMIN, post(area_desk::look_again))
+        .open("POST", "/admin/areas/files/{id}/apply", ADMIN, post(area_desk::apply))
+        .open("POST", "/admin/areas/files/{id}/discard", ADMIN, post(area_desk::discard))
         .open("POST", "/covers/{code}/plates", FIELD, post(desk::install_plate))
         .open("POST", "/covers/{code}/photos", FIELD, post(desk::add_cover_photos))
         .open("GET", "/photos/{digest}", STAFF, get(desk::photo))
@@ -276,6 +286,11 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/api/v1/uploads", REGISTRY, post(uploads::create_upload))
         .open("GET", "/api/v1/uploads/{id}", REGISTRY, get(uploads::find_upload))
         .open("PUT", "/api/v1/uploads/{id}", REGISTRY, put(uploads::send_piece))
+        .open("GET", "/api/v1/areas", STAFF, get(api_areas::list_areas))
+        .open("POST", "/api/v1/areas/assign", ADMIN, post(api_areas::assign_districts))
+        .open("GET", "/api/v1/areas/{kind}/{code}", STAFF, get(api_areas::find_area))
+        .open("PUT", "/api/v1/areas/{kind}/{code}", ADMIN, put(api_areas::put_area))
+        .open("DELETE", "/api/v1/areas/{kind}/{code}", ADMIN, delete(api_areas::delete_area))
         .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
         .open("GET", "/tiles/covers.json", Public, get(tiles::tile_json))
         .open("GET", "/tiles/covers/{z}/{x}/{y}", Public, get(tiles::tile))

@@ -34,6 +34,7 @@ pub(super) struct NewUpload {
     crs: Option<String>,
     encoding: Option<String>,
     layer: Option<String>,
+    dates: Option<String>,
     #[serde(default)]
     full: bool,
 }
@@ -84,6 +85,7 @@ pub(super) async fn create_upload(
             crs: said(new.crs),
             encoding: said(new.encoding),
             layer: said(new.layer),
+            dates: said(new.dates),
             full: new.full,
         },
         stage: Stage::Receiving,

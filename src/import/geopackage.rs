@@ -41,11 +41,11 @@ pub(super) struct GeoPackageReader {
 }
 
 #[derive(Debug, Clone)]
-struct Layer {
-    table: String,
+pub(super) struct Layer {
+    pub(super) table: String,
     geometry: String,
-    kind: String,
-    srs_id: i64,
+    pub(super) kind: String,
+    pub(super) srs_id: i64,
 }
 
 /// A row as it came.
@@ -58,12 +58,13 @@ struct Fetched {
 }
 
 /// Whatever SQLite says of a foreign file is not for the reader's eyes.
-fn broken(error: sqlx::Error) -> Refusal {
+pub(super) fn broken(error: sqlx::Error) -> Refusal {
     tracing::debug!(%error, "a GeoPackage cannot be read");
     Refusal::new("gpkg.unreadable")
 }
 
-pub(super) fn open(path: &Path, told: &Told) -> Result<GeoPackageReader, Refusal> {
+/// A runtime for the reading thread, and the file opened read-only.
+pub(super) fn connect(path: &Path, rows_ahead: usize) -> Result<(Runtime, SqliteConnection), Refusal> {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
     if std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
@@ -77,12 +78,17 @@ pub(super) fn open(path: &Path, told: &Told) -> Result<GeoPackageReader, Refusal
         .filename(path)
         .read_only(true)
         .immutable(true)
-        // Each row crosses a thread; handed over one by one that costs a fifth more.
-        .row_buffer_size(1000)
+        .row_buffer_size(rows_ahead)
         .pragma("trusted_schema", "OFF")
         .pragma("cell_size_check", "ON")
         .disable_statement_logging();
-    let mut connection = runtime.block_on(SqliteConnection::connect_with(&options)).map_err(broken)?;
+    let connection = runtime.block_on(SqliteConnection::connect_with(&options)).map_err(broken)?;
+    Ok((runtime, connection))
+}
+
+pub(super) fn open(path: &Path, told: &Told) -> Result<GeoPackageReader, Refusal> {
+    // Each row crosses a thread; handed over one by one that costs a fifth more.
+    let (runtime, mut connection) = connect(path, 1000)?;
     let layers = runtime.block_on(list_layers(&mut connection))?;
     let points: Vec<&Layer> = layers.iter().filter(|layer| layer.may_be_points()).collect();
     if points.is_empty() {
@@ -98,7 +104,7 @@ pub(super) fn open(path: &Path, told: &Told) -> Result<GeoPackageReader, Refusal
     let layer = points[at].clone();
     names.remove(at);
     let crs = runtime.block_on(declared_crs(&mut connection, layer.srs_id))?;
-    let (columns, sql) = runtime.block_on(selection(&mut connection, &layer))?;
+    let (columns, sql) = runtime.block_on(selection(&mut connection, &layer, MAX_VALUE))?;
     Ok(GeoPackageReader {
         runtime,
         connection: Some(connection),
@@ -134,7 +140,7 @@ async fn is_table(connection: &mut SqliteConnection, name: &str) -> Result<bool,
     Ok(found.is_some())
 }
 
-async fn list_layers(connection: &mut SqliteConnection) -> Result<Vec<Layer>, Refusal> {
+pub(super) async fn list_layers(connection: &mut SqliteConnection) -> Result<Vec<Layer>, Refusal> {
     for table in ["gpkg_contents", "gpkg_geometry_columns", "gpkg_spatial_ref_sys"] {
         if !is_table(connection, table).await? {
             return Err(Refusal::new("gpkg.not_one"));
@@ -163,7 +169,7 @@ async fn list_layers(connection: &mut SqliteConnection) -> Result<Vec<Layer>, Re
     Ok(layers)
 }
 
-async fn declared_crs(
+pub(super) async fn declared_crs(
     connection: &mut SqliteConnection,
     srs_id: i64,
 ) -> Result<Option<DeclaredCrs>, Refusal> {
@@ -192,10 +198,12 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The columns beside the geometry, and the statement that reads a batch of rows.
-async fn selection(
+/// The columns beside the geometry, and the statement that reads a batch of rows. A geometry of more than so
+/// many bytes is read as none.
+pub(super) async fn selection(
     connection: &mut SqliteConnection,
     layer: &Layer,
+    most_geometry: usize,
 ) -> Result<(Vec<String>, String), Refusal> {
     let columns: Vec<(String, i64)> = sqlx::query_as("SELECT name, hidden FROM pragma_table_xinfo($1)")
         .bind(&layer.table)
@@ -215,11 +223,13 @@ async fn selection(
     if names.len() > MAX_COLUMNS {
         return Err(Refusal::new("gpkg.unreadable"));
     }
-    let is_long = |column: &str| {
-        format!("typeof({column}) IN ('text', 'blob') AND octet_length({column}) > {MAX_VALUE}")
+    let longer = |column: &str, most: usize| {
+        format!("typeof({column}) IN ('text', 'blob') AND octet_length({column}) > {most}")
     };
+    let is_long = |column: &str| longer(column, MAX_VALUE);
     let geometry = quoted(&layer.geometry);
-    let mut sql = format!("SELECT {key}, CASE WHEN {} THEN NULL ELSE {geometry} END", is_long(&geometry));
+    let mut sql =
+        format!("SELECT {key}, CASE WHEN {} THEN NULL ELSE {geometry} END", longer(&geometry, most_geometry));
     let mut too_long = String::from("CASE");
     for (at, name) in names.iter().enumerate() {
         let column = quoted(name);

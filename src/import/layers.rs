@@ -60,7 +60,7 @@ pub(super) fn open_file(
 }
 
 /// The format of an entry that can be read where it lies.
-fn format_of(entry: &Entry) -> Option<Format> {
+pub(super) fn format_of(entry: &Entry) -> Option<Format> {
     let file = entry.name.rsplit(['/', '\\']).next().unwrap_or_default();
     if entry.name.starts_with("__MACOSX") || file.starts_with('.') {
         return None;

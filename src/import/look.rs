@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::cells::ColumnLook;
+use super::cells::{ColumnLook, ColumnNote, Gather};
 use super::declared::DeclaredCrs;
+use super::profile::AUTO;
+use super::propose::{Proposal, propose};
 use super::{Findings, Format, Profile, Source, geojson_parts, open_rows};
-use crate::crs::{Axes, Crs, CrsBook, Detection, Evidence, Plausible, Reading, detect};
+use crate::crs::{Axes, Crs, Detection, Evidence, Plausible, Reading, detect};
 use crate::domain::Refusal;
 use crate::domain::code::Scheme;
 
@@ -18,17 +20,6 @@ use crate::domain::code::Scheme;
 const SAMPLE: u64 = 1000;
 /// Share of the points from which on another reading than the expected degrees is worth asking for.
 const ASKED: f64 = 0.5;
-
-/// The reference systems of a city: those that come with the program and those of its `crs.toml` in
-/// the data folder. Refuses a file that cannot be used.
-pub fn city_systems(data: &Path) -> Result<CrsBook, Refusal> {
-    let file = data.join("crs.toml");
-    match std::fs::read_to_string(&file) {
-        Ok(text) => CrsBook::built_in().with(&text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(CrsBook::built_in()),
-        Err(error) => Err(Refusal::new("file.not_read").with("file", file.display()).with("reason", error)),
-    }
-}
 
 /// What the user says of the coordinates.
 #[derive(Debug, Clone)]
@@ -47,7 +38,7 @@ impl WantedCrs {
         match text {
             None => Ok(Self::Unsaid),
             Some(text) if text.trim().eq_ignore_ascii_case("auto") => Ok(Self::Auto),
-            Some(text) => profile.book.named(text).map(Self::Named),
+            Some(text) => profile.book().named(text).map(Self::Named),
         }
     }
 }
@@ -61,6 +52,8 @@ pub struct Look {
     pub findings: Option<Findings>,
     /// The columns, with some of what stands in them.
     pub columns: Vec<ColumnLook>,
+    /// What else speaks for the profile that was proposed.
+    pub notes: Vec<ColumnNote>,
 }
 
 impl Look {
@@ -105,7 +98,7 @@ impl Observation {
 }
 
 impl Coordinates {
-    fn of(detection: &Detection, decided: &Plausible, epsg: u32, said: Option<Evidence>) -> Self {
+    pub(super) fn of(detection: &Detection, decided: &Plausible, epsg: u32, said: Option<Evidence>) -> Self {
         let Reading { crs, axes } = &decided.reading;
         // Who declared it is known here, and not where the numbers are weighed.
         let by_user = !matches!(said, Some(Evidence::FileSays { .. } | Evidence::ProfileSays { .. }));
@@ -122,6 +115,23 @@ impl Coordinates {
         }
     }
 
+    /// Of a file without a point that could speak for or against a reading.
+    pub(super) fn without_points(reading: &Reading, epsg: u32) -> Self {
+        let (crs, axes) = (&reading.crs, reading.axes);
+        let datum = crs.datum();
+        let (datum, within_m) = (datum.name.clone(), datum.within_m);
+        Self {
+            epsg,
+            crs: crs.to_string(),
+            datum,
+            within_m,
+            axes,
+            points: 0,
+            share: 0.0,
+            evidence: Vec::new(),
+        }
+    }
+
     /// Puts every observation into words: `sentence` has the sentence of a code with its facts.
     pub fn say(&mut self, sentence: impl Fn(&str, &[(&str, &str)]) -> String) {
         for observation in &mut self.evidence {
@@ -132,10 +142,39 @@ impl Coordinates {
     }
 }
 
-/// Looks at the first rows of a file. Refuses one that cannot be opened; one that declares a system
-/// that is not understood; and, with the readings that would fit, numbers that do not lie where the
-/// system is used, or that leave several systems open.
+/// Looks at the first rows of a file, where nobody has said how it is read for a profile of its own
+/// first. Refuses one that cannot be opened; one that declares a system that is not understood; and, with
+/// the readings that would fit, numbers that do not lie where the system is used, or that leave several
+/// systems open.
 pub fn look(
+    profile: &Arc<Profile>,
+    schemes: &[Scheme],
+    source: &Source<'_>,
+    path: &Path,
+    wanted: &WantedCrs,
+) -> Result<Look, Refusal> {
+    if !profile.propose {
+        return look_as(profile, schemes, source, path, wanted);
+    }
+    let mut rows = open_rows(profile, schemes, source, path)?;
+    rows.mapper.begin_cells(Gather::Survey);
+    rows.reader.begin_sample();
+    rows.mapper.begin_sample();
+    while rows.rows_read < SAMPLE && rows.next().is_some() {}
+    let surveyed = rows.mapper.take_survey();
+    drop(rows);
+    let Proposal { profile, notes, mut by_column } = propose(profile, schemes, source, &surveyed)?;
+    let mut look = look_as(&Arc::new(profile), schemes, source, path, wanted)?;
+    for column in &mut look.columns {
+        if let Some(said) = by_column.remove(&column.name) {
+            column.notes.splice(0..0, said);
+        }
+    }
+    look.notes = notes;
+    Ok(look)
+}
+
+fn look_as(
     profile: &Arc<Profile>,
     schemes: &[Scheme],
     source: &Source<'_>,
@@ -146,7 +185,7 @@ pub fn look(
     let mut rows = open_rows(profile, schemes, source, path)?;
     rows.mapper.begin_sample();
     rows.reader.begin_sample();
-    rows.mapper.begin_cells(false);
+    rows.mapper.begin_cells(Gather::Samples);
     rows.hear_declaration()?;
     while rows.rows_read < SAMPLE && rows.next().is_some() {}
     let ended = rows.rows_read < SAMPLE;
@@ -155,13 +194,13 @@ pub fn look(
     if sample.declared.is_none() && !ended && rows.findings.format == Format::GeoJson {
         // Some programs put it behind a million features.
         sample.declared = geojson_parts::late_crs(path)
-            .map(|declared| (declared.clone(), declared.understand(&profile.book)));
+            .map(|declared| (declared.clone(), declared.understand(profile.book())));
     }
     let mut findings = rows.findings();
     drop(rows);
     findings.crs = findings.crs.or_else(|| sample.declared.as_ref().map(|(declared, _)| declared.clone()));
 
-    let (expected, said) = match (wanted, sample.declared) {
+    let (expected, mut said) = match (wanted, sample.declared) {
         (WantedCrs::Named(crs), declared) => (Some(crs.clone()), overruled(crs, declared)),
         (_, Some((declared, meant))) => {
             let said = Evidence::FileSays { said: declared.to_string() };
@@ -173,7 +212,18 @@ pub fn look(
         }
     };
     let unnamed = matches!(wanted, WantedCrs::Unsaid);
-    let detection = detect(&sample.points, expected.as_ref(), profile.bbox(), &profile.book);
+    let mut detection = detect(&sample.points, expected.as_ref(), profile.bbox(), profile.book());
+    if unnamed
+        && profile.id == AUTO
+        && !matches!(said, Some(Evidence::FileSays { .. }))
+        && !is_expected(&detection)
+    {
+        // Nobody said that these are degrees: what the numbers show stands, where it stands alone.
+        let free = detect(&sample.points, None, profile.bbox(), profile.book());
+        if free.decided().is_ok() {
+            (detection, said) = (free, None);
+        }
+    }
     let degrees_by_default = unnamed && expected.as_ref().is_some_and(Crs::is_degrees);
     if degrees_by_default && !is_expected(&detection) && !points_elsewhere(&detection) {
         // Degrees that cannot be are told row by row; that they are turned round is for the user to say.
@@ -183,7 +233,7 @@ pub fn look(
             }
             _ => profile.clone(),
         };
-        return Ok(Look { profile, findings: Some(findings), columns });
+        return Ok(Look { profile, findings: Some(findings), columns, notes: Vec::new() });
     }
     if detection.points == 0 && (ended || expected.is_some()) {
         // Without a single coordinate every row, or the header, is a problem of its own.
@@ -191,16 +241,19 @@ pub fn look(
             Some(expected) => Arc::new(profile.read_in(Reading::new(expected)).map_err(with_file)?),
             None => profile.clone(),
         };
-        return Ok(Look { profile, findings: Some(findings), columns });
+        return Ok(Look { profile, findings: Some(findings), columns, notes: Vec::new() });
     }
     let decided = detection.decided().map_err(with_file)?;
     let read_in = profile.read_in(decided.reading.clone()).map_err(with_file)?;
     findings.coordinates = Some(Coordinates::of(&detection, decided, read_in.epsg, said));
-    Ok(Look { profile: Arc::new(read_in), findings: Some(findings), columns })
+    Ok(Look { profile: Arc::new(read_in), findings: Some(findings), columns, notes: Vec::new() })
 }
 
 /// What there is to say where the user and the file name two systems.
-fn overruled(wanted: &Crs, declared: Option<(DeclaredCrs, Result<Crs, Refusal>)>) -> Option<Evidence> {
+pub(super) fn overruled(
+    wanted: &Crs,
+    declared: Option<(DeclaredCrs, Result<Crs, Refusal>)>,
+) -> Option<Evidence> {
     let (declared, meant) = declared?;
     let same = meant.is_ok_and(|meant| meant.code().is_some() && meant.code() == wanted.code());
     (!same).then(|| Evidence::FileOverruled { said: declared.to_string() })

@@ -5,17 +5,22 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use super::cells::{Cells, PROBLEM_COLUMN};
+use super::dates::DateFormat;
+use super::lexicon::Target;
 use super::place::{Declaration, Point, Sample, decimal_comma};
 use super::profile::{FIELDS, Field, Profile, Word, Words, plain};
+use super::units::convert;
 use super::{Format, Problem, Scope, Source, shown};
 use crate::domain::Refusal;
 use crate::domain::code::{CodeParts, ComponentCode, Scheme};
 use crate::domain::cover::{Candidate, CoverState, Survey};
 use crate::domain::formula::unguarded;
+use crate::domain::ids::Millis;
 
 /// Characters that a field, and a column kept as read, may have.
 const MAX_TEXT: usize = 500;
-const MAX_KEPT: usize = 4000;
+/// What a cell of a spreadsheet can hold.
+const MAX_KEPT: usize = 32_767;
 /// A name this long can have been cut: ten bytes, less a character that did not fit any more.
 const CUT_NAME: usize = 8;
 
@@ -175,7 +180,21 @@ impl<'a> Mapper<'a> {
             return Meaning::Dropped;
         }
         let columns = &self.profile.columns;
-        columns.get(column).or_else(|| columns.get(&plain(column))).copied().unwrap_or(Meaning::Unnamed)
+        let found = columns.get(column).or_else(|| columns.get(&plain(column))).copied();
+        match found {
+            None if self.is_surveying() => {
+                match self.profile.city.lexicon.claim_of(column).map(|claim| claim.target) {
+                    Some(Target::Field(field)) => Meaning::Field(field, 0),
+                    _ => Meaning::Unnamed,
+                }
+            }
+            found => found.unwrap_or(Meaning::Unnamed),
+        }
+    }
+
+    /// Whether cells are only gathered, for a profile to be proposed.
+    fn is_surveying(&self) -> bool {
+        self.cells.as_ref().is_some_and(|cells| cells.borrow().surveys())
     }
 
     /// The full name of a column whose name a table of the shapefile kind has cut to ten bytes, where
@@ -202,17 +221,23 @@ impl<'a> Mapper<'a> {
     /// Sorts out a header. Refuses one in which a field could stand in two columns of one name, or
     /// that cannot give any candidate. `has_point` = the file has shapes beside its columns.
     pub(super) fn columns_of_header(&self, mut names: Vec<String>, has_point: bool) -> Result<Columns, Flaw> {
+        let surveying = self.is_surveying();
         let mut seen: HashMap<String, u32> = HashMap::new();
         let mut meanings = Vec::with_capacity(names.len());
         for (at, name) in names.iter_mut().enumerate() {
             if name.is_empty() {
                 *name = format!("column {}", at + 1);
             }
-            let meaning = self.meaning_of(name);
+            let mut meaning = self.meaning_of(name);
             let count = seen.entry(plain(name)).or_default();
             *count += 1;
-            if *count > 1 {
-                if let Meaning::Field(field, _) = meaning {
+            if *count > 1 && self.profile.numbered_repeats {
+                *name = format!("{name} ({count})");
+                meaning = self.meaning_of(name);
+            } else if *count > 1 {
+                if let Meaning::Field(field, _) = meaning
+                    && !surveying
+                {
                     let refusal =
                         Refusal::new("header.column_twice").at(field.as_str()).with("column", &*name);
                     return Err(Flaw::new(refusal).column(name).read(name));
@@ -236,15 +261,13 @@ impl<'a> Mapper<'a> {
         ]
         .into_iter()
         .find(|(_, there)| !there);
-        if let Some((field, _)) = missing {
-            let fits = &self.profile.rule(field).columns;
+        if let Some((field, _)) = missing.filter(|_| !surveying) {
+            let fits = self.profile.fits(field);
             let refusal = Refusal::new("header.column_missing")
                 .at(field.as_str())
                 .with("field", field)
-                .with("fits", if fits.is_empty() { field.as_str().to_owned() } else { fits.join(", ") });
-            return Err(Flaw::new(refusal)
-                .column(fits.first().map_or(field.as_str(), String::as_str))
-                .read(&names.join(", ")));
+                .with("fits", fits.join(", "));
+            return Err(Flaw::new(refusal).column(&fits[0]).read(&names.join(", ")));
         }
         Ok(Columns { names, meanings })
     }
@@ -262,6 +285,9 @@ impl<'a> Mapper<'a> {
         let cells: Vec<Cell<'r>> = cells.collect();
         cells.iter().for_each(|cell| self.see_cell(cell));
         self.see_point(point);
+        if self.is_surveying() {
+            return Err(Flaw::new(Refusal::new("row.blank")));
+        }
         self.understand(line, cells.into_iter(), point)
     }
 
@@ -280,7 +306,7 @@ impl<'a> Mapper<'a> {
             }
             match *cell.meaning {
                 Meaning::Dropped => {}
-                Meaning::Unnamed => self.keep(&mut extra, cell.name, cell.name, text)?,
+                Meaning::Unnamed => self.keep_as_it_is(&mut extra, cell.name, text)?,
                 Meaning::Kept(at) => self.keep_as(&mut extra, at, cell.name, text)?,
                 Meaning::Field(field, rank) => {
                     if self.is_unknown(field, text) {
@@ -397,7 +423,9 @@ impl<'a> Mapper<'a> {
 
     pub(super) fn accuracy(&self, slot: Slot<'_>) -> Result<f64, Flaw> {
         let text = self.spelled(Field::AccuracyM, slot.text);
-        match text.parse::<f64>().or_else(|error| decimal_comma(&text).ok_or(error)) {
+        let factor = self.profile.rule(Field::AccuracyM).factor;
+        let number = text.parse::<f64>().or_else(|error| decimal_comma(&text).ok_or(error));
+        match number.map(|number| factor.map_or(number, |factor| convert(number, factor))) {
             Ok(meters) if meters.is_finite() && (0.0..=100_000.0).contains(&meters) => Ok(meters),
             _ => Err(Flaw::new(
                 Refusal::new("accuracy.unreadable").at("accuracy_m").with("read", shown(slot.text)),
@@ -407,23 +435,26 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    pub(super) fn date(&self, slot: Slot<'_>) -> Result<crate::domain::ids::Millis, Flaw> {
-        let formats = &self.profile.date_formats;
+    /// `None` = a day that stands for "unknown".
+    pub(super) fn date(&self, slot: Slot<'_>) -> Result<Option<(Millis, DateFormat)>, Flaw> {
+        let profile = self.profile;
         let flaw = |refusal: Refusal| {
             Err(Flaw::new(refusal.at("surveyed_at").with("read", shown(slot.text)))
                 .column(slot.column)
                 .read(slot.text))
         };
-        let Some(at) = formats.iter().find_map(|format| format.parse(slot.text, self.profile.calendar))
-        else {
-            let fits: Vec<&str> = formats.iter().map(|format| format.example()).collect();
+        let Some((at, format)) = profile.day_of(slot.text) else {
+            let fits: Vec<&str> = profile.date_formats.iter().map(|format| format.example()).collect();
             return flaw(Refusal::new("date.unreadable").with("fits", fits.join(", ")));
         };
+        if profile.is_unknown_day(at) {
+            return Ok(None);
+        }
         // 1900 and 2200 in milliseconds. Before it lie the zero days of spreadsheets (1899-12-30).
         if !(-2_208_988_800_000..7_258_118_400_000).contains(&at.0) {
             return flaw(Refusal::new("date.impossible"));
         }
-        Ok(at)
+        Ok(Some((at, format)))
     }
 
     pub(super) fn word<T: Copy>(
@@ -481,6 +512,16 @@ impl<'a> Mapper<'a> {
         if text.is_empty() || is_one_of(&self.profile.unknown, text) {
             return Ok(());
         }
+        self.keep_text(extra, name, column, text)
+    }
+
+    fn keep_text(
+        &self,
+        extra: &mut BTreeMap<String, String>,
+        name: &str,
+        column: &str,
+        text: &str,
+    ) -> Result<(), Flaw> {
         check_length(text, MAX_KEPT, column)?;
         if self.profile.left_out.iter().any(|phrase| contains(text, phrase)) {
             return Ok(());
@@ -497,6 +538,20 @@ impl<'a> Mapper<'a> {
         Ok(())
     }
 
+    /// Keeps a column that nobody named: only what says that nothing stands there is left out, because a
+    /// word such as 无 may be an answer.
+    fn keep_as_it_is(
+        &self,
+        extra: &mut BTreeMap<String, String>,
+        column: &str,
+        text: &str,
+    ) -> Result<(), Flaw> {
+        if text.is_empty() || is_one_of(&self.profile.city.lexicon.nothing, text) {
+            return Ok(());
+        }
+        self.keep_text(extra, column, column, text)
+    }
+
     /// Keeps a column as the profile says: under its name, its codes in words, its days as days.
     fn keep_as(
         &self,
@@ -506,7 +561,7 @@ impl<'a> Mapper<'a> {
         text: &str,
     ) -> Result<(), Flaw> {
         let kept = &self.profile.kept[at];
-        match kept.spelled(text, &self.profile.date_formats, self.profile.calendar) {
+        match kept.spelled(text, self.profile) {
             Some(spelled) => self.keep(extra, &kept.name, column, &spelled),
             None => Ok(()),
         }
@@ -519,11 +574,11 @@ impl<'a> Mapper<'a> {
     }
 
     fn missing(&self, field: Field) -> Flaw {
-        let columns = &self.profile.rule(field).columns;
         let refusal = Refusal::new("field.missing")
             .at(field.as_str())
             .with("field", field)
-            .with("fits", if columns.is_empty() { field.as_str().to_owned() } else { columns.join(", ") });
+            .with("fits", self.profile.fits(field).join(", "));
+        let columns = &self.profile.rule(field).columns;
         Flaw::new(refusal).column(columns.first().map_or("", String::as_str))
     }
 }

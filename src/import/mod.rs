@@ -13,6 +13,7 @@ mod areas;
 mod biff;
 mod cells;
 mod cfb;
+mod city;
 mod csv;
 mod csv_cut;
 mod csv_dialect;
@@ -28,30 +29,37 @@ mod header;
 mod kept;
 mod kml;
 mod layers;
+mod lexicon;
 mod look;
 mod mapping;
 mod merged;
 mod ods;
 mod place;
 mod profile;
+mod profile_edit;
+mod profile_file;
+mod propose;
 mod shapefile;
 mod shared_texts;
 mod sheet;
 mod text;
+mod units;
 mod wkb;
 mod xls;
 mod xlsx;
 mod xlsx_parts;
 mod xml;
 
-pub use areas::{AreaColumns, LARGEST as LARGEST_AREA_FILE, read_areas};
-pub use cells::{ColumnLook, Means, PROBLEM_COLUMN, read_cells};
+pub use areas::{AreaColumn, AreaColumns, AreaFindings, AreaLook, AreaOrder, read_areas};
+pub use cells::{ColumnLook, ColumnNote, Means, PROBLEM_COLUMN, read_cells};
+pub use city::City;
 pub use csv_dialect::Quoting;
 pub use declared::DeclaredCrs;
 pub use encoding::{Encoding, EncodingFound, FoundBy};
 pub use format::Format;
-pub use look::{Coordinates, Look, Observation, WantedCrs, city_systems, look};
-pub use profile::{Field, Profile, built_in_profiles, find_built_in};
+pub use look::{Coordinates, Look, Observation, WantedCrs, look};
+pub use profile::{AUTO, Field, Profile, built_in_profiles, find_built_in, find_built_in_for};
+pub use profile_edit::{ColumnUse, ProfileChange, change_profile};
 
 use std::io::Read;
 use std::path::Path;
@@ -109,6 +117,16 @@ pub struct Told {
     pub quoting: Option<Quoting>,
     /// Sheet of a workbook, layer of a database, file of an archive.
     pub layer: Option<String>,
+    /// Which of day and month comes first where both could.
+    pub dates: Option<DateOrder>,
+}
+
+crate::domain::names::named_enum! {
+    /// How 03/07/2019 is read.
+    DateOrder as "date_order" {
+        MonthFirst = "month-first",
+        DayFirst = "day-first",
+    }
 }
 
 /// The same as it was typed.
@@ -118,6 +136,7 @@ pub struct TypedTold<'t> {
     pub delimiter: Option<&'t str>,
     pub quoting: Option<&'t str>,
     pub layer: Option<&'t str>,
+    pub dates: Option<&'t str>,
 }
 
 impl Told {
@@ -141,6 +160,7 @@ impl Told {
             delimiter,
             quoting: typed.quoting.map(str::parse).transpose()?,
             layer: typed.layer.map(str::to_owned),
+            dates: typed.dates.map(str::parse).transpose()?,
         })
     }
 }

@@ -50,7 +50,7 @@ impl Mapper<'_> {
     /// Hears what the file declares of the shapes that follow. Refuses a system that is not
     /// understood or has no code, unless the user said which one it is.
     pub(super) fn declare(&self, said: &DeclaredCrs) -> Result<(), Refusal> {
-        let book = &self.profile.book;
+        let book = self.profile.book();
         if let Some(sample) = &self.sample {
             sample.borrow_mut().declared.get_or_insert_with(|| (said.clone(), said.understand(book)));
         } else if !self.profile.insisted {
@@ -67,7 +67,7 @@ impl Mapper<'_> {
         if self.sample.is_some() || self.profile.insisted {
             return self.declare(said);
         }
-        let meant = said.understand(&self.profile.book)?;
+        let meant = said.understand(self.profile.book())?;
         let declared = self.declared.borrow();
         let taken = declared.as_ref().map_or(&self.profile.reading.crs, |declared| &declared.reading.crs);
         // Degrees of any datum were read as degrees, within what every description of it says.
@@ -102,13 +102,33 @@ impl Mapper<'_> {
         let method = self
             .word(slots, Field::PositionMethod, &self.profile.position_method, extra)?
             .unwrap_or(PositionMethod::Unknown);
+        let lenient = |field: Field| self.profile.rule(field).lenient;
         let accuracy_m = match slots[Field::AccuracyM as usize] {
-            Some(slot) => Some(self.accuracy(slot)?),
             None => None,
+            Some(slot) => match self.accuracy(slot) {
+                Err(_) if lenient(Field::AccuracyM) => {
+                    self.keep(extra, slot.column, slot.column, slot.text)?;
+                    None
+                }
+                read => Some(read?),
+            },
         };
         let surveyed_at = match slots[Field::SurveyedAt as usize] {
-            Some(slot) => Some(self.date(slot)?),
             None => None,
+            Some(slot) => match self.date(slot) {
+                Err(_) if lenient(Field::SurveyedAt) => {
+                    self.keep(extra, slot.column, slot.column, slot.text)?;
+                    None
+                }
+                read => {
+                    let read = read?;
+                    // A year is not the first of January: what was written stays beside it.
+                    if read.is_some_and(|(_, format)| format.is_rough()) {
+                        self.keep(extra, slot.column, slot.column, slot.text)?;
+                    }
+                    read.map(|(at, _)| at)
+                }
+            },
         };
         Ok(Position {
             lon: place.lon,

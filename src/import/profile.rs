@@ -1,17 +1,22 @@
 //! Mapping profiles: how the columns and words of a source become ours. Data, not code
 //! (`labels/profiles/*.toml`), so that a city's own census needs a file and no release.
 
-use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use sha2::{Digest, Sha256};
+
+use super::city::City;
 use super::dates::{Calendar, DateFormat, parse_zone};
-use super::kept::{Kept, KeptFile};
-use super::mapping::Meaning;
+use super::kept::Kept;
+use super::lexicon::{Lexicon, Target};
+use super::mapping::{Meaning, is_one_of};
+use super::profile_file::{FieldFile, FilePattern, ProfileFile};
 use crate::crs::{Area, Crs, CrsBook, Reading};
 use crate::domain::Refusal;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
+use crate::domain::ids::Millis;
 use crate::domain::names::named_enum;
 use crate::domain::position::PositionMethod;
 
@@ -51,6 +56,12 @@ pub struct Profile {
     pub version: u32,
     pub name_zh: String,
     pub name_en: String,
+    /// Name of the source, where the user gives none.
+    pub source: String,
+    /// Whether a file is looked at for a profile of its own; see [`super::look`].
+    pub propose: bool,
+    /// As it was read.
+    pub text: Arc<str>,
     /// Scheme of the codes that the source brings, where it always is the same.
     pub scheme: Option<String>,
     /// Districts that the profile knows by name: code and name.
@@ -61,8 +72,10 @@ pub struct Profile {
     pub(super) epsg: u32,
     /// Whether the user said `reading`, which then beats what a file says of itself.
     pub(super) insisted: bool,
-    /// The systems that a file may name.
-    pub(super) book: CrsBook,
+    /// What the city brings along.
+    pub(super) city: Arc<City>,
+    /// A name over two columns means the first.
+    pub(super) numbered_repeats: bool,
     /// Whether a row that names no district belongs to the one in whose outline it lies.
     pub(super) districts_by_position: bool,
     /// Where the source can lie.
@@ -70,8 +83,11 @@ pub struct Profile {
     pub(super) delimiter: Option<u8>,
     /// Whether its tables lead texts that would be formulas with an apostrophe, as ours do.
     pub(super) guards_formulas: bool,
-    /// Words that mean "unknown" in every column, in small letters.
+    /// Words that mean "unknown" in every column that is understood, in small letters.
     pub(super) unknown: Vec<String>,
+    /// Days since 1970, and years, that mean "unknown".
+    pub(super) unknown_days: Vec<i64>,
+    pub(super) unknown_years: Vec<i32>,
     pub(super) date_formats: Vec<DateFormat>,
     pub(super) calendar: Calendar,
     /// What each named column is for, by its name as spelled and in small letters.
@@ -101,8 +117,10 @@ pub(super) struct Rule {
     pub(super) keep: Option<String>,
     /// Words that mean "unknown" here only, in small letters.
     pub(super) unknown: Vec<String>,
-    /// A word nobody knows goes to `extra` and leaves the field unknown, instead of refusing the row.
+    /// What nobody understands goes to `extra` and leaves the field unknown, instead of refusing the row.
     pub(super) lenient: bool,
+    /// From the source's unit to that in the field's name.
+    pub(super) factor: Option<f64>,
     /// Spellings of texts and numbers.
     pub(super) texts: HashMap<String, String>,
 }
@@ -123,6 +141,10 @@ pub(super) enum Word<T> {
 }
 
 impl<T: Copy> Words<T> {
+    fn knows(&self, text: &str) -> bool {
+        !matches!(self.find(text), Word::Unknown)
+    }
+
     pub(super) fn find(&self, text: &str) -> Word<T> {
         let found = self.by_spelling.get(text).or_else(|| self.by_spelling.get(&plain(text)));
         match found {
@@ -133,97 +155,22 @@ impl<T: Copy> Words<T> {
     }
 }
 
-/// What a file's name says about every row in it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FilePattern {
-    /// With `*` for any characters, without regard to case.
-    pub(super) name: String,
-    pub(super) set: BTreeMap<Field, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProfileFile {
-    id: String,
-    version: u32,
-    name_zh: String,
-    name_en: String,
-    scheme: Option<String>,
-    #[serde(default = "wgs84")]
-    epsg: u32,
-    #[serde(default)]
-    districts_by_position: bool,
-    bbox: Option<Area>,
-    delimiter: Option<char>,
-    #[serde(default)]
-    guards_formulas: bool,
-    #[serde(default)]
-    unknown: Vec<String>,
-    #[serde(default)]
-    dates: DatesFile,
-    #[serde(default)]
-    drop: Vec<String>,
-    #[serde(default)]
-    leave_out: Vec<String>,
-    #[serde(default)]
-    keep: BTreeMap<String, KeptFile>,
-    fields: BTreeMap<Field, FieldFile>,
-    #[serde(default)]
-    files: Vec<FilePattern>,
-}
-
-fn wgs84() -> u32 {
-    4326
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DatesFile {
-    formats: Vec<DateFormat>,
-    zone: String,
-    years_from: Option<i64>,
-}
-
-impl Default for DatesFile {
-    fn default() -> Self {
-        Self { formats: vec![DateFormat::Iso, DateFormat::Slash], zone: "Z".into(), years_from: None }
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldFile {
-    #[serde(default)]
-    columns: Vec<String>,
-    default: Option<String>,
-    keep: Option<String>,
-    #[serde(default)]
-    unknown: Vec<String>,
-    #[serde(default)]
-    lenient: bool,
-    /// Our word → the spellings of the source.
-    #[serde(default)]
-    values: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    not_a_cover: Vec<String>,
-}
-
 impl Profile {
     /// Reads a profile. Refuses one with words or columns that cannot be meant.
     pub fn from_toml(text: &str) -> Result<Self, Refusal> {
-        Self::from_toml_with(text, &CrsBook::built_in())
+        Self::from_toml_in(text, &Arc::new(City::built_in()))
     }
 
-    /// The same with the reference systems of a city's own.
-    pub fn from_toml_with(text: &str, book: &CrsBook) -> Result<Self, Refusal> {
+    /// The same with what a city brings along.
+    pub fn from_toml_in(text: &str, city: &Arc<City>) -> Result<Self, Refusal> {
         let mut file: ProfileFile = toml::from_str(text)
             .map_err(|error| Refusal::new("profile.unreadable").with("reason", error.message()))?;
+        let lexicon = &city.lexicon;
         let id = file.id.clone();
         let unusable =
             |reason: String| Refusal::new("profile.unusable").with("id", &id).with("reason", reason);
 
-        let reading = Reading::new(book.find(file.epsg)?);
+        let reading = Reading::new(city.book.find(file.epsg)?);
         if let Some([west, south, east, north]) = file.bbox
             && !(west < east && south < north)
         {
@@ -255,10 +202,13 @@ impl Profile {
             for column in said.columns() {
                 claim(column, Meaning::Kept(kept.len()))?;
             }
-            kept.push(Kept::read(name, said).map_err(unusable)?);
+            kept.push(Kept::read(name, said, &lexicon.units).map_err(unusable)?);
         }
         for name in &file.drop {
             claim(name, Meaning::Dropped)?;
+        }
+        if file.synonyms {
+            add_synonyms(&mut file, &mut columns, lexicon);
         }
 
         let mut rules = vec![Rule::default(); FIELDS];
@@ -266,25 +216,32 @@ impl Profile {
             let named = said.values.iter();
             named.filter_map(|(code, names)| Some((code.clone(), names.first()?.clone()))).collect()
         });
-        let mut take = |field: Field| file.fields.remove(&field).unwrap_or_default();
-        let class = words(&mut take, &mut rules, Field::Class, CoverClass::ALL, &unusable)?;
-        let state = words(&mut take, &mut rules, Field::State, CoverState::ALL, &unusable)?;
-        let placement = words(&mut take, &mut rules, Field::Placement, Placement::ALL, &unusable)?;
-        let material = words(&mut take, &mut rules, Field::Material, Material::ALL, &unusable)?;
-        let shape = words(&mut take, &mut rules, Field::Shape, Shape::ALL, &unusable)?;
-        let load_class = words(&mut take, &mut rules, Field::LoadClass, LoadClass::ALL, &unusable)?;
-        let method = words(&mut take, &mut rules, Field::PositionMethod, PositionMethod::ALL, &unusable)?;
+        for (field, said) in &file.fields {
+            rules[*field as usize] = rule(*field, said, lexicon).map_err(unusable)?;
+        }
+        let mut take = |field: Field| {
+            let shared = if file.synonyms { lexicon.spellings(field) } else { &[] };
+            (file.fields.remove(&field).unwrap_or_default(), shared)
+        };
+        let class = words(&mut take, Field::Class, CoverClass::ALL, &unusable)?;
+        let state = words(&mut take, Field::State, CoverState::ALL, &unusable)?;
+        let placement = words(&mut take, Field::Placement, Placement::ALL, &unusable)?;
+        let material = words(&mut take, Field::Material, Material::ALL, &unusable)?;
+        let shape = words(&mut take, Field::Shape, Shape::ALL, &unusable)?;
+        let load_class = words(&mut take, Field::LoadClass, LoadClass::ALL, &unusable)?;
+        let method = words(&mut take, Field::PositionMethod, PositionMethod::ALL, &unusable)?;
         for (field, said) in std::mem::take(&mut file.fields) {
             if !said.not_a_cover.is_empty() {
                 return Err(unusable(format!("{field} has not_a_cover, which belongs to class")));
             }
-            let mut rule = rule(&said);
-            for (word, spellings) in &said.values {
+            let rule = &mut rules[field as usize];
+            let shared = if file.synonyms { lexicon.spellings(field) } else { &[] };
+            let shared = shared.iter().map(|(word, spellings)| (word, spellings));
+            for (word, spellings) in said.values.iter().chain(shared) {
                 for spelling in spellings {
-                    rule.texts.insert(plain(spelling), word.clone());
+                    rule.texts.entry(plain(spelling)).or_insert_with(|| word.clone());
                 }
             }
-            rules[field as usize] = rule;
         }
         for pattern in &file.files {
             if pattern.name.trim_matches('*').is_empty() {
@@ -293,7 +250,17 @@ impl Profile {
         }
 
         let lower = |words: Vec<String>| words.iter().map(|word| plain(word)).collect();
+        let calendar = Calendar { zone_seconds, years_from: file.dates.years_from };
+        let mut unknown_days = Vec::new();
+        for day in &file.dates.unknown_days {
+            let read = DateFormat::Iso.parse(day, calendar);
+            let read = read.ok_or_else(|| unusable(format!("{day} is no day like 1899-12-30")))?;
+            unknown_days.push(calendar.day(read));
+        }
         Ok(Self {
+            source: file.source.unwrap_or_else(|| file.id.clone()),
+            propose: file.propose,
+            text: text.into(),
             id: file.id,
             version: file.version,
             name_zh: file.name_zh,
@@ -303,14 +270,17 @@ impl Profile {
             reading,
             epsg: file.epsg,
             insisted: false,
-            book: book.clone(),
+            city: city.clone(),
+            numbered_repeats: file.numbered_repeats,
             districts_by_position: file.districts_by_position,
             bbox: file.bbox,
             delimiter,
             guards_formulas: file.guards_formulas,
             unknown: lower(file.unknown),
+            unknown_days,
+            unknown_years: file.dates.unknown_years,
             date_formats: file.dates.formats,
-            calendar: Calendar { zone_seconds, years_from: file.dates.years_from },
+            calendar,
             columns,
             kept,
             left_out: lower(file.leave_out),
@@ -343,13 +313,63 @@ impl Profile {
         Ok(Self { reading, epsg, insisted: true, ..self.clone() })
     }
 
-    /// The same with the reference systems of a city's own, which a file may name.
-    pub fn with_book(self, book: CrsBook) -> Self {
-        Self { book, ..self }
+    /// The systems that a file may name.
+    pub(super) fn book(&self) -> &CrsBook {
+        &self.city.book
+    }
+
+    /// By which it is known whether two readings of a file are the same: SHA-256 of the profile and of
+    /// how coordinates are read.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(self.text.as_bytes());
+        hasher.update(format!("\0{:?} {} {}", self.reading.axes, self.epsg, self.insisted));
+        hasher.finalize().into()
     }
 
     pub(super) fn rule(&self, field: Field) -> &Rule {
         &self.rules[field as usize]
+    }
+
+    /// The moment of a text, and the form it is written in; `None` = no form of the profile's fits.
+    pub(super) fn day_of(&self, text: &str) -> Option<(Millis, DateFormat)> {
+        self.date_formats.iter().find_map(|format| Some((format.parse(text, self.calendar)?, *format)))
+    }
+
+    /// Whether a day stands for "unknown".
+    pub(super) fn is_unknown_day(&self, at: Millis) -> bool {
+        (!self.unknown_days.is_empty() && self.unknown_days.contains(&self.calendar.day(at)))
+            || (!self.unknown_years.is_empty()
+                && self.calendar.year(at).is_some_and(|year| self.unknown_years.contains(&year)))
+    }
+
+    /// Whether a text is a word of a field's closed list; `None` = the field has none, or the text means
+    /// "unknown".
+    pub(super) fn knows(&self, field: Field, text: &str) -> Option<bool> {
+        let unknown = &self.rule(field).unknown;
+        if is_one_of(&self.unknown, text) || is_one_of(unknown, text) {
+            return None;
+        }
+        Some(match field {
+            Field::Class => self.class.knows(text),
+            Field::State => self.state.knows(text),
+            Field::Placement => self.placement.knows(text),
+            Field::Material => self.material.knows(text),
+            Field::Shape => self.shape.knows(text),
+            Field::LoadClass => self.load_class.knows(text),
+            Field::PositionMethod => self.position_method.knows(text),
+            _ => return None,
+        })
+    }
+
+    /// Columns in which a field could stand; never empty.
+    pub(super) fn fits(&self, field: Field) -> Vec<String> {
+        /// More than this helps nobody.
+        const SAID: usize = 8;
+        let own = &self.rule(field).columns;
+        let names = if own.is_empty() { self.city.lexicon.names(Target::Field(field)) } else { own };
+        let names = names.iter().take(SAID).cloned().collect::<Vec<_>>();
+        if names.is_empty() { vec![field.to_string()] } else { names }
     }
 
     /// The first file pattern that fits, with what it says.
@@ -359,27 +379,53 @@ impl Profile {
     }
 }
 
-fn rule(said: &FieldFile) -> Rule {
-    Rule {
+/// The synonyms behind what the profile names itself.
+fn add_synonyms(file: &mut ProfileFile, columns: &mut HashMap<String, Meaning>, lexicon: &Lexicon) {
+    for field in Field::ALL {
+        let said = file.fields.entry(*field).or_default();
+        for name in lexicon.names(Target::Field(*field)) {
+            if !columns.contains_key(&plain(name)) {
+                let meaning = Meaning::Field(*field, said.columns.len() as u16);
+                columns.insert(plain(name), meaning);
+                columns.insert(name.clone(), meaning);
+                said.columns.push(name.clone());
+            }
+        }
+    }
+    for name in lexicon.names(Target::Person) {
+        columns.entry(plain(name)).or_insert(Meaning::Dropped);
+    }
+}
+
+/// Says why a rule cannot be meant.
+fn rule(field: Field, said: &FieldFile, lexicon: &Lexicon) -> Result<Rule, String> {
+    let factor = match &said.unit {
+        None => None,
+        Some(unit) => {
+            let ours = lexicon.field(field).and_then(|meant| meant.unit.as_deref());
+            let ours = ours.ok_or_else(|| format!("{field} is no length and has no unit"))?;
+            Some(lexicon.units.factor(unit, ours).ok_or_else(|| format!("{unit} is no unit of length"))?)
+        }
+    };
+    Ok(Rule {
         columns: said.columns.clone(),
         default: said.default.clone(),
         keep: said.keep.clone(),
         unknown: said.unknown.iter().map(|word| plain(word)).collect(),
         lenient: said.lenient,
+        factor,
         texts: HashMap::new(),
-    }
+    })
 }
 
-/// Reads the spellings of a closed list; our own words always fit.
-fn words<T: Copy + PartialEq + FromStr<Err = Refusal> + std::fmt::Display>(
-    take: &mut impl FnMut(Field) -> FieldFile,
-    rules: &mut [Rule],
+/// Reads the spellings of a closed list; our own words always fit, and shared ones stand behind the profile's.
+fn words<'l, T: Copy + PartialEq + FromStr<Err = Refusal> + std::fmt::Display>(
+    take: &mut impl FnMut(Field) -> (FieldFile, &'l [(String, Vec<String>)]),
     field: Field,
     all: &[T],
     unusable: &impl Fn(String) -> Refusal,
 ) -> Result<Words<T>, Refusal> {
-    let said = take(field);
-    rules[field as usize] = rule(&said);
+    let (said, shared) = take(field);
     let mut by_spelling: HashMap<String, Option<T>> = HashMap::new();
     for word in all {
         by_spelling.insert(plain(&word.to_string()), Some(*word));
@@ -400,6 +446,20 @@ fn words<T: Copy + PartialEq + FromStr<Err = Refusal> + std::fmt::Display>(
     for spelling in &said.not_a_cover {
         if field != Field::Class || by_spelling.insert(plain(spelling), None).is_some() {
             return Err(unusable(format!("{field} reads {spelling} in two ways")));
+        }
+    }
+    for (word, spellings) in shared {
+        let known: T = word.parse()?;
+        fits.extend(spellings.first().cloned());
+        for spelling in spellings {
+            if let Some(other) = by_spelling.get(&plain(spelling)) {
+                // What the profile says goes before.
+                let other = *other;
+                by_spelling.entry(spelling.clone()).or_insert(other);
+            } else {
+                by_spelling.insert(spelling.clone(), Some(known));
+                by_spelling.insert(plain(spelling), Some(known));
+            }
         }
     }
     if fits.is_empty() {
@@ -451,8 +511,18 @@ pub fn find_built_in(id: &str) -> Option<Profile> {
     BUILT_IN.iter().find(|profile| profile.id == id).cloned()
 }
 
+/// The same with what a city brings along.
+pub fn find_built_in_for(id: &str, city: &Arc<City>) -> Option<Result<Profile, Refusal>> {
+    let built_in = BUILT_IN.iter().find(|profile| profile.id == id)?;
+    Some(Profile::from_toml_in(&built_in.text, city))
+}
+
+/// The profile that looks for a file's own.
+pub const AUTO: &str = "auto";
+
 static BUILT_IN: LazyLock<Vec<Profile>> = LazyLock::new(|| {
     [
+        include_str!("../../labels/profiles/auto.toml"),
         include_str!("../../labels/profiles/lidmark-csv.toml"),
         include_str!("../../labels/profiles/census-zh.toml"),
         include_str!("../../labels/profiles/vermont-manholes.toml"),
@@ -470,7 +540,7 @@ mod tests {
     #[test]
     fn built_in_profiles_are_whole() {
         let ids: Vec<String> = built_in_profiles().into_iter().map(|profile| profile.id).collect();
-        assert_eq!(ids, ["lidmark-csv", "census-zh", "vermont-manholes", "cambridge-catchbasins"]);
+        assert_eq!(ids, ["auto", "lidmark-csv", "census-zh", "vermont-manholes", "cambridge-catchbasins"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::place::Point;
 use super::{Findings, Item, Problem, RowReader, Scope, Told, shown_bytes, unreadable};
 use crate::domain::Refusal;
 
-type Bytes = Box<dyn Read>;
+pub(super) type Bytes = Box<dyn Read>;
 
 /// Where the parts of one layer are.
 pub(super) enum Parts<'a> {
@@ -84,7 +84,7 @@ pub(super) struct ShapeReader {
 }
 
 /// Kind of the shapes, by the number in the file.
-fn kind_name(kind: u32) -> &'static str {
+pub(super) fn kind_name(kind: u32) -> &'static str {
     match kind {
         0 => "null",
         1 => "Point",
@@ -125,22 +125,40 @@ pub(super) fn other_kind(parts: &Parts<'_>) -> Result<Option<&'static str>, Refu
     Ok((!is_point_kind(kind)).then(|| kind_name(kind)))
 }
 
+/// A layer, open, before the first of its records.
+pub(super) struct Layer {
+    pub(super) shapes: Bytes,
+    /// Number of the kind of its shapes.
+    pub(super) kind: u32,
+    pub(super) table: Table<Bytes>,
+    pub(super) encoding: EncodingFound,
+    pub(super) crs: Option<DeclaredCrs>,
+}
+
+impl Layer {
+    pub(super) fn open(parts: &Parts<'_>, told: &Told) -> Result<Self, Refusal> {
+        let mut shapes = parts.open("shp")?.ok_or_else(|| Refusal::new("shape.damaged"))?;
+        let kind = read_head(&mut shapes)?;
+        let no_table = || Refusal::new("shape.no_table");
+        let table = Table::open(parts.open("dbf")?.ok_or_else(no_table)?)?;
+        let encoding = match told.encoding {
+            Some(encoding) => dbf::told(encoding),
+            None => {
+                let cpg = parts.text("cpg")?;
+                Table::open(parts.open("dbf")?.ok_or_else(no_table)?)?.find_encoding(cpg.as_deref())
+            }
+        };
+        let crs = parts.text("prj")?.filter(|text| !text.is_empty()).map(DeclaredCrs::of_wkt);
+        Ok(Self { shapes, kind, table, encoding, crs })
+    }
+}
+
 pub(super) fn open(parts: &Parts<'_>, told: &Told) -> Result<ShapeReader, Refusal> {
-    let mut shapes = parts.open("shp")?.ok_or_else(|| Refusal::new("shape.damaged"))?;
-    let kind = read_head(&mut shapes)?;
+    let kind = read_head(&mut parts.open("shp")?.ok_or_else(|| Refusal::new("shape.damaged"))?)?;
     if !is_point_kind(kind) {
         return Err(Refusal::new("geometry.type").at("position").with("read", kind_name(kind)));
     }
-    let no_table = || Refusal::new("shape.no_table");
-    let table = Table::open(parts.open("dbf")?.ok_or_else(no_table)?)?;
-    let encoding = match told.encoding {
-        Some(encoding) => dbf::told(encoding),
-        None => {
-            let cpg = parts.text("cpg")?;
-            Table::open(parts.open("dbf")?.ok_or_else(no_table)?)?.find_encoding(cpg.as_deref())
-        }
-    };
-    let crs = parts.text("prj")?.filter(|text| !text.is_empty()).map(DeclaredCrs::of_wkt);
+    let Layer { shapes, table, encoding, crs, .. } = Layer::open(parts, told)?;
     Ok(ShapeReader {
         shapes,
         table,

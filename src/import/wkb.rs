@@ -1,4 +1,4 @@
-//! Well-known binary, as far as a cover can be: one point.
+//! Well-known binary, as far as a cover can be: one point. Surfaces are read by `areas`.
 
 use super::place::Point;
 use super::shown;
@@ -6,6 +6,14 @@ use crate::domain::Refusal;
 
 /// The point of a GeoPackage geometry; `None` = it is empty.
 pub(super) fn point_of_geopackage(blob: &[u8]) -> Result<Option<Point>, Refusal> {
+    match without_header(blob)? {
+        (_, true) => Ok(None),
+        (wkb, false) => point_of(wkb),
+    }
+}
+
+/// The well-known binary behind a GeoPackage's own header, and whether that says it is empty.
+pub(super) fn without_header(blob: &[u8]) -> Result<(&[u8], bool), Refusal> {
     let damaged = || Refusal::new("geometry.coordinates").at("position");
     let [b'G', b'P', _, flags, rest @ ..] = blob else { return Err(damaged()) };
     let envelope = match (flags >> 1) & 7 {
@@ -16,9 +24,9 @@ pub(super) fn point_of_geopackage(blob: &[u8]) -> Result<Option<Point>, Refusal>
         _ => return Err(damaged()),
     };
     if flags & 0x10 != 0 {
-        return Ok(None);
+        return Ok((&[], true));
     }
-    point_of(rest.get(4 + envelope..).ok_or_else(damaged)?)
+    Ok((rest.get(4 + envelope..).ok_or_else(damaged)?, false))
 }
 
 /// A point, or the only one of a multipoint.
@@ -40,25 +48,27 @@ fn point_of(wkb: &[u8]) -> Result<Option<Point>, Refusal> {
 }
 
 /// What stands before the ordinates.
-struct Head {
+pub(super) struct Head {
     little: bool,
-    kind: u32,
+    pub(super) kind: u32,
     has_z: bool,
-    len: usize,
+    has_m: bool,
+    pub(super) len: usize,
 }
 
 impl Head {
-    fn read(wkb: &[u8]) -> Option<Self> {
+    pub(super) fn read(wkb: &[u8]) -> Option<Self> {
         let little = match wkb.first()? {
             0 => false,
             1 => true,
             _ => return None,
         };
-        let mut head = Self { little, kind: 0, has_z: false, len: 5 };
+        let mut head = Self { little, kind: 0, has_z: false, has_m: false, len: 5 };
         let kind = head.long(wkb, 1)?;
         // ISO adds thousands for Z and M, EWKB sets the highest bits.
         let (high, low) = (kind >> 28, kind & 0x0FFF_FFFF);
         head.has_z = high & 8 != 0 || matches!(low / 1000, 1 | 3);
+        head.has_m = high & 4 != 0 || matches!(low / 1000, 2 | 3);
         head.kind = low % 1000;
         if high & 2 != 0 {
             head.len = 9;
@@ -66,26 +76,24 @@ impl Head {
         (wkb.len() >= head.len).then_some(head)
     }
 
-    fn long(&self, bytes: &[u8], at: usize) -> Option<u32> {
+    /// Numbers of a corner.
+    pub(super) fn ordinates(&self) -> usize {
+        2 + usize::from(self.has_z) + usize::from(self.has_m)
+    }
+
+    pub(super) fn long(&self, bytes: &[u8], at: usize) -> Option<u32> {
         let bytes = bytes.get(at..at + 4)?.try_into().ok()?;
         Some(if self.little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
     }
 
-    fn double(&self, bytes: &[u8], at: usize) -> Option<f64> {
+    pub(super) fn double(&self, bytes: &[u8], at: usize) -> Option<f64> {
         let bytes = bytes.get(at..at + 8)?.try_into().ok()?;
         Some(if self.little { f64::from_le_bytes(bytes) } else { f64::from_be_bytes(bytes) })
     }
 
     fn point(&self, wkb: &[u8]) -> Result<Option<Point>, Refusal> {
-        match self.kind {
-            1 => {}
-            2 => return Err(other("LineString")),
-            3 => return Err(other("Polygon")),
-            4 => return Err(other("MultiPoint")),
-            5 => return Err(other("MultiLineString")),
-            6 => return Err(other("MultiPolygon")),
-            7 => return Err(other("GeometryCollection")),
-            kind => return Err(other(&kind.to_string())),
+        if self.kind != 1 {
+            return Err(other(kind_name(self.kind)));
         }
         let (Some(x), Some(y)) = (self.double(wkb, self.len), self.double(wkb, self.len + 8)) else {
             return Err(Refusal::new("geometry.coordinates").at("position"));
@@ -95,6 +103,21 @@ impl Head {
         }
         let z = self.double(wkb, self.len + 16).filter(|z| self.has_z && z.is_finite());
         Ok(Some(Point { x, y, z }))
+    }
+}
+
+pub(super) fn kind_name(kind: u32) -> &'static str {
+    match kind {
+        1 => "Point",
+        2 => "LineString",
+        3 => "Polygon",
+        4 => "MultiPoint",
+        5 => "MultiLineString",
+        6 => "MultiPolygon",
+        7 => "GeometryCollection",
+        8..=14 => "Curve",
+        15..=17 => "Surface",
+        _ => "?",
     }
 }
 

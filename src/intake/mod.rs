@@ -19,8 +19,10 @@ use crate::import::{
 use crate::registry::{ImportOptions, ImportRun, Outcome, RegistryError, RowRef};
 
 mod notebook;
+mod profiles;
 
 pub use notebook::{Dots, FileRows, Kind, Notebook, Noted, Sample, Trouble, Twin, write_rows};
+pub use profiles::{FileAt, Prepared, Wish, city_of, find_profile, prepare, prepare_by_name, save_profile};
 
 /// Rows that are committed together.
 pub const CHUNK: usize = 4000;
@@ -73,22 +75,19 @@ pub struct RowProblem {
 }
 
 /// By what a run that was killed is found again: the bytes of its files and all that decides what becomes
-/// of their rows.
+/// of their rows, the profile of each among it.
 pub async fn fingerprint(
     files: &[PathBuf],
     reading: &Reading,
+    profiles: &[&Profile],
     options: &ImportOptions,
 ) -> std::io::Result<[u8; 32]> {
-    let Reading { profile, scheme, told, .. } = reading;
+    let Reading { scheme, told, .. } = reading;
+    let profiles: Vec<_> =
+        profiles.iter().map(|profile| (&profile.id, profile.version, profile.digest())).collect();
     let decides = format!(
-        "{CHUNK} {} {} {:?} {scheme:?} {told:?} {} {} {} {}",
-        profile.id,
-        profile.version,
-        profile.crs().code(),
-        options.source,
-        options.scheme,
-        options.match_radius_m,
-        options.full
+        "{CHUNK} {profiles:?} {scheme:?} {told:?} {} {} {} {}",
+        options.source, options.scheme, options.match_radius_m, options.full
     );
     let files = files.to_vec();
     let hashing = tokio::task::spawn_blocking(move || {
@@ -127,7 +126,9 @@ pub fn look_at(
     };
     // Readers block, and some run a loop of their own.
     let looking = tokio::task::spawn_blocking(move || {
-        let Some(path) = path else { return Ok(Look { profile, findings: None, columns: Vec::new() }) };
+        let Some(path) = path else {
+            return Ok(Look { profile, findings: None, columns: Vec::new(), notes: Vec::new() });
+        };
         let source = Source { format, file_name: &name, scheme: scheme.as_deref(), told: &told };
         import::look(&profile, &schemes, &source, &path, &wanted)
     });

@@ -1,8 +1,9 @@
 //! 行政区、管理区与网格: the outlines of a city, and which district each manhole lies in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use crate::domain::cover::District;
 use crate::domain::history::HistoryKind;
 use crate::domain::ids::Millis;
 use crate::domain::role::Actor;
-use crate::spatial::{AreaIndex, Locator};
+use crate::spatial::{AreaIndex, Locator, Overlap, check_outline, find_overlaps};
 use crate::store::areas::ManholePlace;
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::{Tx, areas, covers};
@@ -27,7 +28,7 @@ const PAGE: i64 = 5000;
 const NAMED: usize = 1000;
 
 /// What a look at every manhole's district found. `checked` is the sum of the other four.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DistrictCheck {
     pub checked: u64,
     /// Lie in the district of their file, or within the tolerance of its border.
@@ -44,22 +45,147 @@ pub struct DistrictCheck {
     pub named_outside: Vec<Uuid>,
 }
 
+/// An area by its names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AreaName {
+    pub code: String,
+    pub name_zh: String,
+    pub name_en: String,
+}
+
+impl AreaName {
+    fn of(area: &Area) -> Self {
+        let Area { code, name_zh, name_en, .. } = area.clone();
+        Self { code, name_zh, name_en }
+    }
+}
+
+/// What becomes of areas of the same kind that a new set does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Others {
+    Keep,
+    Remove,
+}
+
+/// A set of outlines of one kind that are to be known from now on.
+#[derive(Debug, Clone)]
+pub struct AreaSet {
+    pub kind: AreaKind,
+    pub areas: Vec<Area>,
+    pub others: Others,
+}
+
+/// What a set of outlines would change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AreaPlan {
+    pub added: Vec<AreaName>,
+    pub redrawn: Vec<AreaName>,
+    /// Same outline, another name.
+    pub renamed: Vec<AreaName>,
+    pub unchanged: usize,
+    /// Known, and not in the set.
+    pub others: Vec<AreaName>,
+    /// Areas of the kind that would lie over each other, the largest first.
+    pub overlaps: Vec<Overlap>,
+    /// Which manholes would change their district; `None` for the other kinds.
+    pub districts: Option<DistrictCheck>,
+}
+
 impl Registry {
+    /// Parts outlines that have one meaning from those that have not, each of these with its refusal.
+    pub async fn check_outlines(
+        &self,
+        areas: Vec<Area>,
+    ) -> Result<(Vec<Area>, Vec<(Area, Refusal)>), RegistryError> {
+        let check = move || {
+            let (mut sound, mut flawed) = (Vec::with_capacity(areas.len()), Vec::new());
+            for area in areas {
+                match check_outline(&area) {
+                    Ok(()) => sound.push(area),
+                    Err(refusal) => flawed.push((area, refusal)),
+                }
+            }
+            (sound, flawed)
+        };
+        aside(check).await
+    }
+
+    /// Says what a set of outlines would change; nothing is written.
+    pub async fn plan_areas(&self, set: &AreaSet) -> Result<AreaPlan, RegistryError> {
+        let known = self.list_areas(set.kind).await?;
+        let by_code: BTreeMap<&str, &Area> = known.iter().map(|area| (area.code.as_str(), area)).collect();
+        let mut plan = AreaPlan {
+            added: Vec::new(),
+            redrawn: Vec::new(),
+            renamed: Vec::new(),
+            unchanged: 0,
+            others: Vec::new(),
+            overlaps: Vec::new(),
+            districts: None,
+        };
+        for area in &set.areas {
+            match by_code.get(area.code.as_str()) {
+                None => plan.added.push(AreaName::of(area)),
+                Some(known) if known.shape != area.shape => plan.redrawn.push(AreaName::of(area)),
+                Some(known) if **known != *area => plan.renamed.push(AreaName::of(area)),
+                Some(_) => plan.unchanged += 1,
+            }
+        }
+        let given: BTreeSet<&str> = set.areas.iter().map(|area| area.code.as_str()).collect();
+        let left: Vec<&Area> = known.iter().filter(|area| !given.contains(area.code.as_str())).collect();
+        plan.others = left.iter().map(|area| AreaName::of(area)).collect();
+        let mut all = set.areas.clone();
+        if set.others == Others::Keep {
+            all.extend(left.into_iter().cloned());
+        }
+        let (overlaps, all) = aside(move || (find_overlaps(&all), all)).await?;
+        plan.overlaps = overlaps;
+        if set.kind == AreaKind::District && !all.is_empty() {
+            let index = AreaIndex::new(all.iter().map(|area| (area.code.as_str(), &area.shape)));
+            let check = self.look_at_districts(index, ImportMode::DryRun, &Actor::System, |_| {}).await?;
+            plan.districts = Some(check);
+        }
+        Ok(plan)
+    }
+
     /// Adds areas or redraws those of the same kind and code, all or none. Districts are then known
     /// to a census, too.
     pub async fn put_areas(&self, given: Vec<Area>) -> Result<(), RegistryError> {
-        let mut codes = std::collections::HashSet::new();
+        self.write_areas(given, None).await
+    }
+
+    /// Makes a set of outlines known, all or none.
+    pub async fn set_areas(&self, set: AreaSet) -> Result<(), RegistryError> {
+        let gone = (set.others == Others::Remove).then_some(set.kind);
+        if set.areas.iter().any(|area| area.kind != set.kind) || set.areas.is_empty() {
+            return Err(Refusal::new("area.empty_file").into());
+        }
+        self.write_areas(set.areas, gone).await
+    }
+
+    /// `replaced` = the kind of which nothing else stays.
+    async fn write_areas(&self, given: Vec<Area>, replaced: Option<AreaKind>) -> Result<(), RegistryError> {
+        let mut codes = HashSet::new();
         for area in &given {
             area.check()?;
             if !codes.insert((area.kind, &area.code)) {
                 return Err(Refusal::new("area.twice").at("code").with("read", &area.code).into());
             }
         }
-        let (given, now) = (std::sync::Arc::new(given), self.now());
+        drop(codes);
+        let (given, flawed) = self.check_outlines(given).await?;
+        if let Some((_, refusal)) = flawed.into_iter().next() {
+            return Err(refusal.into());
+        }
+        let (given, now) = (Arc::new(given), self.now());
         self.store
             .write::<(), RegistryError, _>(move |tx| {
                 let given = given.clone();
                 Box::pin(async move {
+                    if let Some(kind) = replaced {
+                        areas::remove_areas(tx, kind).await?;
+                    }
                     for area in given.iter() {
                         areas::put_area(tx, area, now).await?;
                         if area.kind == AreaKind::District {
@@ -76,6 +202,9 @@ impl Registry {
 
     /// Takes the outline of an area away. A district stays known by its code.
     pub async fn remove_area(&self, kind: AreaKind, code: &str) -> Result<(), RegistryError> {
+        if code.contains('\0') {
+            return Err(RegistryError::NotFound(unknown(code)));
+        }
         let wanted = code.to_owned();
         let removed = self
             .store
@@ -87,13 +216,35 @@ impl Registry {
         if removed {
             return Ok(());
         }
-        let read: String = code.chars().take(60).collect();
-        Err(RegistryError::NotFound(Refusal::new("area.unknown").at("code").with("read", read)))
+        Err(RegistryError::NotFound(unknown(code)))
     }
 
     /// The areas of a kind in the order of their codes.
     pub async fn list_areas(&self, kind: AreaKind) -> Result<Vec<Area>, RegistryError> {
         Ok(areas::list_areas(&mut self.store.read().await?, kind).await?)
+    }
+
+    /// A page of the areas of a kind, in the order of their codes.
+    pub async fn list_area_page(
+        &self,
+        kind: AreaKind,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Area>, RegistryError> {
+        Ok(areas::list_area_page(&mut self.store.read().await?, kind, after, limit).await?)
+    }
+
+    pub async fn find_area(&self, kind: AreaKind, code: &str) -> Result<Area, RegistryError> {
+        let found = match code.contains('\0') {
+            true => None,
+            false => areas::find_area(&mut self.store.read().await?, kind, code).await?,
+        };
+        found.ok_or_else(|| RegistryError::NotFound(unknown(code)))
+    }
+
+    /// Covers in use by the district of their file.
+    pub async fn count_by_district(&self) -> Result<BTreeMap<String, i64>, RegistryError> {
+        Ok(areas::count_by_district(&mut self.store.read().await?).await?)
     }
 
     /// The areas of a kind, to ask where points lie.
@@ -104,16 +255,27 @@ impl Registry {
 
     /// Looks at every manhole and moves those to the district in whose outline they lie. Each move is
     /// a line in the file; codes stay as they are, because a code is not changed by drawing a line.
-    /// Refused where there are no outlines of districts.
+    /// Refused where there are no outlines of districts. `seen` hears how many were looked at.
     pub async fn check_districts(
         &self,
         mode: ImportMode,
         actor: &Actor,
+        seen: impl Fn(u64) + Send,
     ) -> Result<DistrictCheck, RegistryError> {
         let index = self.area_index(AreaKind::District).await?;
         if index.is_empty() {
             return Err(Refusal::new("area.no_districts").into());
         }
+        self.look_at_districts(index, mode, actor, seen).await
+    }
+
+    async fn look_at_districts(
+        &self,
+        index: AreaIndex,
+        mode: ImportMode,
+        actor: &Actor,
+        seen: impl Fn(u64) + Send,
+    ) -> Result<DistrictCheck, RegistryError> {
         let mut locator = index.into_locator();
         let mut check = DistrictCheck::default();
         let mut after = Uuid::nil();
@@ -145,6 +307,7 @@ impl Registry {
             };
             check.moved += moved;
             check.changed_meanwhile += count - moved;
+            seen(check.checked);
         }
     }
 
@@ -156,7 +319,7 @@ impl Registry {
         if moves.is_empty() {
             return Ok(0);
         }
-        let (moves, actor, now) = (std::sync::Arc::new(moves), actor.word(), self.now());
+        let (moves, actor, now) = (Arc::new(moves), actor.word(), self.now());
         self.store
             .write::<_, RegistryError, _>(move |tx| {
                 let (moves, actor) = (moves.clone(), actor.clone());
@@ -164,6 +327,19 @@ impl Registry {
             })
             .await
     }
+}
+
+fn unknown(code: &str) -> Refusal {
+    let read: String = code.chars().take(60).filter(|c| !c.is_control()).collect();
+    Refusal::new("area.unknown").at("code").with("read", read)
+}
+
+/// Runs work on outlines where it holds up nobody.
+async fn aside<A: Send + 'static>(work: impl FnOnce() -> A + Send + 'static) -> Result<A, RegistryError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "outlines could not be weighed");
+        Refusal::new("area.not_weighed").into()
+    })
 }
 
 async fn move_all(

@@ -220,6 +220,10 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
     if !case_store::update_case(tx, &case, case.version - 1).await? {
         return Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile").with("state", from)));
     }
+    if rule.made == CaseMove::Reopen {
+        // While it was closed, a border may have been drawn anew.
+        case_store::follow_manhole(tx, case.id).await?;
+    }
     let home = PhotoHome { manhole: case.manhole, cover: case.cover, case: Some(case.id), report: None };
     files::attach_photos(tx, home, order.made.as_str(), &order.photos, now).await?;
     let body = json!({

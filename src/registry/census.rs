@@ -60,6 +60,7 @@ pub struct CensusFile {
     pub name: String,
     /// The profile that read it.
     pub profile: String,
+    pub profile_version: i64,
     /// SHA-256 of the bytes and of all that decides what becomes of them; by it a run that was killed is
     /// found again. `None` = it is not looked for.
     pub fingerprint: Option<[u8; 32]>,

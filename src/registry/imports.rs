@@ -58,6 +58,7 @@ impl Registry {
             state: ImportState::Running,
             source: options.source.clone(),
             profile: file.profile,
+            profile_version: file.profile_version,
             file_name: file.name,
             // Drawn, so that no other run is taken for it.
             fingerprint: file.fingerprint.unwrap_or_else(rand::random),

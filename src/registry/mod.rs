@@ -35,6 +35,7 @@ mod feed;
 mod fields;
 mod files;
 mod identity;
+mod import_profiles;
 mod imports;
 mod numbering;
 mod plates;
@@ -58,7 +59,7 @@ pub use crate::store::plates::Batch;
 pub use crate::store::structure::Merge;
 pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
-pub use areas::{BORDER_TOLERANCE_M, DistrictCheck};
+pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
@@ -77,6 +78,7 @@ pub use exports::{
 };
 pub use feed::Counts;
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
+pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
 pub use plates::{NewBatch, ScannedPlate};
 pub use quality::QualityRow;

@@ -29,7 +29,9 @@ struct Indexed {
 
 impl Indexed {
     fn holds(&self, at: Coord) -> bool {
-        self.bounds.intersects(&at) && self.shape.coordinate_position(&at) != CoordPos::Outside
+        // Part by part: asked as a whole, a border that two parts share belongs to neither.
+        self.bounds.intersects(&at)
+            && self.shape.iter().any(|part| part.coordinate_position(&at) != CoordPos::Outside)
     }
 
     fn borders(&self) -> impl Iterator<Item = Line> {
@@ -163,7 +165,7 @@ fn cell_bounds(x: u32, y: u32) -> Rect {
     Rect::new((lon(x) - MILLIMETER, lat(y + 1) - MILLIMETER), (lon(x + 1) + MILLIMETER, lat(y) + MILLIMETER))
 }
 
-fn multi_polygon(shape: &AreaShape) -> MultiPolygon {
+pub(super) fn multi_polygon(shape: &AreaShape) -> MultiPolygon {
     let line = |ring: &Vec<[f64; 2]>| ring.iter().map(|[lon, lat]| (*lon, *lat)).collect::<LineString>();
     let polygon = |rings: &Vec<Vec<[f64; 2]>>| {
         let mut rings = rings.iter().map(line);
@@ -239,7 +241,82 @@ mod tests {
         })
     }
 
+    /// A net of crooked cells, each of one of some areas or of none, within one area around all of them that
+    /// has the net as its hole: parts that share borders, exclaves, holes, enclaves.
+    fn any_net() -> impl Strategy<Value = (Vec<AreaShape>, Vec<(f64, f64)>)> {
+        const SIDE: usize = 5;
+        let nudges = proptest::collection::vec((-0.3..0.3f64, -0.3..0.3f64), (SIDE + 1) * (SIDE + 1));
+        let owners = proptest::collection::vec(0..5usize, SIDE * SIDE);
+        (nudges, owners).prop_map(|(nudges, owners)| {
+            let knot = |x: usize, y: usize| {
+                let (aside, above) = nudges[y * (SIDE + 1) + x];
+                [118.5 + (x as f64 + aside) * 0.002, 37.5 + (y as f64 + above) * 0.002]
+            };
+            let mut parts: Vec<Vec<Vec<Vec<[f64; 2]>>>> = vec![Vec::new(); 5];
+            for (cell, owner) in owners.iter().enumerate() {
+                let (x, y) = (cell % SIDE, cell / SIDE);
+                let ring = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)].map(|(dx, dy)| knot(x + dx, y + dy));
+                parts[*owner].push(vec![ring.to_vec()]);
+            }
+            let mut rim: Vec<[f64; 2]> = (0..SIDE).map(|at| knot(at, 0)).collect();
+            rim.extend((0..SIDE).map(|at| knot(SIDE, at)));
+            rim.extend((0..SIDE).map(|at| knot(SIDE - at, SIDE)));
+            rim.extend((0..=SIDE).map(|at| knot(0, SIDE - at)));
+            // Whoever owns number 4 owns nothing: holes that nobody fills.
+            parts[4] = vec![vec![square(118.49, 37.49, 0.03), rim]];
+            let knots = (0..(SIDE + 1) * (SIDE + 1)).map(|at| knot(at % (SIDE + 1), at / (SIDE + 1)));
+            let knots: Vec<(f64, f64)> = knots.map(|[lon, lat]| (lon, lat)).collect();
+            (parts.into_iter().filter(|parts| !parts.is_empty()).map(shape).collect(), knots)
+        })
+    }
+
+    /// Whether a point lies in a shape or on its border, by the rule itself: on no line, it lies inside where a ray
+    /// to the east crosses an odd number of the lines of a part.
+    fn holds_by_rule(shape: &AreaShape, lon: f64, lat: f64) -> bool {
+        use geo::kernels::{Kernel, Orientation};
+        let at = Coord { x: lon, y: lat };
+        shape.parts().iter().any(|rings| {
+            let mut crossings = 0;
+            for ends in rings.iter().flat_map(|ring| ring.windows(2)) {
+                let [from, to] = [ends[0], ends[1]].map(|[x, y]| Coord { x, y });
+                let (low, high) = if from.y <= to.y { (from, to) } else { (to, from) };
+                let side = <f64 as geo::GeoNum>::Ker::orient2d(low, high, at);
+                let beside = low.x.min(high.x) <= lon && lon <= low.x.max(high.x);
+                if side == Orientation::Collinear && beside && low.y <= lat && lat <= high.y {
+                    return true;
+                }
+                if low.y <= lat && lat < high.y && side == Orientation::CounterClockwise {
+                    crossings += 1;
+                }
+            }
+            crossings % 2 == 1
+        })
+    }
+
     proptest! {
+        #[test]
+        fn every_point_has_the_first_owner_that_holds_it_whatever_the_order(
+            (areas, knots) in any_net(),
+            points in proptest::collection::vec((118.485..118.525f64, 37.485..37.525f64), 1..100),
+            turn in 0..5usize,
+        ) {
+            let codes: Vec<String> = (0..areas.len()).map(|at| format!("{at:03}")).collect();
+            let mut given: Vec<(&str, &AreaShape)> = codes.iter().map(String::as_str).zip(&areas).collect();
+            let index = AreaIndex::new(given.iter().copied());
+            given.rotate_left(turn % areas.len());
+            let mut turned = AreaIndex::new(given.iter().copied()).into_locator();
+            given.reverse();
+            let reversed = AreaIndex::new(given);
+            let borders = knots.windows(2).map(|two| ((two[0].0 + two[1].0) / 2.0, (two[0].1 + two[1].1) / 2.0));
+            for (lon, lat) in points.into_iter().chain(borders.collect::<Vec<_>>()).chain(knots) {
+                let by_rule = codes.iter().zip(&areas).find(|(_, area)| holds_by_rule(area, lon, lat));
+                let by_rule = by_rule.map(|(code, _)| code.as_str());
+                prop_assert_eq!(index.find(lon, lat), by_rule, "{} {}", lon, lat);
+                prop_assert_eq!(turned.find(lon, lat), by_rule, "{} {} by cells", lon, lat);
+                prop_assert_eq!(reversed.find(lon, lat), by_rule, "{} {} reversed", lon, lat);
+            }
+        }
+
         #[test]
         fn a_cell_answers_as_every_polygon_asked_in_turn(
             areas in any_areas(),

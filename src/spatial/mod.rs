@@ -4,10 +4,12 @@
 
 pub mod areas;
 mod columns;
+mod outline;
 mod overlay;
 pub mod quadkey;
 pub mod snapshot;
 
 pub use areas::{AreaIndex, Locator};
+pub use outline::{Overlap, check_outline, find_overlaps};
 pub use quadkey::{BBox, KeyRange, TileId};
 pub use snapshot::{Change, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally};

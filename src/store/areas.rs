@@ -41,21 +41,73 @@ pub async fn remove_area(tx: &mut Tx, kind: AreaKind, code: &str) -> Result<bool
     })
 }
 
+/// Takes every area of a kind away.
+pub async fn remove_areas(tx: &mut Tx, kind: AreaKind) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query("DELETE FROM areas WHERE kind = $1").bind(kind.as_str()).execute(&mut *c).await?;
+        Ok(())
+    })
+}
+
 /// The areas of a kind in the order of their codes.
 pub async fn list_areas(tx: &mut Tx, kind: AreaKind) -> Result<Vec<Area>, StoreError> {
-    let rows: Vec<(String, String, String, String)> = on_db!(tx, |c| sqlx::query_as(
+    let rows: Vec<AreaRow> = on_db!(tx, |c| sqlx::query_as(
         "SELECT code, name_zh, name_en, shape FROM areas WHERE kind = $1 ORDER BY code"
     )
     .bind(kind.as_str())
     .fetch_all(&mut *c)
     .await?);
-    rows.into_iter()
-        .map(|(code, name_zh, name_en, shape)| {
-            let shape: AreaShape = serde_json::from_str(&shape)
-                .map_err(|_| StoreError::inconsistent("areas", "shape", &code))?;
-            Ok(Area { kind, code, name_zh, name_en, shape })
-        })
-        .collect()
+    rows.into_iter().map(|row| area_of(kind, row)).collect()
+}
+
+type AreaRow = (String, String, String, String);
+
+fn area_of(kind: AreaKind, (code, name_zh, name_en, shape): AreaRow) -> Result<Area, StoreError> {
+    let shape: AreaShape =
+        serde_json::from_str(&shape).map_err(|_| StoreError::inconsistent("areas", "shape", &code))?;
+    Ok(Area { kind, code, name_zh, name_en, shape })
+}
+
+/// A page of the areas of a kind, in the order of their codes.
+pub async fn list_area_page(
+    tx: &mut Tx,
+    kind: AreaKind,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Area>, StoreError> {
+    let rows: Vec<AreaRow> = on_db!(tx, |c| {
+        sqlx::query_as(
+        "SELECT code, name_zh, name_en, shape FROM areas WHERE kind = $1 AND code > $2 ORDER BY code LIMIT $3"
+    )
+    .bind(kind.as_str())
+    .bind(after)
+    .bind(limit)
+    .fetch_all(&mut *c)
+    .await?
+    });
+    rows.into_iter().map(|row| area_of(kind, row)).collect()
+}
+
+pub async fn find_area(tx: &mut Tx, kind: AreaKind, code: &str) -> Result<Option<Area>, StoreError> {
+    let row: Option<AreaRow> = on_db!(tx, |c| sqlx::query_as(
+        "SELECT code, name_zh, name_en, shape FROM areas WHERE kind = $1 AND code = $2"
+    )
+    .bind(kind.as_str())
+    .bind(code)
+    .fetch_optional(&mut *c)
+    .await?);
+    row.map(|row| area_of(kind, row)).transpose()
+}
+
+/// Covers in use by the district of their file.
+pub async fn count_by_district(tx: &mut Tx) -> Result<BTreeMap<String, i64>, StoreError> {
+    let rows: Vec<(String, i64)> = on_db!(tx, |c| sqlx::query_as(
+        "SELECT h.district, COUNT(*) FROM covers c JOIN manholes h ON h.id = c.manhole_id
+         WHERE c.retired_at IS NULL GROUP BY h.district"
+    )
+    .fetch_all(&mut *c)
+    .await?);
+    Ok(rows.into_iter().collect())
 }
 
 /// Where a manhole lies and which district its file says.
@@ -82,8 +134,9 @@ pub async fn list_places(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Man
     Ok(rows.into_iter().map(place).collect())
 }
 
-/// Moves a manhole to another district, with its cases, and counts up the versions of its covers;
-/// answers the covers with their new versions.
+/// Moves a manhole to another district, with its open cases, and counts up the versions of its covers;
+/// answers the covers with their new versions. A closed case stays where it was closed: what a district
+/// reported last year is not changed by a line that is drawn this year.
 pub async fn move_to_district(
     tx: &mut Tx,
     manhole: ManholeId,
@@ -92,7 +145,8 @@ pub async fn move_to_district(
     let rows: Vec<(Uuid, i64)> = on_db!(tx, |c| {
         for sql in [
             "UPDATE manholes SET district = $2 WHERE id = $1",
-            "UPDATE cases SET district = $2 WHERE manhole_id = $1",
+            "UPDATE cases SET district = $2 WHERE manhole_id = $1 AND district <> $2
+             AND state NOT IN ('closed', 'rejected', 'joined')",
         ] {
             sqlx::query(sql).bind(manhole.0).bind(district).execute(&mut *c).await?;
         }

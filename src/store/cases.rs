@@ -120,6 +120,20 @@ pub async fn update_case(tx: &mut Tx, case: &Case, expected_version: i64) -> Res
     })
 }
 
+/// Files a case in the district in which its manhole lies today.
+pub async fn follow_manhole(tx: &mut Tx, id: CaseId) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query(
+            "UPDATE cases SET district = (SELECT h.district FROM manholes h WHERE h.id = cases.manhole_id)
+             WHERE id = $1",
+        )
+        .bind(id.0)
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
 pub async fn find_case(tx: &mut Tx, id: CaseId) -> Result<Option<Case>, StoreError> {
     let row: Option<CaseRowSql> = on_db!(tx, |c| {
         let sql = format!("{CASE} WHERE k.id = $1");

@@ -32,6 +32,8 @@ pub struct ImportRecord {
     pub state: ImportState,
     pub source: String,
     pub profile: String,
+    /// 0 = from before versions were kept.
+    pub profile_version: i64,
     pub file_name: String,
     /// SHA-256 of the file and of how it is read.
     pub fingerprint: [u8; 32],
@@ -51,6 +53,7 @@ struct ImportRow {
     state: String,
     source: String,
     profile: String,
+    profile_version: i64,
     file_name: String,
     fingerprint: Vec<u8>,
     actor: String,
@@ -76,6 +79,7 @@ impl TryFrom<ImportRow> for ImportRecord {
             fingerprint: row.fingerprint.try_into().map_err(|_| broken("fingerprint"))?,
             source: row.source,
             profile: row.profile,
+            profile_version: row.profile_version,
             file_name: row.file_name,
             actor: row.actor,
             tally: Tally { created, updated, unchanged, duplicates, problems },
@@ -88,14 +92,14 @@ impl TryFrom<ImportRow> for ImportRecord {
 }
 
 const RECORD: &str = "SELECT number, state, source, profile, file_name, fingerprint, actor, created, updated,
-    unchanged, duplicates, problems, kept, first_change, started_at, touched_at FROM imports ";
+    unchanged, duplicates, problems, kept, first_change, started_at, touched_at, profile_version FROM imports ";
 
 pub async fn insert_import(tx: &mut Tx, record: &ImportRecord) -> Result<(), StoreError> {
     on_db!(tx, |c| {
         sqlx::query(
             "INSERT INTO imports (number, state, source, profile, file_name, fingerprint, actor, settled, created,
-             updated, unchanged, duplicates, problems, kept, first_change, started_at, touched_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, 0, 0, 0, 0, $8, $9, $9)",
+             updated, unchanged, duplicates, problems, kept, first_change, started_at, touched_at, profile_version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, 0, 0, 0, 0, $8, $9, $9, $10)",
         )
         .bind(record.number.0)
         .bind(record.state.as_str())
@@ -106,6 +110,7 @@ pub async fn insert_import(tx: &mut Tx, record: &ImportRecord) -> Result<(), Sto
         .bind(&record.actor)
         .bind(record.first_change)
         .bind(record.started_at.0)
+        .bind(record.profile_version)
         .execute(&mut *c)
         .await?;
         Ok(())

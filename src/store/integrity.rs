@@ -118,7 +118,8 @@ const ORPHANS: &[(&str, &str)] = &[
     ),
     (
         "case_in_other_district",
-        "SELECT COUNT(*) FROM cases k JOIN manholes h ON h.id = k.manhole_id WHERE k.district <> h.district",
+        "SELECT COUNT(*) FROM cases k JOIN manholes h ON h.id = k.manhole_id WHERE k.district <> h.district
+         AND k.state NOT IN ('closed', 'rejected', 'joined')",
     ),
     (
         "bulk_edit_miscounts",

@@ -27,6 +27,7 @@ mod error;
 pub mod exports;
 pub mod feed;
 pub mod history;
+pub mod import_profiles;
 pub mod imports;
 pub mod integrity;
 pub mod people;

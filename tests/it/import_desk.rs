@@ -100,4 +100,12 @@ async fn a_census_is_handed_in_looked_at_and_written() {
     desk.wait_for("form[action$='/roll-back']").await;
     assert_sound(&desk, "the page of a run").await;
     desk.screenshot_whole(&album.join("import-run.png")).await;
+    let areas = format!("{}/admin/areas", page.split("/admin/").next().unwrap());
+    desk.goto(&areas).await;
+    desk.wait_for("svg.census .area").await;
+    assert_sound(&desk, "the outlines").await;
+    desk.screenshot_whole(&album.join("areas.png")).await;
+    phone.goto(&areas).await;
+    phone.wait_for("svg.census .area").await;
+    phone.screenshot_whole(&album.join("areas-phone.png")).await;
 }

@@ -9,9 +9,11 @@ use crate::domain::Refusal;
 use crate::domain::area::Area;
 use crate::domain::cover::CoverFile;
 use crate::domain::ids::CoverId;
+use crate::domain::import_profile::SavedProfile;
 use crate::domain::import_run::{ImportNumber, ImportState};
 use crate::http::census_files::{CensusUpload, Preview, Stage, Wishes};
-use crate::import::{Encoding, Means, Profile};
+use crate::import::{AUTO, ColumnLook, ColumnNote, DateOrder, Encoding, Means, Profile};
+use crate::messages::Catalogue;
 use crate::registry::{ImportRecord, ImportSummary};
 
 /// Sends a large file in pieces and goes on after a broken network; the form works without it.
@@ -21,7 +23,8 @@ pub const UPLOAD_SCRIPT: &str = include_str!("../../../assets/web/upload.js");
 pub struct DeskView<'a> {
     pub runs: &'a [ImportRecord],
     pub waiting: &'a [CensusUpload],
-    pub profiles: &'a [Profile],
+    /// Those that come with the program and those that were saved.
+    pub profiles: (&'a [Profile], &'a [SavedProfile]),
     pub wishes: &'a Wishes,
     /// Where the older runs begin.
     pub next: Option<ImportNumber>,
@@ -46,6 +49,7 @@ struct WaitingRow {
 struct Fields<'a> {
     profiles: Vec<Choice>,
     encodings: Vec<Choice>,
+    dates: Vec<Choice>,
     wishes: &'a Wishes,
 }
 
@@ -91,21 +95,44 @@ pub fn import_desk(page: &Page, view: &DeskView) -> String {
     })
 }
 
-fn fields<'a>(page: &Page, profiles: &[Profile], wishes: &'a Wishes) -> Fields<'a> {
-    let chosen =
-        wishes.profile.as_deref().unwrap_or(if page.is_chinese() { "census-zh" } else { "lidmark-csv" });
+fn fields<'a>(
+    page: &Page,
+    (profiles, saved): (&[Profile], &[SavedProfile]),
+    wishes: &'a Wishes,
+) -> Fields<'a> {
+    let chosen = wishes.profile.as_deref().unwrap_or(AUTO);
     let profile = |profile: &Profile| Choice {
         value: profile.id.clone(),
         word: if page.is_chinese() { profile.name_zh.clone() } else { profile.name_en.clone() },
         chosen: profile.id == chosen,
     };
+    let newest = |saved: &SavedProfile| Choice {
+        value: saved.name.to_string(),
+        word: format!("{} @{}", saved.name, saved.version),
+        chosen: saved.name.as_str() == chosen || format!("{}@{}", saved.name, saved.version) == chosen,
+    };
+    let listed = |saved: &SavedProfile| newest(saved).chosen;
+    // A file stays with the version it was shown with.
+    let older = (chosen.contains('@') && !saved.iter().any(listed)).then(|| Choice {
+        value: chosen.to_owned(),
+        word: chosen.to_owned(),
+        chosen: true,
+    });
     let encoding = |encoding: &Encoding| Choice {
         value: encoding.to_string(),
         word: encoding.to_string(),
         chosen: wishes.encoding.as_deref() == Some(encoding.as_str()),
     };
     Fields {
-        profiles: profiles.iter().map(profile).collect(),
+        profiles: saved.iter().map(newest).chain(older).chain(profiles.iter().map(profile)).collect(),
+        dates: DateOrder::ALL
+            .iter()
+            .map(|order| Choice {
+                value: order.to_string(),
+                word: page.word("date_order", order),
+                chosen: wishes.dates.as_deref() == Some(order.as_str()),
+            })
+            .collect(),
         encodings: Encoding::ALL.iter().map(encoding).collect(),
         wishes,
     }
@@ -137,7 +164,8 @@ pub struct FileView<'a> {
     pub rows: Option<u64>,
     pub preview: Option<&'a Preview>,
     pub areas: &'a [Area],
-    pub profiles: &'a [Profile],
+    /// Those that come with the program and those that were saved.
+    pub profiles: (&'a [Profile], &'a [SavedProfile]),
     /// Why it could not be read, or not be written to its end.
     pub refusal: Option<String>,
     /// Why what was asked for just now was not done.
@@ -145,6 +173,7 @@ pub struct FileView<'a> {
 }
 
 struct ColumnRow {
+    why: String,
     name: String,
     means: String,
     samples: String,
@@ -183,6 +212,7 @@ struct Looked {
     twins: Vec<TwinRow>,
     map: Option<CensusMap>,
     to_correct: u64,
+    new_districts: Vec<String>,
 }
 
 #[derive(Template)]
@@ -276,15 +306,19 @@ fn looked(page: &Page, preview: &Preview, areas: &[Area]) -> Looked {
     let text = |line: u64| preview.twin_texts.get(&line).cloned().unwrap_or_default();
     let twins = preview.noted.twins.iter();
     Looked {
-        understood: here(&preview.understood),
+        understood: here(&preview.understood)
+            .into_iter()
+            .chain(preview.notes.iter().map(|note| note_in_words(page, note)))
+            .collect(),
         crs: preview.crs.clone(),
         evidence: here(&preview.evidence),
         columns: preview
             .columns
             .iter()
             .map(|column| ColumnRow {
+                why: why(page, column),
                 name: column.name.clone(),
-                means: means(page, &column.means),
+                means: means(page.catalogue, &column.means),
                 samples: column.samples.join(page.t("list.comma")),
             })
             .collect(),
@@ -303,6 +337,7 @@ fn looked(page: &Page, preview: &Preview, areas: &[Area]) -> Looked {
             .collect(),
         map: census_map(&preview.points, areas),
         to_correct: preview.to_correct,
+        new_districts: preview.new_districts.iter().map(|(code, name)| format!("{code} {name}")).collect(),
     }
 }
 
@@ -324,13 +359,31 @@ fn kind_row(page: &Page, kind: &crate::intake::Kind) -> KindRow {
     KindRow { title, count: kind.count, samples }
 }
 
+/// What speaks for what a column is taken for, and against.
+fn why(page: &Page, column: &ColumnLook) -> String {
+    let note = |note: &ColumnNote| note_in_words(page, note);
+    let mut said: Vec<String> = column.notes.iter().map(note).collect();
+    if !column.strange.is_empty() {
+        let strange: Vec<String> =
+            column.strange.iter().map(|(text, count)| format!("{text} ×{count}")).collect();
+        said.push(page.fill("mapping.strange", "read", strange.join(page.t("list.comma"))));
+    }
+    said.join(" · ")
+}
+
+fn note_in_words(page: &Page, note: &ColumnNote) -> String {
+    let facts: Vec<(&str, &str)> =
+        note.facts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    page.catalogue.mapping_note(&note.code, &facts)
+}
+
 /// What a column is taken for, in words.
-fn means(page: &Page, means: &Means) -> String {
+pub fn means(catalogue: &Catalogue, means: &Means) -> String {
     match means {
-        Means::Field(field) => page.word("import_field", field),
-        Means::Kept(name) => page.fill("imports.kept_as", "name", name),
-        Means::AsItIs => page.t("imports.kept").to_owned(),
-        Means::LeftOut => page.t("imports.left_out").to_owned(),
+        Means::Field(field) => catalogue.word("import_field", field),
+        Means::Kept(name) => catalogue.fill("imports.kept_as", &[("name", name)]),
+        Means::AsItIs => catalogue.text("imports.kept").to_owned(),
+        Means::LeftOut => catalogue.text("imports.left_out").to_owned(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::domain::{Refusal, hazard::Hazard};
 use crate::messages::{Catalogue, Language};
 use crate::registry::Session;
 
+mod area_pages;
 mod bulk_pages;
 mod case_pages;
 mod census_map;
@@ -31,6 +32,7 @@ mod structure_pages;
 mod understood;
 mod words;
 
+pub use area_pages::{AreaDeskView, AreaFileView, area_desk, area_file};
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
 pub use case_pages::{MoveDraft, case_file, case_list};
 pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
@@ -39,7 +41,9 @@ pub use cover_page::{AskedOf, CoverView, cover_file};
 pub use cover_paper::cover_paper;
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
-pub use import_desk::{DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run};
+pub use import_desk::{
+    DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run, means,
+};
 pub use quality_pages::{
     FileListView, OverviewView, quality_cells, quality_files, quality_headings, quality_overview,
     quality_sum_cells,

@@ -47,6 +47,7 @@ async fn nobody_and_wrong_roles_stop_at_every_door_that_says_so() {
         let Access::Staff(roles) = door.access else { continue };
         let path = door
             .path
+            .replace("{kind}", "district")
             .replace("{number}", "2026-000001")
             .replace("{code}", "3705020102000001")
             .replace("{token}", "000000000000")

@@ -206,6 +206,118 @@ async fn in_pieces(house: &House) {
     assert_eq!(put(size, b"x").expect(409).await.code(), "upload.offset");
 }
 
+/// Logs an admin in as a browser does; answers the cookie.
+async fn cookie_of_admin(house: &House) -> String {
+    let right = [("login", "admin"), ("password", "correct horse"), ("next", "/desk")];
+    let welcome = house.post(As::Nobody, "/login").form(&right).expect(303).await;
+    welcome.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn no_form_of_the_desks_takes_what_another_site_makes_a_browser_send() {
+    let house = House::open().await;
+    let cookie = cookie_of_admin(&house).await;
+    let page = target(&hand_in(&house, &[("profile", "census-zh")], "普查表.csv", gbk(CENSUS)).await);
+    settled(&house, &page).await;
+    let before = house.last_change().await;
+    let posts = lidmark::http::doors(&house.state);
+    let posts: Vec<_> =
+        posts.iter().filter(|door| door.method == "POST" && door.path.starts_with("/admin/")).collect();
+    assert!(posts.len() >= 11, "{posts:?}");
+    for door in posts {
+        let id = page.rsplit('/').next().unwrap();
+        let path = door.path.replace("{id}", id).replace("{number}", "1");
+        for token in [None, Some("forged"), Some("")] {
+            let fields: Vec<(&str, &str)> = token.map(|token| ("csrf", token)).into_iter().collect();
+            let sent = house.post(As::Nobody, &path).header("cookie", &cookie);
+            let answer = match door.path {
+                // These bring a file, and the photo of a form will do for one.
+                "/admin/imports" | "/admin/areas" => {
+                    let mut form = Form::new();
+                    for (name, value) in fields {
+                        form = form.text(name, value.to_owned());
+                    }
+                    let form = form.part("file", Part::bytes(vec![b'x'; 100]).file_name("x.csv"));
+                    let url = format!("{}{path}", house.base);
+                    let sent = house
+                        .client
+                        .post(url)
+                        .header("cookie", &cookie)
+                        .multipart(form)
+                        .send()
+                        .await
+                        .unwrap();
+                    sent.status().as_u16()
+                }
+                _ => sent.form(&fields).send().await.status,
+            };
+            assert_eq!(answer, 403, "{path} with {token:?}");
+        }
+    }
+    assert_eq!(house.last_change().await, before);
+    // The file is there still, and nothing else is.
+    house.get(ENGINEER, &page).expect(200).await;
+    let desk = std::fs::read_dir(house.state.data.join("incoming").join("desk")).unwrap();
+    assert_eq!(desk.count(), 1);
+    assert!(!house.state.data.join("incoming").join("areas").exists());
+    house.assert_faultless();
+}
+
+#[tokio::test]
+async fn files_to_which_nobody_comes_back_are_cleared_away_but_never_what_is_being_written() {
+    let house = House::open().await;
+    let hand = async |name: &str| {
+        let page = target(&hand_in(&house, &[("profile", "census-zh")], name, gbk(CENSUS)).await);
+        settled(&house, &page).await;
+        page
+    };
+    let (waits, broken_off) = (hand("waits.csv").await, hand("broken-off.csv").await);
+    // As a server leaves it that was killed while it wrote.
+    let about = house.state.data.join("incoming").join("desk").join(broken_off.rsplit('/').next().unwrap());
+    let text = std::fs::read_to_string(about.join("about.json")).unwrap();
+    std::fs::write(about.join("about.json"), text.replace(r#""looked""#, r#""writing""#)).unwrap();
+    let days = |count: i64| {
+        house.town.clock.fetch_add(count * 24 * 3600 * 1000, std::sync::atomic::Ordering::SeqCst)
+    };
+    days(29);
+    let desk = house.get(ENGINEER, DESK).header("accept-language", "en").expect(200).await.text();
+    assert!(desk.contains("waits.csv") && desk.contains("cleared away after 30 days"), "{desk}");
+    days(2);
+    let fresh = hand("fresh.csv").await;
+    let desk = house.get(ENGINEER, DESK).expect(200).await.text();
+    assert!(
+        !desk.contains("waits.csv") && desk.contains("broken-off.csv") && desk.contains("fresh.csv"),
+        "{desk}"
+    );
+    house.get(ENGINEER, &waits).expect(404).await;
+    house.get(ENGINEER, &fresh).expect(200).await;
+    // It goes on where it stopped when somebody says so.
+    let shown = house.get(ENGINEER, &broken_off).header("accept-language", "en").expect(200).await.text();
+    assert!(shown.contains("Writing stopped on the way"), "{shown}");
+    house.post(ENGINEER, &format!("{broken_off}/write")).form(&[]).expect(303).await;
+    assert_eq!(rows(&settled(&house, &broken_off).await), [8, 3, 0, 0, 1, 4]);
+    house.assert_faultless();
+}
+
+#[tokio::test]
+async fn districts_that_only_the_profile_knows_are_announced_and_added_with_the_rows() {
+    let house = House::open().await;
+    let census = CENSUS.replace("A7,370502", "A7,河口区");
+    let page = target(&hand_in(&house, &[("profile", "census-zh")], "普查表.csv", gbk(&census)).await);
+    let preview = settled(&house, &page).await;
+    assert_eq!(rows(&preview), [8, 3, 0, 0, 1, 4], "{preview}");
+    assert!(preview.contains("370503 河口区") && !preview.contains("370523 广饶县"), "{preview}");
+    let known = async || {
+        let districts = house.town.registry.list_districts().await.unwrap();
+        districts.into_iter().map(|district| district.code).collect::<Vec<_>>()
+    };
+    assert_eq!(known().await, ["370502"]);
+    house.post(ENGINEER, &format!("{page}/write")).form(&[]).expect(303).await;
+    assert_eq!(rows(&settled(&house, &page).await), [8, 3, 0, 0, 1, 4]);
+    assert_eq!(known().await, ["370502", "370503"]);
+    house.assert_faultless();
+}
+
 both_engines! {
     async fn a_census_that_cannot_be_is_refused_and_says_what_would_fit(ground: Ground) {
         let house = House::open_with(ground, |config| config.census_megabytes = 1).await;

@@ -1,5 +1,6 @@
 //! `openapi.yaml` against the router and against what the server really answers.
 
+mod areas;
 mod doors;
 mod editing;
 pub mod house;

@@ -4,6 +4,7 @@ use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use serde_json::{Value, json};
 
+use super::areas::areas;
 use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
@@ -31,6 +32,7 @@ both_engines! {
         files(&house).await;
         census(&house).await;
         census_desk(&house).await;
+        areas(&house).await;
         plates(&house).await;
         desk_pages(&house).await;
         editing::programs(&house).await;

@@ -5,7 +5,7 @@ use lidmark::domain::cover::CoverClass;
 use lidmark::domain::hazard::Hazard;
 use lidmark::messages::Language;
 use lidmark::outlet::{CoverFilters, FileOrder, Format, PlateFilters, What};
-use lidmark::registry::{CaseSelection, CoverFilter, PlateSelection};
+use lidmark::registry::{CaseSelection, PlateSelection};
 use sqlx::Connection;
 
 use super::{Desk, LONG, covers, gdal, order, rows_by_gdal, text, ugly_town};

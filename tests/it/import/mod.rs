@@ -1,6 +1,7 @@
 //! Census files, whole: the Vermont towns, ugly files, and whatever bytes there are.
 
 mod any_bytes;
+mod areas;
 mod containers;
 mod formats;
 mod fuzzed;

@@ -1,10 +1,15 @@
 //! 行政区: outlines decide where a cover may lie, and in which district it is.
 
 use lidmark::domain::area::{Area, AreaKind, AreaShape};
+use lidmark::domain::case::{CaseMove, MoveRequest};
 use lidmark::domain::cover::{Candidate, CoverClass};
+use lidmark::domain::hazard::Hazard;
 use lidmark::domain::history::HistoryKind;
+use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::{Actor, Role};
-use lidmark::registry::{ImportMode, Outcome, RegistryError};
+use lidmark::registry::{
+    AreaName, AreaSet, CaseFilter, ImportMode, MoveOrder, Others, Outcome, RegistryError,
+};
 
 use super::ground::{Town, candidate};
 use crate::both_engines;
@@ -70,7 +75,7 @@ both_engines! {
     async fn a_border_that_moves_takes_the_manholes_with_it_and_leaves_a_line_in_each_file(ground: Ground) {
         let town = Town::found(&ground).await;
         let engineer = town.staff("engineer", Role::Engineer).await;
-        let nothing_drawn = town.registry.check_districts(ImportMode::DryRun, &engineer).await;
+        let nothing_drawn = town.registry.check_districts(ImportMode::DryRun, &engineer, |_| {}).await;
         assert!(matches!(nothing_drawn, Err(RegistryError::Refused(refusal)) if refusal.code == "area.no_districts"));
         let outcomes = town.import(vec![at(1, 118.55, "370502"), at(2, 118.62, "370502"), at(3, 118.9, "370502")]).await;
         let covers: Vec<_> = outcomes.iter().map(|outcome| match outcome {
@@ -83,10 +88,10 @@ both_engines! {
             square(AreaKind::Management, "DYKFQ", 118.5, 118.7),
         ]).await.unwrap();
 
-        let would = town.registry.check_districts(ImportMode::DryRun, &engineer).await.unwrap();
+        let would = town.registry.check_districts(ImportMode::DryRun, &engineer, |_| {}).await.unwrap();
         assert_eq!((would.checked, would.right, would.moved, would.outside), (3, 1, 1, 1));
         let feed = town.registry.last_change().await.unwrap();
-        let done = town.registry.check_districts(ImportMode::Write, &engineer).await.unwrap();
+        let done = town.registry.check_districts(ImportMode::Write, &engineer, |_| {}).await.unwrap();
         assert_eq!(done, would);
         assert_eq!(done.moves.get("370502→370503"), Some(&1));
         let file = town.registry.find_cover(covers[1]).await.unwrap().unwrap();
@@ -96,9 +101,84 @@ both_engines! {
         assert_eq!((last.kind, last.actor.as_str()), (HistoryKind::Updated, engineer.word().as_str()));
         assert!(last.body.contains("370503"), "{}", last.body);
         assert_eq!(town.registry.changes_since(feed, 10).await.unwrap().len(), 1);
-        let again = town.registry.check_districts(ImportMode::Write, &Actor::System).await.unwrap();
+        let again = town.registry.check_districts(ImportMode::Write, &Actor::System, |_| {}).await.unwrap();
         assert_eq!((again.right, again.moved), (2, 0));
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+    }
+
+    async fn open_cases_follow_a_border_and_closed_ones_stay_where_they_were_closed(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let tokens = town.plated(2).await;
+        let dispatcher = town.staff("dispatcher", Role::Dispatcher).await;
+        let (shut, open) =
+            (town.report(tokens[0], Hazard::Rocking).await.case_number, town.report(tokens[1], Hazard::Rocking).await.case_number);
+        let made = |number: &str, made: CaseMove| MoveOrder {
+            key: IdempotencyKey::fresh(),
+            number: number.to_owned(),
+            made,
+            request: MoveRequest { reason: Some("看过了".into()), ..MoveRequest::default() },
+            target_number: None,
+            photos: Vec::new(),
+            expected_version: None,
+            actor: dispatcher.clone(),
+        };
+        town.registry.move_case(made(&shut, CaseMove::Reject)).await.unwrap();
+        // Both covers lie in what is the other district from now on.
+        town.registry.put_areas(vec![square(AreaKind::District, "370503", 118.58, 118.6)]).await.unwrap();
+        let moved = town.registry.check_districts(ImportMode::Write, &dispatcher, |_| {}).await.unwrap();
+        assert_eq!((moved.moved, moved.outside), (2, 0));
+        let in_district = async |district: &str| {
+            let filter = CaseFilter { district: Some(district.into()), limit: 10, ..CaseFilter::default() };
+            let lines = town.registry.list_cases(filter, &dispatcher).await.unwrap();
+            lines.into_iter().map(|line| line.case.number).collect::<Vec<_>>()
+        };
+        assert_eq!((in_district("370502").await, in_district("370503").await), (vec![shut.clone()], vec![open]));
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+        // Taken up again, it is dealt with where the cover lies today.
+        town.registry.move_case(made(&shut, CaseMove::Reopen)).await.unwrap();
+        assert_eq!(in_district("370502").await, Vec::<String>::new());
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+    }
+
+    async fn a_set_of_outlines_is_planned_before_it_is_written(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let east = square(AreaKind::District, "370503", 118.6, 118.7);
+        town.registry.put_areas(vec![square(AreaKind::District, "370502", 118.5, 118.6), east.clone()]).await.unwrap();
+        town.import(vec![at(1, 118.55, ""), at(2, 118.59, ""), at(3, 118.65, "")]).await;
+        let renamed = Area { name_zh: "新名".into(), ..east };
+        let given = vec![
+            square(AreaKind::District, "370505", 118.7, 118.8),
+            renamed,
+            square(AreaKind::District, "370506", 118.58, 118.61),
+        ];
+        let set = AreaSet { kind: AreaKind::District, areas: given.clone(), others: Others::Keep };
+        let plan = town.registry.plan_areas(&set).await.unwrap();
+        let codes = |names: &[AreaName]| names.iter().map(|name| name.code.clone()).collect::<Vec<_>>();
+        assert_eq!(codes(&plan.added), ["370505", "370506"]);
+        assert_eq!((codes(&plan.redrawn), codes(&plan.renamed)), (Vec::new(), vec!["370503".to_owned()]));
+        assert_eq!((codes(&plan.others), plan.unchanged), (vec!["370502".to_owned()], 0));
+        let pairs: Vec<(&str, &str)> =
+            plan.overlaps.iter().map(|overlap| (overlap.first.as_str(), overlap.second.as_str())).collect();
+        assert_eq!(pairs, [("370502", "370506"), ("370503", "370506")]);
+        assert_eq!(plan.districts.map(|check| (check.right, check.moved, check.outside)), Some((3, 0, 0)));
+
+        let set = AreaSet { others: Others::Remove, ..set };
+        let plan = town.registry.plan_areas(&set).await.unwrap();
+        assert_eq!(plan.districts.map(|check| (check.right, check.moved, check.outside)), Some((1, 1, 1)));
+        town.registry.set_areas(set).await.unwrap();
+        let known = town.registry.list_areas(AreaKind::District).await.unwrap();
+        assert_eq!(known.iter().map(|area| area.code.as_str()).collect::<Vec<_>>(), ["370503", "370505", "370506"]);
+        let page = town.registry.list_area_page(AreaKind::District, "370503", 1).await.unwrap();
+        assert_eq!(page, known[1..2]);
+        assert_eq!(town.registry.find_area(AreaKind::District, "370506").await.unwrap(), known[2]);
+        assert!(town.registry.find_area(AreaKind::District, "370502").await.is_err());
+        let counts = town.registry.count_by_district().await.unwrap();
+        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [("370502".to_owned(), 2), ("370503".to_owned(), 1)]);
+
+        let bow = vec![[118.0, 37.0], [119.0, 38.0], [119.0, 37.0], [118.0, 38.0], [118.0, 37.0]];
+        let crossed = Area { shape: AreaShape::new(vec![vec![bow]]).unwrap(), ..given[0].clone() };
+        let refused = town.registry.put_areas(vec![crossed]).await;
+        assert!(matches!(refused, Err(RegistryError::Refused(refusal)) if refusal.code == "area.crosses"));
     }
 
     async fn areas_are_put_all_or_none_and_taken_away_by_name(ground: Ground) {

@@ -16,6 +16,7 @@ fn file(fingerprint: u8) -> CensusFile {
     CensusFile {
         name: "census.csv".into(),
         profile: "census-zh".into(),
+        profile_version: 2,
         fingerprint: Some([fingerprint; 32]),
     }
 }

@@ -8,6 +8,7 @@ mod census;
 pub mod editing;
 pub(crate) mod ground;
 mod history;
+mod import_profiles;
 mod imports;
 mod plates;
 pub(crate) mod quality;
