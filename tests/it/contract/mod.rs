@@ -6,5 +6,6 @@ mod editing;
 pub mod house;
 mod import_desk;
 mod photos;
+mod quality;
 mod refusals;
 mod story;
