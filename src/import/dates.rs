@@ -305,7 +305,7 @@ fn named_month(name: &str) -> Option<usize> {
     ];
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     let fits = |month: &&str| name.len() >= 3 && month.starts_with(&name);
-    MONTHS.iter().position(|month| fits(&month)).map(|at| at + 1)
+    MONTHS.iter().position(fits).map(|at| at + 1)
 }
 
 /// `May 6 2023`, `May 6, 2023 7:08 AM`, `6-May-23`, `06 May 2023 07:08`.
