@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Refusal;
+use crate::domain::quality::Rules;
 use crate::domain::token::PlateScheme;
 
 /// Everything a city can set. Every field has a default, so that an empty file will do.
@@ -45,6 +46,13 @@ pub struct Config {
     /// Days after which a file that waits at a desk, of a census or of outlines, is cleared away; one that is
     /// being written never is. 0 = never.
     pub waiting_days: u32,
+    /// What a good file is, and what becomes of covers without an owner; see `labels/quality.toml`.
+    #[serde(skip_serializing_if = "is_built_in")]
+    pub quality: Rules,
+}
+
+fn is_built_in(rules: &Rules) -> bool {
+    rules == Rules::built_in()
 }
 
 impl Default for Config {
@@ -66,6 +74,7 @@ impl Default for Config {
             tries_per_minute: 60,
             census_megabytes: 2048,
             waiting_days: 30,
+            quality: Rules::default(),
         }
     }
 }
@@ -99,6 +108,7 @@ impl Config {
             return Err(Refusal::new("config.unusable")
                 .with("reason", "utc_offset_minutes lies between -840 and 840"));
         }
+        config.quality.check()?;
         Ok(config)
     }
 
@@ -156,5 +166,16 @@ mod tests {
         assert!(Config::from_toml("plate_host = 'a b'").is_err());
         let refusal = Config::from_toml("plate_scheme = 'ftp'").unwrap_err();
         assert!(refusal.to_string().contains("`https` or `http`"), "{refusal}");
+        assert!(Config::from_toml("[quality.claims]\nnotice_days = 0").is_err());
+        let refusal = Config::from_toml("[quality.age]\nyaers = 3").unwrap_err();
+        assert!(refusal.to_string().contains("yaers"), "{refusal}");
+    }
+
+    #[test]
+    fn a_city_says_only_what_it_wants_otherwise() {
+        let config = Config::from_toml("[quality.age]\nyears = 30").unwrap();
+        assert_eq!(config.quality.age.years, 30);
+        assert_eq!(config.quality.load, Rules::built_in().load);
+        assert_eq!(Config::from_toml(&config.to_toml()), Ok(config));
     }
 }

@@ -15,6 +15,7 @@ pub mod outlet;
 pub mod photos;
 pub mod plates;
 pub mod press;
+pub mod quality;
 pub mod registry;
 pub mod spatial;
 pub mod store;

@@ -162,6 +162,7 @@ impl Catalogue {
             ("plate.step", "from" | "to") => "plate_state",
             ("case.move_not_allowed", "fits") | (_, "move") => "move",
             ("case.role" | "http.role", "fits") | (_, "role") => "role",
+            ("claim.changed_since", "field") => "fact",
             ("form.missing" | "form.number" | "form.unknown_field", "field") => "field",
             ("retire.needs_successor" | "import.retired", "reason") => "retire_reason",
             ("photo.hidden_content", "found") => "hidden_content",
@@ -170,6 +171,7 @@ impl Catalogue {
             (_, "area_column") => "area_column",
             (_, "state") => "case_state",
             (_, "bulk_state") => "bulk_state",
+            (_, "claim_state") => "claim_state",
             (_, "class" | "is_class") => "class",
             _ => return Cow::Borrowed(value),
         };

@@ -183,7 +183,7 @@ pub fn read_outlines(bytes: &[u8]) {
         for (lon, lat) in [(west, south), ((west + east) / 2.0, (south + north) / 2.0)] {
             let found = locator.find(lon, lat).map(str::to_owned);
             assert_eq!(found.as_deref(), locator.index().find(lon, lat), "one place, one area");
-            let _ = locator.index().distance_m(&area.code, lon, lat);
+            let _ = locator.index().is_within_m(&area.code, lon, lat, 30.0);
         }
     }
 }

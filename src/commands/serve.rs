@@ -13,11 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Ending, Ground, Outcome};
 use crate::config::Config;
 use crate::domain::Refusal;
+use crate::domain::claim::ClaimRules;
 use crate::domain::ids::CoverId;
 use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
-use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError};
+use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError, Settled};
 use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
 
 const POINT_PAGE: i64 = 10_000;
@@ -76,8 +77,12 @@ pub(super) async fn run(
     }
     let snapshot = Arc::new(LiveSnapshot::new(build_snapshot(&registry).await?));
     tracing::info!(covers = snapshot.load().len(), version = snapshot.version(), "the map is loaded");
+    let claim_rules = config.quality.claims.clone();
     let state = AppState::new(registry.clone(), snapshot.clone(), photos, config, ground.place.data.clone());
     let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
+    let counting = state.clone();
+    let counting = tokio::spawn(async move { counting.follow_quality().await });
+    let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
 
@@ -107,6 +112,8 @@ pub(super) async fn run(
     };
     server.abort();
     follower.abort();
+    counting.abort();
+    claims.abort();
     outbox.abort();
     unfinished.abort();
     registry.close().await;
@@ -142,6 +149,35 @@ pub(super) fn snapshot_row(point: &PointRow) -> SnapshotRow {
         state: point.state,
         flags: Flags { has_plate: point.has_plate, open_case: point.has_open_case },
     }
+}
+
+/// How often notices that are over are looked for.
+const CLAIM_PAUSE: Duration = Duration::from_secs(30);
+
+/// Carries on notices that lack covers, and settles what is due and nobody claimed, until the task is dropped.
+async fn settle_claims(registry: Registry, rules: ClaimRules) {
+    loop {
+        if let Err(error) = settle_claims_once(&registry, &rules).await {
+            tracing::warn!(%error, "notices of ownerless covers wait");
+        }
+        tokio::time::sleep(CLAIM_PAUSE).await;
+    }
+}
+
+async fn settle_claims_once(registry: &Registry, rules: &ClaimRules) -> Result<(), RegistryError> {
+    for number in registry.list_filling_notices().await? {
+        registry.fill_notice(&number).await?;
+    }
+    let settled = registry.settle_due_claims(rules).await?;
+    if settled != Settled::default() {
+        tracing::info!(
+            claims.fell_back = settled.fell_back,
+            claims.unclaimed = settled.unclaimed,
+            claims.withdrawn = settled.withdrawn,
+            "notices of ownerless covers are over"
+        );
+    }
+    Ok(())
 }
 
 /// Carries changes of many covers to their end that were broken off when a server stopped.

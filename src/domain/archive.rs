@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Refusal;
 use super::area::{AreaKind, AreaShape};
 use super::case::CaseState;
+use super::claim::{ClaimAnswer, ClaimState};
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
 use super::edit::{BulkRowState, BulkState, Moved, RetireReason, StoredRefusal};
 use super::hazard::Hazard;
@@ -246,6 +247,7 @@ pub const TABLES: &[Table] = {
                 must("state", Word(is::<ImportState>)),
                 must("source", Text),
                 must("profile", Text),
+                must("profile_version", Whole),
                 must("file_name", Text),
                 must("fingerprint", Bytes),
                 must("actor", Text),
@@ -263,6 +265,20 @@ pub const TABLES: &[Table] = {
             refers: &[],
         },
         Table {
+            name: "import_profiles",
+            columns: &[
+                must("name", Text),
+                must("version", Whole),
+                must("text", Text),
+                must("why", Text),
+                must("actor", Text),
+                must("saved_at", Whole),
+                may("removed_at", Whole),
+            ],
+            key: &["name", "version"],
+            refers: &[],
+        },
+        Table {
             name: "passed_over",
             columns: &[
                 must("import", Whole),
@@ -272,6 +288,63 @@ pub const TABLES: &[Table] = {
                 may("decided_at", Whole),
             ],
             key: &["import", "cover_id"],
+            refers: &[],
+        },
+        Table {
+            name: "told_apart",
+            columns: &[
+                must("older_id", Id),
+                must("newer_id", Id),
+                must("actor", Text),
+                must("reason", Text),
+                must("at", Whole),
+            ],
+            key: &["older_id", "newer_id"],
+            refers: &[],
+        },
+        Table {
+            name: "claim_notices",
+            columns: &[
+                must("number", Text),
+                may("district", Text),
+                may("class", Word(is::<CoverClass>)),
+                must("reason", Text),
+                must("actor", Text),
+                must("opened_at", Whole),
+                must("due_at", Whole),
+                may("cursor", Id),
+            ],
+            key: &["number"],
+            refers: &[],
+        },
+        Table {
+            name: "claims",
+            columns: &[
+                must("notice", Text),
+                must("cover_id", Id),
+                must("state", Word(is::<ClaimState>)),
+                must("claimants", Whole),
+                may("outcome_id", Id),
+                must("fields", Word(is_object)),
+                must("due_at", Whole),
+                must("changed_at", Whole),
+                must("version", Whole),
+            ],
+            key: &["notice", "cover_id"],
+            refers: &[],
+        },
+        Table {
+            name: "claim_answers",
+            columns: &[
+                must("notice", Text),
+                must("cover_id", Id),
+                must("party_id", Id),
+                must("answer", Word(is::<ClaimAnswer>)),
+                must("reason", Text),
+                must("actor", Text),
+                must("at", Whole),
+            ],
+            key: &["notice", "cover_id", "party_id"],
             refers: &[],
         },
         Table {
@@ -398,7 +471,7 @@ pub const TABLES: &[Table] = {
             key: &["manhole_id", "sequence"],
             refers: &[],
         },
-        // Where the numbers of cases, reports and imports stand; those of feed and outbox begin anew.
+        // Where the numbers of cases, reports, notices and imports stand; those of feed and outbox begin anew.
         Table {
             name: "counters",
             columns: &[must("name", Word(is_numbering)), must("last", Whole)],
@@ -453,9 +526,9 @@ fn is_refusal(text: &str) -> bool {
     text.is_empty() || serde_json::from_str::<StoredRefusal>(text).is_ok()
 }
 
-/// Whether a counter numbers what people name: `case:2026`, `report:2026`, `imports`.
+/// Whether a counter numbers what people name: `case:2026`, `report:2026`, `claims:2026`, `imports`.
 pub fn is_numbering(name: &str) -> bool {
-    name == "imports" || matches!(name.split_once(':'), Some(("case" | "report", _)))
+    name == "imports" || matches!(name.split_once(':'), Some(("case" | "report" | "claims", _)))
 }
 
 impl Table {

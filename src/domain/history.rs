@@ -36,6 +36,16 @@ named_enum! {
         Split = "split",
         /// The first entry of a manhole that was split off.
         SplitOff = "split_off",
+        /// It lies close to another cover, and they are two; or that is taken back.
+        ToldApart = "told_apart",
+        /// The cover has no owner and stands in a notice.
+        ClaimOpened = "claim_opened",
+        /// What a party or the desk said to that.
+        ClaimAnswered = "claim_answered",
+        /// Somebody owns it or answers for it now, or the notice no longer concerns it.
+        ClaimSettled = "claim_settled",
+        /// That was taken back.
+        ClaimUndone = "claim_undone",
         /// The file came from another registry, whole.
         Transferred = "transferred",
     }

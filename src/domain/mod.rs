@@ -3,7 +3,9 @@
 
 pub mod archive;
 pub mod area;
+pub mod calendar;
 pub mod case;
+pub mod claim;
 pub mod code;
 pub mod cover;
 pub mod edit;
@@ -16,6 +18,7 @@ pub mod import_run;
 pub mod names;
 pub mod plate;
 pub mod position;
+pub mod quality;
 pub mod refusal;
 pub mod role;
 pub mod token;

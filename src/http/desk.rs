@@ -12,11 +12,13 @@ use super::edit_page::Lists;
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
 use super::public::{REPORT_BYTES, public_photo, read_file};
-use super::views::{self, CaseQuery, CoverView, MoveDraft, Names};
+use super::views::{self, AskedOf, CaseQuery, CoverView, MoveDraft, Names};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseMove, CaseState, MoveRequest, possible_moves};
 use crate::domain::ids::{IdempotencyKey, Millis, PartyId};
+use crate::domain::plate::PlateState;
+use crate::domain::quality::Attached;
 use crate::domain::role::{Actor, Role};
 use crate::domain::token::Token;
 use crate::photos::PhotoDigest;
@@ -366,7 +368,12 @@ async fn cover_page(
         state.registry.list_earlier_files(file.manhole).await?,
     );
     let lists = Lists::read(state).await?;
+    let attached = Attached {
+        plate: plates.iter().any(|plate| plate.state == PlateState::Installed),
+        photo: photos.iter().any(|photo| photo.cover == Some(file.cover)),
+    };
     photos.retain(|photo| may_see_photo(&caller.user, photo, &cases));
+    let notice = state.registry.find_pending_notice(file.cover).await?;
     let view = CoverView {
         file: &file,
         beside: &beside,
@@ -378,6 +385,12 @@ async fn cover_page(
         history: &history,
         chain,
         neighbors: &neighbors,
+        asked: Some(AskedOf {
+            rules: state.rules(),
+            knows: state.rules().facts(&file, attached),
+            this_year: state.this_year(),
+            notice: notice.as_ref().map(|notice| notice.number.as_str()),
+        }),
         names: lists.names(),
     };
     Ok(views::cover_file(&reader.page(state, caller.session.as_ref()), &view, problem))

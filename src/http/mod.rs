@@ -27,6 +27,7 @@ mod api_covers;
 mod api_edit;
 mod api_plates;
 mod api_profiles;
+mod api_quality;
 mod api_reports;
 mod area_desk;
 mod ask;
@@ -34,11 +35,14 @@ mod auth;
 mod bulk_pages;
 mod census_files;
 mod census_work;
+mod claim_pages;
 mod conflict;
 mod cover_list;
 mod cover_query;
+mod csv_body;
 mod desk;
 mod doors;
+mod duplicate_pages;
 mod edit_fields;
 mod edit_page;
 mod exports;
@@ -55,6 +59,8 @@ mod paper;
 mod problem;
 mod profile_desk;
 mod public;
+mod quality_board;
+mod quality_files;
 mod structure_pages;
 mod tiles;
 mod uploads;
@@ -92,6 +98,7 @@ struct Shared {
     tries: limits::Limiter,
     reports: limits::Limiter,
     pages: page_cache::PageCache,
+    quality: quality_board::QualityBoard,
     counters: operators::Counters,
 }
 
@@ -113,6 +120,7 @@ impl AppState {
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),
             pages: page_cache::PageCache::default(),
+            quality: quality_board::QualityBoard::new(&config),
             counters: operators::Counters::default(),
         };
         Self { registry, snapshot, photos, config: Arc::new(config), data, shared: Arc::new(shared) }
@@ -159,6 +167,8 @@ fn build(state: AppState) -> doors::Doors {
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const ADMIN: Access = Access::Staff(&[Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
+    const CLAIM_DESK: Access = Access::Staff(claim_pages::CLAIM_DESK);
+    const CLAIM_VOICES: Access = Access::Staff(claim_pages::CLAIM_VOICES);
     const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
     const CASE_EXPORT: Access =
         Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
@@ -200,6 +210,18 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/covers/{code}/unmerge", REGISTRY, post(structure_pages::send_unmerge))
         .open("GET", "/covers/{code}/split", REGISTRY, get(structure_pages::split_form))
         .open("POST", "/covers/{code}/split", REGISTRY, post(structure_pages::send_split))
+        .open("GET", "/quality", STAFF, get(quality_files::overview))
+        .open("GET", "/quality.csv", STAFF, get(quality_files::overview_csv))
+        .open("GET", "/quality/files", STAFF, get(quality_files::list))
+        .open("GET", "/quality/files.csv", STAFF, get(quality_files::list_csv))
+        .open("GET", "/quality/duplicates", STAFF, get(duplicate_pages::show))
+        .open("POST", "/quality/duplicates", REGISTRY, post(duplicate_pages::decide))
+        .open("GET", "/quality/duplicates.csv", STAFF, get(duplicate_pages::list_csv))
+        .open("GET", "/quality/claims", STAFF, get(claim_pages::list))
+        .open("POST", "/quality/claims", CLAIM_DESK, post(claim_pages::open))
+        .open("GET", "/quality/claims/{number}", STAFF, get(claim_pages::show))
+        .open("POST", "/quality/claims/{number}", CLAIM_VOICES, post(claim_pages::step))
+        .open("GET", "/quality/claims/{number}/covers.csv", STAFF, get(claim_pages::list_csv))
         .open("GET", "/bulk-edits", REGISTRY, get(bulk_pages::list))
         .open("POST", "/bulk-edits", REGISTRY, post(bulk_pages::send))
         .open("GET", "/bulk-edits/new", REGISTRY, get(bulk_pages::form))
@@ -255,6 +277,12 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/bulk-edits/{id}/covers", REGISTRY, get(api_bulk::list_bulk_covers))
         .open("POST", "/api/v1/bulk-edits/{id}/apply", REGISTRY, post(api_bulk::apply_bulk_edit))
         .open("POST", "/api/v1/bulk-edits/{id}/undo", REGISTRY, post(api_bulk::undo_bulk_edit))
+        .open("GET", "/api/v1/quality", STAFF, get(api_quality::find_quality))
+        .open("GET", "/api/v1/quality/files", STAFF, get(api_quality::list_quality_files))
+        .open("GET", "/api/v1/quality/duplicates", STAFF, get(api_quality::list_duplicates))
+        .open("GET", "/api/v1/quality/claims", STAFF, get(api_quality::list_notices))
+        .open("GET", "/api/v1/quality/claims/{number}", STAFF, get(api_quality::find_notice))
+        .open("GET", "/api/v1/quality/claims/{number}/covers", STAFF, get(api_quality::list_claims))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
         .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))

@@ -59,6 +59,7 @@ pub(super) async fn cover_file_pdf(
         history: &history,
         chain,
         neighbors: &[],
+        asked: None,
         names: lists.names(),
     };
     let digits = &file.code.digits;

@@ -38,6 +38,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, code)
     }
 
+    /// A task of ours that stopped.
+    pub(super) fn broken() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "http.broken")
+    }
+
     pub(super) fn bad_request(refusal: Refusal) -> Self {
         Self { status: StatusCode::BAD_REQUEST, refusal }
     }

@@ -229,6 +229,15 @@ impl Mapper<'_> {
         cells.borrow_mut().see(cell.name, means, self.text_of(cell));
     }
 
+    /// A header says what its columns are even where no row below it can be parted into cells.
+    pub(super) fn see_names(&self, names: &[String]) {
+        let Some(cells) = &self.cells else { return };
+        let mut cells = cells.borrow_mut();
+        for name in names {
+            cells.see(name, || Means::AsItIs, "");
+        }
+    }
+
     /// A shape stands in the columns in which a table would have it.
     pub(super) fn see_point(&self, point: Option<Point>) {
         let Some(cells) = &self.cells else { return };

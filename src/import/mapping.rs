@@ -269,6 +269,9 @@ impl<'a> Mapper<'a> {
                 .with("fits", fits.join(", "));
             return Err(Flaw::new(refusal).column(&fits[0]).read(&names.join(", ")));
         }
+        if surveying {
+            self.see_names(&names);
+        }
         Ok(Columns { names, meanings })
     }
 

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::case::{CaseMove, CaseState};
+use crate::domain::claim::{ClaimAnswer, ClaimMove, ClaimState};
 use crate::domain::cover::{CoverClass, CoverState, Material, Placement, Shape};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
 use crate::domain::plate::PlateState;
 use crate::domain::position::PositionMethod;
+use crate::domain::quality::{FileField, Finding};
 use crate::domain::role::Role;
 
 fn texts_under(folder: &Path, ending: &str) -> Vec<String> {
@@ -112,6 +114,12 @@ fn every_stored_word_has_a_shown_one() {
     words("shape", Shape::ALL);
     words("position_method", PositionMethod::ALL);
     words("history_kind", HistoryKind::ALL);
+    words("file_field", FileField::ALL);
+    words("finding", Finding::ALL);
+    words("finding_hint", Finding::ALL);
+    words("claim_state", ClaimState::ALL);
+    words("claim_answer", ClaimAnswer::ALL);
+    words("claim_move", ClaimMove::ALL);
 }
 
 #[test]

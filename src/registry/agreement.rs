@@ -25,6 +25,8 @@ pub(super) struct Claims {
     cases: HashMap<Uuid, String>,
     /// Tracking number → SHA-256 of what was written, in hex.
     reports: HashMap<String, String>,
+    /// Cover and notice → state of the cover in it.
+    notices: HashMap<(Uuid, String), String>,
 }
 
 /// A file's last word on a cover; `None` = this file does not say. Parties are left out: the file has
@@ -107,6 +109,13 @@ struct ReportClaim<'e> {
     description_sha256: Cow<'e, str>,
 }
 
+#[derive(Deserialize)]
+struct NoticeClaim {
+    cover: Uuid,
+    notice: String,
+    claim_state: String,
+}
+
 /// What one file says, as far as it was read.
 struct FileClaims {
     manhole: Uuid,
@@ -114,6 +123,7 @@ struct FileClaims {
     covers: BTreeMap<Uuid, CoverClaim>,
     plates: HashMap<(Uuid, i64), String>,
     cases: HashMap<Uuid, String>,
+    notices: HashMap<(Uuid, String), String>,
 }
 
 impl Claims {
@@ -135,6 +145,7 @@ impl Claims {
                 (cover, claim)
             }));
             self.plates.extend(file.plates);
+            self.notices.extend(file.notices);
         }
         self.cases.extend(file.cases);
     }
@@ -162,6 +173,22 @@ impl Claims {
             report.add("cover.missing", cover, format!("the file of {} says that it is here", claim.manhole));
         }
         self.settle_work(tx, range, report).await?;
+        if !self.notices.is_empty() {
+            for (cover, notice, state) in integrity::list_standing_claims(tx, range).await? {
+                if let Some(claimed) =
+                    self.notices.remove(&(cover, notice)).filter(|claimed| *claimed != state)
+                {
+                    report.add("claim.differs", cover, format!("is {state}, the file says {claimed}"));
+                }
+            }
+            for ((cover, notice), claimed) in self.notices.drain() {
+                report.add(
+                    "claim.missing",
+                    cover,
+                    format!("the file says it is {claimed} in notice {notice}"),
+                );
+            }
+        }
         *self = Self::default();
         Ok(())
     }
@@ -233,6 +260,7 @@ impl FileClaims {
             covers: BTreeMap::new(),
             plates: HashMap::new(),
             cases: HashMap::new(),
+            notices: HashMap::new(),
         }
     }
 
@@ -264,7 +292,13 @@ impl FileClaims {
             | HistoryKind::Merged
             | HistoryKind::MergedAway
             | HistoryKind::Unmerged
-            | HistoryKind::Split => self.change(&change()?)?,
+            | HistoryKind::Split
+            | HistoryKind::ClaimSettled
+            | HistoryKind::ClaimUndone => {
+                self.change(&change()?)?;
+                self.read_claim(entry);
+            }
+            HistoryKind::ClaimOpened | HistoryKind::ClaimAnswered => self.read_claim(entry),
             HistoryKind::PlateInstalled | HistoryKind::PlateChanged => self.read_plate(entry),
             HistoryKind::Reported => {
                 self.cases.extend(entry.case.map(|case| (case.0, "reported".to_owned())));
@@ -278,9 +312,15 @@ impl FileClaims {
             HistoryKind::PlateMade
             | HistoryKind::PhotoAdded
             | HistoryKind::ReportJoined
+            | HistoryKind::ToldApart
             | HistoryKind::Transferred => {}
         }
         Some(())
+    }
+
+    fn read_claim(&mut self, entry: &HistoryEntry) {
+        let Ok(claim) = serde_json::from_str::<NoticeClaim>(&entry.body) else { return };
+        self.notices.insert((claim.cover, claim.notice), claim.claim_state);
     }
 
     fn add(&mut self, new: AddedClaim) {
@@ -370,6 +410,7 @@ impl FileClaims {
             self.covers.retain(|cover, _| !change.versions.contains_key(cover));
             self.plates.clear();
             self.cases.clear();
+            self.notices.retain(|(cover, _), _| !change.versions.contains_key(cover));
         } else {
             return None;
         }

@@ -383,8 +383,5 @@ pub(super) fn district_of(locator: &mut Locator, (lon, lat): (f64, f64), named: 
         return DistrictOf::Same;
     }
     let other = found.map_or(DistrictOf::Outside, |code| DistrictOf::Other(code.to_owned()));
-    match locator.index().distance_m(named, lon, lat) {
-        Some(distance) if distance <= BORDER_TOLERANCE_M => DistrictOf::Same,
-        _ => other,
-    }
+    if locator.index().is_within_m(named, lon, lat, BORDER_TOLERANCE_M) { DistrictOf::Same } else { other }
 }

@@ -25,6 +25,7 @@ mod cases;
 mod census;
 mod check;
 mod chunk;
+mod claims;
 mod codebook;
 mod conflicts;
 mod covers;
@@ -38,12 +39,14 @@ mod import_profiles;
 mod imports;
 mod numbering;
 mod plates;
+mod quality;
 mod report_desk;
 mod reports;
 mod resurvey;
 mod retirement;
 mod staff;
 mod structure;
+mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
 pub use crate::store::Database;
@@ -64,6 +67,9 @@ pub use census::{
     RowOutcome, RowRef,
 };
 pub use check::{CheckReport, Finding};
+pub use claims::{
+    ClaimFilter, ClaimLine, ClaimOrder, NewNotice, Notice, NoticeFile, NoticeSet, PartyAnswer, Settled,
+};
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, Fact, Standing};
 pub use editing::{CodeEdit, FieldEdit};
@@ -75,10 +81,12 @@ pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
 pub use plates::{NewBatch, ScannedPlate};
+pub use quality::QualityRow;
 pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
+pub use told_apart::ToldApart;
 
 /// Why a verb did not do what was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -192,6 +200,8 @@ pub struct Registry {
     report_desk: Arc<report_desk::ReportDesk>,
     /// From which the secret part of tracking links is derived; never leaves the process.
     instance_secret: Arc<[u8; 32]>,
+    /// Minutes east of Greenwich of the city's clock.
+    utc_offset_minutes: i32,
 }
 
 impl Registry {
@@ -219,6 +229,7 @@ impl Registry {
                 options.schemes.into_iter().map(|scheme| (scheme.id.clone(), scheme)).collect(),
             ),
             instance_secret: Arc::new(instance_secret),
+            utc_offset_minutes: options.utc_offset_minutes,
         })
     }
 

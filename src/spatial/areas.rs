@@ -76,21 +76,26 @@ impl AreaIndex {
         self.areas.iter().find(|area| area.holds(at)).map(|area| area.code.as_str())
     }
 
-    /// Meters from a point to an area, good to a percent within some kilometers; 0 inside. `None`
-    /// for an unknown code.
-    pub fn distance_m(&self, code: &str, lon: f64, lat: f64) -> Option<f64> {
-        let area = self.areas.iter().find(|area| area.code == code)?;
-        if area.holds(Coord { x: lon, y: lat }) {
-            return Some(0.0);
-        }
+    /// Whether a point lies in an area or so near to it, good to a percent within some kilometers.
+    /// `false` for an unknown code.
+    pub fn is_within_m(&self, code: &str, lon: f64, lat: f64, meters: f64) -> bool {
+        let Some(area) = self.areas.iter().find(|area| area.code == code) else { return false };
+        let here = Coord { x: lon, y: lat };
         // Flat around the point: degrees of longitude shrink with the cosine of the latitude.
         let shrink = lat.to_radians().cos();
-        let here = Point::new(lon * shrink, lat);
-        let flat = |at: Coord| Coord { x: at.x * shrink, y: at.y };
-        area.borders()
-            .map(|line| Euclidean.distance(&here, &Line::new(flat(line.start), flat(line.end))))
-            .min_by(f64::total_cmp)
-            .map(|degrees| degrees * METERS_PER_DEGREE)
+        let north = meters / METERS_PER_DEGREE;
+        let east = if shrink > 0.0 { (north / shrink).min(360.0) } else { 360.0 };
+        // Nearly every line of a city is elsewhere, which is seen without measuring.
+        let reach = Rect::new((lon - east, lat - north), (lon + east, lat + north));
+        if !area.bounds.intersects(&reach) {
+            return false;
+        }
+        let flat = |at: Coord| Coord { x: (at.x - lon) * shrink, y: at.y - lat };
+        let is_near = |line: Line| {
+            let line = Line::new(flat(line.start), flat(line.end));
+            Euclidean.distance(&Point::new(0.0, 0.0), &line) <= north
+        };
+        area.borders().any(|line| boxes_meet(&line, &reach) && is_near(line)) || area.holds(here)
     }
 
     /// Answers like [`Self::find`] for many points, remembering what it learns of each cell.
@@ -213,10 +218,11 @@ mod tests {
             assert_eq!(index.find(lon, lat), owner, "{lon} {lat}");
             assert_eq!(locator.find(lon, lat), owner, "{lon} {lat} by cells");
         }
-        let away = index.distance_m("370503", 118.999, 37.5).unwrap();
-        assert!((away - 88.2).abs() < 1.0, "{away}");
-        assert_eq!(index.distance_m("370503", 119.5, 37.5), Some(0.0));
-        assert_eq!(index.distance_m("370599", 119.5, 37.5), None);
+        // 88.2 m west of the border.
+        assert!(index.is_within_m("370503", 118.999, 37.5, 89.0));
+        assert!(!index.is_within_m("370503", 118.999, 37.5, 87.0));
+        assert!(index.is_within_m("370503", 119.5, 37.5, 0.0));
+        assert!(!index.is_within_m("370599", 119.5, 37.5, 1e6));
     }
 
     /// Stars around a few middles, so that they overlap, touch and leave gaps.

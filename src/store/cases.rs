@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::script::Script;
 use super::sheet::{Sheet, cells};
-use super::{StoreError, Tx, on_db};
+use super::{StoreError, Tx, on_db, search};
 use crate::domain::case::{Case, CaseState, PhonePosition, Report};
 use crate::domain::code::ComponentCode;
 use crate::domain::hazard::Hazard;
@@ -212,14 +212,14 @@ struct CaseLineSql {
 
 /// A part of a word for LIKE, as it is and without blanks: codes are read in groups and stored without.
 pub(super) fn patterns(text: &str) -> [String; 2] {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let pattern = format!("%{escaped}%");
+    let pattern = search::part_of(text);
     let digits = pattern.replace(' ', "");
     [pattern, digits]
 }
 
 /// One page of cases, newest number first.
 pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine>, StoreError> {
+    let engine = tx.engine();
     let rows: Vec<CaseLineSql> = on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(
             "SELECT k.id, k.number, k.manhole_id, k.cover_id, k.hazard, k.state, k.emergency, k.report_count,
@@ -252,7 +252,7 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
             let [pattern, digits] = patterns(text);
             query.push(" AND (k.number LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
             query.push(" OR c.code LIKE ").push_bind(digits).push(" ESCAPE '\\'");
-            query.push(" OR h.road LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
+            query.push(" OR h.road").push(search::like(engine)).push_bind(pattern).push(" ESCAPE '\\')");
         }
         if let Some(before) = &filter.before {
             query.push(" AND k.number < ").push_bind(before.clone());

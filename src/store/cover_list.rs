@@ -4,7 +4,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::covers::{CoverRow, FILE};
-use super::{StoreError, Tx, on_db};
+use super::{EngineKind, StoreError, Tx, on_db, search};
 use crate::domain::cover::{CoverClass, CoverFile, CoverState, LoadClass, Material, Placement};
 use crate::domain::ids::{CoverId, PartyId};
 
@@ -54,10 +54,11 @@ pub struct CoverFilter {
 
 /// One page of covers in the order of their ids.
 pub async fn list_covers(tx: &mut Tx, filter: &CoverFilter) -> Result<Vec<CoverFile>, StoreError> {
+    let engine = tx.engine();
     let rows: Vec<CoverRow> = on_db!(tx, |c| {
         let mut query = QueryBuilder::new(FILE);
         query.push(" WHERE c.id > ").push_bind(filter.after.map_or(Uuid::nil(), |id| id.0));
-        for piece in conditions(filter) {
+        for piece in conditions(filter, engine) {
             match piece {
                 Piece::Sql(sql) => query.push(sql),
                 Piece::Text(text) => query.push_bind(text),
@@ -84,7 +85,7 @@ pub(super) enum Piece {
 use Piece::{Id, Int, Real, Sql, Text};
 
 /// What narrows the covers `c` of the manholes `h`, each piece led by ` AND `.
-pub(super) fn conditions(filter: &CoverFilter) -> Vec<Piece> {
+pub(super) fn conditions(filter: &CoverFilter, engine: EngineKind) -> Vec<Piece> {
     let mut pieces = vec![Sql(match filter.standing {
         Standing::InUse => " AND c.retired_at IS NULL",
         Standing::Retired => " AND c.retired_at IS NOT NULL",
@@ -108,7 +109,7 @@ pub(super) fn conditions(filter: &CoverFilter) -> Vec<Piece> {
     pieces.extend(fact(" AND c.owner_id", filter.owner, |party| Id(party.0)));
     pieces.extend(fact(" AND c.maintainer_id", filter.maintainer, |party| Id(party.0)));
     if let Some(text) = &filter.text {
-        pieces.extend(search(text));
+        pieces.extend(text_parts(text, engine));
     }
     if let Some(within) = &filter.within {
         pieces.extend(lie_within(within));
@@ -129,7 +130,7 @@ fn fact<T>(column: &'static str, wanted: Option<Fact<T>>, stored: impl Fn(T) -> 
 }
 
 /// Codes are read in groups and stored without; anything that is no code is looked for in words.
-fn search(text: &str) -> Vec<Piece> {
+fn text_parts(text: &str, engine: EngineKind) -> Vec<Piece> {
     let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
     if digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let start = format!("{digits}%");
@@ -141,17 +142,21 @@ fn search(text: &str) -> Vec<Piece> {
             Sql("))"),
         ];
     }
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let pattern = || Text(format!("%{escaped}%"));
+    let like = || Sql(search::like(engine));
+    let plain = || Text(search::part_of(text));
     vec![
-        Sql(" AND (h.road LIKE "),
-        pattern(),
-        Sql(" ESCAPE '\\' OR h.address LIKE "),
-        pattern(),
-        Sql(" ESCAPE '\\' OR c.source_key LIKE "),
-        pattern(),
-        Sql(" ESCAPE '\\' OR c.extra LIKE "),
-        pattern(),
+        Sql(" AND (h.road"),
+        like(),
+        plain(),
+        Sql(" ESCAPE '\\' OR h.address"),
+        like(),
+        plain(),
+        Sql(" ESCAPE '\\' OR c.source_key"),
+        like(),
+        plain(),
+        Sql(" ESCAPE '\\' OR c.extra"),
+        like(),
+        Text(search::part_of_json(text)),
         Sql(" ESCAPE '\\')"),
     ]
 }

@@ -302,7 +302,7 @@ pub async fn find_cover_by_code(tx: &mut Tx, digits: &str) -> Result<Option<Cove
 const KEYS_AT_ONCE: usize = 500;
 
 /// The rows of `select` whose `column` has one of these keys, in no particular order.
-async fn list_by_key<R, K>(
+pub(super) async fn list_by_key<R, K>(
     tx: &mut Tx,
     select: &'static str,
     column: &'static str,

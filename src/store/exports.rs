@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::cover_list::{CoverFilter, Piece, conditions};
-use super::{EngineKind, StoreError, Tx, on_db};
+use super::{EngineKind, StoreError, Tx, on_db, search};
 use crate::domain::case::CaseState;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
 use crate::domain::edit::RetireReason;
@@ -189,7 +189,8 @@ async fn read_page(
     limit: i64,
     careful: bool,
 ) -> Result<(i64, Option<String>), StoreError> {
-    let line = line(tx.engine(), careful);
+    let engine = tx.engine();
+    let line = line(engine, careful);
     on_db!(tx, |c| {
         // The separators are bound first, so that they have the numbers that `line` names.
         let mut query = sqlx::QueryBuilder::new("SELECT COUNT(*), string_agg(line, ");
@@ -201,7 +202,7 @@ async fn read_page(
              LEFT JOIN covers s ON s.id = c.successor_id WHERE c.id > ",
         );
         query.push_bind(after.map_or(Uuid::nil(), |id| id.0));
-        for piece in conditions(&CoverFilter { within: None, ..selection.clone() }) {
+        for piece in conditions(&CoverFilter { within: None, ..selection.clone() }, engine) {
             match piece {
                 Piece::Sql(sql) => query.push(sql),
                 Piece::Text(text) => query.push_bind(text),
@@ -441,6 +442,7 @@ pub async fn list_case_page(
     after: Option<CaseId>,
     limit: i64,
 ) -> Result<Vec<CaseRecord>, StoreError> {
+    let engine = tx.engine();
     let rows: Vec<CaseRow> = on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(
             "SELECT k.id, k.number, c.code, k.district, h.road, h.lon, h.lat, h.raw_x, h.raw_y, h.raw_epsg,
@@ -473,7 +475,7 @@ pub async fn list_case_page(
             let [pattern, digits] = super::cases::patterns(text);
             query.push(" AND (k.number LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
             query.push(" OR c.code LIKE ").push_bind(digits).push(" ESCAPE '\\'");
-            query.push(" OR h.road LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
+            query.push(" OR h.road").push(search::like(engine)).push_bind(pattern).push(" ESCAPE '\\')");
         }
         if let Some(from) = selection.from {
             query.push(" AND k.created_at >= ").push_bind(from.0);

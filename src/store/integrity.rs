@@ -132,6 +132,23 @@ const ORPHANS: &[(&str, &str)] = &[
          WHERE (b.state IN ('applied', 'undoing', 'undone') AND r.state = 'waiting')
          OR (b.state = 'undone' AND r.state = 'applied')",
     ),
+    (
+        "claim_without_outcome",
+        "SELECT COUNT(*) FROM claims k WHERE (k.outcome_id IS NULL) = (k.state IN ('awarded', 'fell_back'))",
+    ),
+    (
+        "claim_miscounts_claimants",
+        "SELECT COUNT(*) FROM claims k WHERE k.claimants <> (SELECT COUNT(*) FROM claim_answers a
+         WHERE a.notice = k.notice AND a.cover_id = k.cover_id AND a.answer = 'claimed')",
+    ),
+    (
+        "claim_of_no_notice",
+        "SELECT COUNT(*) FROM claims k WHERE NOT EXISTS (SELECT 1 FROM claim_notices n WHERE n.number = k.notice)",
+    ),
+    (
+        "told_apart_wrong_way",
+        "SELECT COUNT(*) FROM told_apart t WHERE t.older_id >= t.newer_id",
+    ),
     ("key_without_answer", "SELECT COUNT(*) FROM idempotency WHERE answer = ''"),
 ];
 
@@ -237,6 +254,21 @@ pub async fn list_standing_cases(
 ) -> Result<Vec<(Uuid, String, String)>, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_as(
         "SELECT id, number, state FROM cases WHERE manhole_id > $1 AND manhole_id <= $2"
+    )
+    .bind(after)
+    .bind(last)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// Covers of those manholes in notices: cover, notice, state.
+pub async fn list_standing_claims(
+    tx: &mut Tx,
+    (after, last): (Uuid, Uuid),
+) -> Result<Vec<(Uuid, String, String)>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT k.cover_id, k.notice, k.state FROM covers c JOIN claims k ON k.cover_id = c.id
+         WHERE c.manhole_id > $1 AND c.manhole_id <= $2"
     )
     .bind(after)
     .bind(last)

@@ -290,6 +290,18 @@ pub async fn list_merges_into(tx: &mut Tx, survivor: ManholeId) -> Result<Vec<Me
     rows.into_iter().map(Merge::try_from).collect()
 }
 
+/// The latest merges of two covers that were one and are still taken for one.
+pub async fn list_latest_same(tx: &mut Tx, limit: i64) -> Result<Vec<Merge>, StoreError> {
+    let rows: Vec<MergeRow> = on_db!(tx, |c| {
+        // Ids are in the order of time.
+        let sql = format!(
+            "{MERGE} WHERE undone_at IS NULL AND same_cover_id IS NOT NULL ORDER BY id DESC LIMIT $1"
+        );
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(limit).fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(Merge::try_from).collect()
+}
+
 /// Notes that a merge is undone; `false` when it was already.
 pub async fn end_merge(tx: &mut Tx, id: MergeId, at: Millis) -> Result<bool, StoreError> {
     on_db!(tx, |c| {

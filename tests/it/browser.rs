@@ -28,6 +28,11 @@ pub struct Street {
 
 impl Street {
     pub async fn serve() -> Self {
+        Self::serve_with(async |_| {}).await
+    }
+
+    /// The same after `settle` has done something in the town.
+    pub async fn serve_with(settle: impl AsyncFnOnce(&Town)) -> Self {
         let ground = Ground::sqlite().expect("SQLite is bundled");
         let town = Town::found(&ground).await;
         let tokens = town.plated(3).await;
@@ -45,6 +50,7 @@ impl Street {
             let plate = town.registry.find_plate(*token).await.unwrap().unwrap();
             codes.push(plate.cover.unwrap().code.digits);
         }
+        settle(&town).await;
         town.registry.close().await;
         let settings =
             "secure_cookies = false\ncity_zh = \"东营市井盖服务\"\ncity_en = \"Dongying manhole covers\"\n";

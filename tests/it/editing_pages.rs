@@ -10,7 +10,7 @@ use crate::browser::{Street, assert_sound, log_in};
 use crate::support::browser::{Browser, Visitor};
 
 /// Chooses an option of a list, or writes into a field instead of what stands there.
-async fn set(browser: &Browser, field: &str, value: &str) {
+pub async fn set(browser: &Browser, field: &str, value: &str) {
     browser.wait_for(&format!("main [name='{field}']")).await;
     let body = format!(
         "const field = document.querySelector({});
@@ -26,7 +26,7 @@ async fn pick(browser: &Browser, field: &str, value: &str) {
     browser.click(&format!("main label:has([name='{field}'][value='{value}'])")).await;
 }
 
-async fn save(browser: &Browser) {
+pub async fn save(browser: &Browser) {
     browser.click("main form[method=post] button.main").await;
 }
 
@@ -86,13 +86,13 @@ async fn browser_many_covers_are_changed_and_changed_back() {
 }
 
 /// Where pictures are kept, where somebody wants them.
-fn album() -> Option<PathBuf> {
+pub fn album() -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os("LIDMARK_ALBUM")?);
     std::fs::create_dir_all(&folder).expect("the album can be made");
     Some(folder)
 }
 
-async fn keep(browser: &Browser, name: &str) {
+pub async fn keep(browser: &Browser, name: &str) {
     if let Some(album) = album() {
         browser.screenshot_whole(&album.join(format!("{name}.png"))).await;
     }

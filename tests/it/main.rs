@@ -15,6 +15,7 @@ mod import_desk;
 mod kill;
 mod outbox;
 mod plates;
+mod quality_pages;
 mod registry;
 mod rooms;
 mod self_test;

@@ -18,6 +18,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("plates", &["domain"]),
     ("tiles", &["domain"]),
     ("demo", &["domain"]),
+    ("quality", &["spatial", "domain"]),
     ("store", &["domain"]),
     ("registry", &["store", "spatial", "domain"]),
     ("outbox", &["registry", "domain"]),
@@ -27,8 +28,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "registry", "intake", "outlet", "press", "import", "crs", "plates", "spatial", "tiles", "photos",
-            "messages", "config", "domain",
+            "registry", "intake", "outlet", "press", "import", "crs", "plates", "quality", "spatial",
+            "tiles", "photos", "messages", "config", "domain",
         ],
     ),
     (

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::case_pages::Shot;
+use super::quality_pages::missing;
 use super::words::{Line, Names, PublicCover, joined, lines};
 use super::{Page, write};
 use crate::domain::Refusal;
@@ -12,6 +13,7 @@ use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::HistoryEntry;
 use crate::domain::plate::Plate;
 use crate::domain::position::SystemCode;
+use crate::domain::quality::{Facts, Finding, Rules};
 use crate::domain::role::Role;
 use crate::registry::{ChainState, EarlierFile, PhotoRecord};
 use crate::spatial::Near;
@@ -32,7 +34,19 @@ pub struct CoverView<'a> {
     pub chain: ChainState,
     /// The cover itself among its neighbors, nearest first.
     pub neighbors: &'a [Near],
+    /// What is asked of its file, on a page.
+    pub asked: Option<AskedOf<'a>>,
     pub names: Names<'a>,
+}
+
+/// What is asked of a file and what is known.
+#[derive(Clone, Copy)]
+pub struct AskedOf<'a> {
+    pub rules: &'a Rules,
+    pub knows: Facts,
+    pub this_year: u16,
+    /// The notice in which the cover stands because it has no owner.
+    pub notice: Option<&'a str>,
 }
 
 /// Half the side of the sketch in its own units.
@@ -95,6 +109,14 @@ struct Earlier {
     lines: Vec<Line>,
 }
 
+/// How complete a file is, and what in it wants a look.
+struct Score {
+    score: u8,
+    is_low: bool,
+    missing: String,
+    findings: Vec<String>,
+}
+
 #[derive(Template)]
 #[template(path = "cover.html")]
 struct CoverPage<'a> {
@@ -106,6 +128,9 @@ struct CoverPage<'a> {
     former: Vec<String>,
     earlier: Vec<Earlier>,
     facts: Vec<(String, String)>,
+    /// How complete its file is; of one in use.
+    score: Option<Score>,
+    notice: Option<&'a str>,
     extra: Vec<(&'a str, &'a str)>,
     sketch: Sketch,
     plates: Vec<PlateLine>,
@@ -138,6 +163,8 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         former: view.former.iter().map(|code| page.code(code)).collect(),
         earlier: view.earlier.iter().map(|file| earlier(page, view.names, file)).collect(),
         facts: facts(page, file),
+        score: view.asked.filter(|_| file.retired.is_none()).map(|asked| score(page, asked)),
+        notice: view.asked.and_then(|asked| asked.notice),
         extra: file.survey.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         sketch: sketch(file, view.neighbors),
         plates: view.plates.iter().map(|plate| plate_line(page, plate)).collect(),
@@ -152,6 +179,23 @@ pub fn cover_file(page: &Page, view: &CoverView, wrong: Option<&Refusal>) -> Str
         photo_limit: PHOTO_LIMIT,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
+}
+
+fn score(page: &Page, asked: AskedOf) -> Score {
+    let AskedOf { rules, knows: facts, this_year, .. } = asked;
+    let score = rules.score(facts.there);
+    let findings = rules.findings(&facts, this_year);
+    Score {
+        score,
+        is_low: score < rules.completeness.low,
+        missing: missing(page, rules, &facts),
+        // What is missing says so already.
+        findings: [Finding::UnderRated, Finding::DoubtfulLoad, Finding::UnknownLoad, Finding::OverAge]
+            .into_iter()
+            .filter(|finding| findings.contains(*finding))
+            .map(|finding| page.word("finding", finding))
+            .collect(),
+    }
 }
 
 /// Whether a file is whole, in words.

@@ -17,16 +17,19 @@ mod area_pages;
 mod bulk_pages;
 mod case_pages;
 mod census_map;
+mod claim_pages;
 mod cover_list;
 mod cover_page;
 mod cover_paper;
 mod downloads;
+mod duplicate_pages;
 mod edit_page;
 mod field_words;
 mod import_desk;
 mod line_diff;
 mod profile_pages;
 mod public_pages;
+mod quality_pages;
 mod structure_pages;
 mod understood;
 mod words;
@@ -34,14 +37,20 @@ mod words;
 pub use area_pages::{AreaDeskView, AreaFileView, area_desk, area_file};
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
 pub use case_pages::{MoveDraft, case_file, case_list};
+pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
 pub use cover_list::{CoverListView, cover_list};
-pub use cover_page::{CoverView, cover_file};
+pub use cover_page::{AskedOf, CoverView, cover_file};
 pub use cover_paper::cover_paper;
+pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{
     DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run, means,
 };
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
+pub use quality_pages::{
+    FileListView, OverviewView, quality_cells, quality_files, quality_headings, quality_overview,
+    quality_sum_cells,
+};
 pub use structure_pages::{
     AddView, MergeView, RetireView, SplitView, add_form, code_form, merge_form, retire_form, split_form,
 };

@@ -198,11 +198,11 @@ pub struct MergeView<'a> {
 }
 
 /// A fact of two covers beside each other.
-struct Pair {
-    label: String,
-    one: String,
-    other: String,
-    differs: bool,
+pub(super) struct Pair {
+    pub label: String,
+    pub one: String,
+    pub other: String,
+    pub differs: bool,
 }
 
 /// A cover that may be meant.
@@ -257,7 +257,7 @@ pub fn merge_form(page: &Page, view: &MergeView) -> String {
             version: other.version,
             meters: meters(view.distance_m),
             far: view.distance_m > FAR_M,
-            pairs: pairs(page, view.around, other),
+            pairs: pairs_of(page, view.around.file, other),
         }),
         near: view
             .near
@@ -301,12 +301,13 @@ fn codes(page: &Page, file: &EarlierFile) -> String {
     codes.join(page.t("list.comma"))
 }
 
-fn meters(meters: f64) -> String {
+pub(super) fn meters(meters: f64) -> String {
     if meters < 10.0 { format!("{meters:.2} m") } else { format!("{meters:.0} m") }
 }
 
-fn pairs(page: &Page, around: FormAround, other: &CoverFile) -> Vec<Pair> {
-    let (one, two) = (&around.file.survey, &other.survey);
+/// What is known of two covers, fact by fact.
+pub(super) fn pairs_of(page: &Page, file: &CoverFile, other: &CoverFile) -> Vec<Pair> {
+    let (one, two) = (&file.survey, &other.survey);
     let word = |list: &str, word: Option<&'static str>| {
         word.map_or_else(|| page.t("value.none").to_owned(), |word| page.word(list, word))
     };
@@ -314,11 +315,7 @@ fn pairs(page: &Page, around: FormAround, other: &CoverFile) -> Vec<Pair> {
     let all = [
         ("class", page.word("class", one.class), page.word("class", two.class)),
         ("state", page.word("state", one.state), page.word("state", two.state)),
-        (
-            "district",
-            page.district(&around.file.district).to_owned(),
-            page.district(&other.district).to_owned(),
-        ),
+        ("district", page.district(&file.district).to_owned(), page.district(&other.district).to_owned()),
         ("road", text(&one.road), text(&two.road)),
         ("address", text(&one.address), text(&two.address)),
         (

@@ -10,6 +10,7 @@ use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::*;
 use crate::domain::plate::{Plate, PlateState, SymbolRecord};
 use crate::domain::position::{Position, PositionMethod, RawPosition};
+use crate::domain::quality::{Attached, Rules};
 use crate::domain::role::Role;
 use crate::domain::token::Token;
 use crate::messages::Language;
@@ -293,6 +294,12 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
             history: &history(),
             chain,
             neighbors: &[Near { row: near, distance_m: 14.2 }],
+            asked: Some(AskedOf {
+                rules: Rules::built_in(),
+                knows: Rules::built_in().facts(&cover(), Attached { plate: true, photo: false }),
+                this_year: 2026,
+                notice: Some("2026-00001"),
+            }),
             names,
         };
         cover_file(page, &view, None)

@@ -135,6 +135,9 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
     let what = match entry.kind {
         HistoryKind::CaseMoved => page.word("move", body["move"].as_str().unwrap_or_default()),
+        HistoryKind::ClaimAnswered | HistoryKind::ClaimSettled => {
+            page.word("claim_move", body["claim_move"].as_str().unwrap_or_default())
+        }
         kind => page.word("history_kind", kind),
     };
     let mut details = Vec::new();
@@ -158,6 +161,16 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
         add("line.hazard", &page.word("hazard", hazard));
     }
     let party = text("party");
+    add("line.notice", text("notice"));
+    let of_party = text("of_party");
+    add("line.of_party", parties.get(of_party).copied().unwrap_or(of_party));
+    if let Some(state) = body["claim_state"].as_str() {
+        add("line.state", &page.word("claim_state", state));
+    }
+    if let Some(verdict) = body["verdict"].as_str() {
+        add("line.state", &page.word("verdict", verdict));
+        add("line.other", &field_words::code(page, text("other")));
+    }
     add("line.party", parties.get(party).copied().unwrap_or(party));
     add("line.why", &page.word("why", text("why")));
     add("line.joined_to", text("joined_to"));

@@ -257,7 +257,8 @@ impl House {
     }
 }
 
-async fn rows(town: &Town) -> Vec<lidmark::spatial::SnapshotRow> {
+/// What the map shows of every cover now.
+pub async fn rows(town: &Town) -> Vec<lidmark::spatial::SnapshotRow> {
     let points = town.registry.list_points(None, 1000).await.unwrap();
     points
         .into_iter()

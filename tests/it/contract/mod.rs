@@ -7,5 +7,6 @@ pub mod house;
 mod import_desk;
 mod photos;
 mod profiles;
+mod quality;
 mod refusals;
 mod story;

@@ -9,6 +9,7 @@ use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
 use super::profiles::profiles;
+use super::quality::quality;
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
@@ -38,6 +39,7 @@ both_engines! {
         desk_pages(&house).await;
         editing::programs(&house).await;
         editing::pages(&house).await;
+        quality(&house).await;
         feed(&house).await;
 
         house.assert_faultless();

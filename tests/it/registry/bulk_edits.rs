@@ -201,6 +201,18 @@ both_engines! {
             assert_eq!(count(CoverFilter { text: Some(text.into()), ..CoverFilter::default() }).await, found, "{text}");
         }
     }
+
+    async fn what_a_column_that_nobody_named_says_is_found_however_it_is_written(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let mut row = candidate(0, CoverClass::Sewage);
+        row.survey.extra.insert("Remark".into(), "near the \"Old Mill\"\\Gate".into());
+        row.survey.road = Some("Mill Lane".into());
+        town.import(vec![row, candidate(1, CoverClass::Sewage)]).await;
+        for (text, found) in [("old mill", 1), ("\"Old", 1), ("Mill\"\\gate", 1), ("MILL LANE", 1), ("remark", 1), ("new mill", 0)] {
+            let filter = CoverFilter { text: Some(text.into()), limit: 50, ..CoverFilter::default() };
+            assert_eq!(town.registry.list_covers(filter).await.unwrap().len(), found, "{text}");
+        }
+    }
 }
 
 /// After a power cut a server ends what was begun before it.

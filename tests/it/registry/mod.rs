@@ -11,6 +11,7 @@ mod history;
 mod import_profiles;
 mod imports;
 mod plates;
+pub(crate) mod quality;
 mod report_desk;
 mod retirement;
 mod staff;

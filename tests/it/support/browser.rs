@@ -142,13 +142,11 @@ impl Browser {
 
     /// Visible text of the first element that fits the CSS selector; waits for it to come.
     pub async fn text(&self, css: &str) -> String {
-        let element = self.find(css).await;
-        text_of(&self.command("GET", &format!("/element/{element}/text"), Value::Null).await)
+        text_of(&self.ask(css, "GET", "text", Value::Null).await)
     }
 
     pub async fn attribute(&self, css: &str, name: &str) -> Option<String> {
-        let element = self.find(css).await;
-        let value = self.command("GET", &format!("/element/{element}/attribute/{name}"), Value::Null).await;
+        let value = self.ask(css, "GET", &format!("attribute/{name}"), Value::Null).await;
         value.as_str().map(str::to_owned)
     }
 
@@ -158,24 +156,16 @@ impl Browser {
     }
 
     pub async fn click(&self, css: &str) {
-        let element = self.find(css).await;
+        self.find(css).await;
         // To the middle of the screen, as a thumb would, away from what is pinned to its edges.
-        let middle = format!("document.querySelector({}).scrollIntoView({{block: 'center'}})", json!(css));
+        let middle = format!("document.querySelector({})?.scrollIntoView({{block: 'center'}})", json!(css));
         self.script(&middle).await;
-        let clicked = self.try_command("POST", &format!("/element/{element}/click"), json!({})).await;
-        if let Err(error) = clicked {
-            panic!(
-                "cannot click {css} at {}: {error}; the page says:\n{}",
-                self.url().await,
-                self.page_text().await
-            );
-        }
+        self.ask(css, "POST", "click", json!({})).await;
     }
 
     /// Types into a field; a file's path into a file field chooses that file.
     pub async fn type_into(&self, css: &str, text: &str) {
-        let element = self.find(css).await;
-        self.command("POST", &format!("/element/{element}/value"), json!({"text": text})).await;
+        self.ask(css, "POST", "value", json!({"text": text})).await;
     }
 
     pub async fn choose_file(&self, css: &str, file: &Path) {
@@ -347,6 +337,23 @@ impl Browser {
                 panic!("no {css} at {}; the page is:\n{source}", self.url().await);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Does something with the first element that fits. One that leaves with its page in between is
+    /// looked for again on the next.
+    async fn ask(&self, css: &str, method: &str, what: &str, body: Value) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let element = self.find(css).await;
+            match self.try_command(method, &format!("/element/{element}/{what}"), body.clone()).await {
+                Ok(answer) => return answer,
+                Err(error) if error.contains("stale element reference") && Instant::now() < deadline => {}
+                Err(error) => {
+                    let source = text_of(&self.command("GET", "/source", Value::Null).await);
+                    panic!("{what} of {css} at {}: {error}; the page is:\n{source}", self.url().await);
+                }
+            }
         }
     }
 

@@ -202,6 +202,7 @@ pub fn pages(page: &Page) -> Vec<(&'static str, String)> {
         history: &history(),
         chain: ChainState::Whole { length: 3 },
         neighbors: &[],
+        asked: None,
         names,
     };
     all.push(("retired file", cover_file(page, &view, None)));
