@@ -383,8 +383,13 @@ impl Drop for Browser {
     }
 }
 
-/// Starts chromedriver on a port of its own choice and reads which.
+/// Starts chromedriver on a port of its own choice and reads which. Another program may take that port
+/// before it listens; then it ends without a word and is started again.
 fn start_driver(home: &Path) -> (Child, String) {
+    (0..5).find_map(|_| try_driver(home)).expect("chromedriver says on which port it listens")
+}
+
+fn try_driver(home: &Path) -> Option<(Child, String)> {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
         .process_group(0)
@@ -396,17 +401,17 @@ fn start_driver(home: &Path) -> (Child, String) {
         .expect("chromedriver can be started");
     let stdout = driver.stdout.take().expect("it was piped");
     let mut lines = BufReader::new(stdout).lines();
-    let port = lines
-        .by_ref()
-        .map_while(Result::ok)
-        .find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').trim().parse::<u16>().ok()
-        })
-        .expect("chromedriver says on which port it listens");
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.split_once("started successfully on port ")?;
+        port.trim_end_matches('.').trim().parse::<u16>().ok()
+    });
+    let Some(port) = port else {
+        let _ = driver.kill().and_then(|()| driver.wait());
+        return None;
+    };
     // Keep reading, or a full pipe would stop it.
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-    (driver, format!("http://127.0.0.1:{port}"))
+    Some((driver, format!("http://127.0.0.1:{port}")))
 }
 
 fn text_of(value: &Value) -> String {
