@@ -70,6 +70,8 @@ both_engines! {
         let town = Town::found(&ground).await;
         let (registry, home) = (&town.registry, ground.home());
         let folder = home.folder();
+        // Where the files lie; the registry of PostgreSQL has not made it.
+        std::fs::create_dir_all(folder).unwrap();
         let city = Arc::new(intake::city_of(Some(registry), folder, "component-16").await.unwrap());
         let save = async |source: &str| {
             let text = format!("source = \"{source}\"\n{}", find_built_in("census-zh").unwrap().text);
