@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use support::{lidmark, median, option, print, said, timed, verdict};
+use support::{lidmark, median, option, print, said, synthetic_city, timed, verdict};
 
 fn main() {
     if std::env::args().any(|argument| argument == "--test") {
@@ -17,21 +17,7 @@ fn main() {
     let covers = option("--covers", 1_000_000);
     let rounds = option("--rounds", 3);
     let folder = support::workshop();
-    let city = folder.join(format!("city-{covers}"));
-    let data = city.display().to_string();
-    if !city.join("demo.json").exists() {
-        let count = covers.to_string();
-        said(&mut lidmark(&[
-            "demo",
-            "--synthetic",
-            "dongying",
-            "--covers",
-            &count,
-            "--no-serve",
-            "--data",
-            &data,
-        ]));
-    }
+    let data = synthetic_city(&folder, covers).display().to_string();
     let out = tempfile::tempdir_in(&folder).expect("target can be written");
     let target = |name: &str| out.path().join(name).display().to_string();
     let (mut speeds, mut peaks, mut ratios) = (Vec::new(), Vec::new(), Vec::new());

@@ -11,7 +11,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use support::{Connection, Running, free_port, get, lidmark, load, median, option, print, said, verdict};
+use support::{
+    Connection, Running, free_port, get, lidmark, load, median, option, print, synthetic_city, verdict,
+};
 
 const CONNECTIONS: usize = 64;
 const CLIENTS: usize = 8;
@@ -262,42 +264,10 @@ fn bare_fsyncs(folder: &Path, time: Duration) -> f64 {
 
 /// A city of so many covers with a plate that is installed: its data folder and the token.
 fn city(folder: &Path, covers: u64) -> (String, String) {
-    let data = folder.join(format!("city-{covers}"));
+    let data = synthetic_city(folder, covers);
     let text = data.display().to_string();
-    if !data.join("made").exists() {
-        let _ = std::fs::remove_dir_all(&data);
-        print(&format!("making a city of {covers} covers; this is done once"));
-        let count = covers.to_string();
-        said(&mut lidmark(&[
-            "demo",
-            "--synthetic",
-            "dongying",
-            "--covers",
-            &count,
-            "--no-serve",
-            "--data",
-            &text,
-        ]));
-        lift_limits(&data.join("lidmark.toml"));
-        std::fs::write(data.join("made"), "").expect("target can be written");
-    }
     let token = installed_token(&data);
     (text, token)
-}
-
-/// All load comes from one network here, which a city would slow down.
-fn lift_limits(config: &Path) {
-    let settings = std::fs::read_to_string(config).expect("the demo writes its settings");
-    let lifted: String = settings
-        .lines()
-        .map(|line| match line.split_once(" = ") {
-            Some((name @ ("reports_per_minute" | "tries_per_minute"), _)) => {
-                format!("{name} = {}\n", u32::MAX)
-            }
-            _ => format!("{line}\n"),
-        })
-        .collect();
-    std::fs::write(config, lifted).expect("target can be written");
 }
 
 /// Any installed plate, read from the database as a bench may.

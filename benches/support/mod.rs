@@ -291,3 +291,41 @@ pub fn verdict(what: &str, figure: f64, unit: &str, fits: bool, bar: &str) {
     let word = if fits { "reached" } else { "MISSED" };
     print(&format!("{what:<58} {figure:>12.3} {unit:<8} bar {bar:<10} {word}"));
 }
+
+/// A made-up city of so many covers without limits to load, made once: its data folder.
+pub fn synthetic_city(folder: &Path, covers: u64) -> PathBuf {
+    let data = folder.join(format!("city-{covers}"));
+    if !data.join("made").exists() {
+        let _ = std::fs::remove_dir_all(&data);
+        print(&format!("making a city of {covers} covers; this is done once"));
+        let (count, text) = (covers.to_string(), data.display().to_string());
+        said(&mut lidmark(&[
+            "demo",
+            "--synthetic",
+            "dongying",
+            "--covers",
+            &count,
+            "--no-serve",
+            "--data",
+            &text,
+        ]));
+        lift_limits(&data.join("lidmark.toml"));
+        std::fs::write(data.join("made"), "").expect("target can be written");
+    }
+    data
+}
+
+/// All load comes from one network here, which a city would slow down.
+fn lift_limits(config: &Path) {
+    let settings = std::fs::read_to_string(config).expect("the demo writes its settings");
+    let lifted: String = settings
+        .lines()
+        .map(|line| match line.split_once(" = ") {
+            Some((name @ ("reports_per_minute" | "tries_per_minute"), _)) => {
+                format!("{name} = {}\n", u32::MAX)
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    std::fs::write(config, lifted).expect("target can be written");
+}

@@ -2,6 +2,7 @@
 //! Everything here can be called from every other room; nothing here calls out.
 
 pub mod archive;
+mod archive_tables;
 pub mod area;
 pub mod calendar;
 pub mod case;

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
 use super::api_areas::read_kind;
-use super::ask::{Asked, Named, Nothing, Reader, has_media_type};
+use super::ask::{Asked, Named, Nothing, Reader};
 use super::auth::Caller;
 use super::census_files as files;
 use super::census_work::{self as work, Subject};
 use super::desk::page;
-use super::forms::{Form, unreadable};
+use super::forms::{Form, needs_multipart, short_text, unreadable};
 use super::problem::{from_io, page_with_problem};
 use super::views::{self, AreaDeskView, AreaFileView};
 use super::{AppState, Problem};
@@ -32,7 +32,6 @@ const LARGEST: u64 = 256 << 20;
 /// Areas on one page, and problems that are shown of a file.
 const AREAS: i64 = 200;
 const PROBLEMS: usize = 100;
-const FIELD: usize = 1000;
 
 /// How a person wants a file of outlines to be read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -203,10 +202,7 @@ pub(super) async fn send(
     _: Asked<Nothing>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    if !has_media_type(request.headers(), "multipart/form-data") {
-        let refusal = Refusal::new("http.media_type").with("fits", "multipart/form-data");
-        return Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal });
-    }
+    needs_multipart(request.headers())?;
     DefaultBodyLimit::disable().apply(&mut request);
     match receive(&state, &caller, request).await {
         Ok(id) => Ok(to_page(id)),
@@ -247,20 +243,6 @@ async fn receive(state: &AppState, caller: &Caller, request: Request) -> Result<
         }
     }
     Err(Refusal::new("upload.no_file").at("file").into())
-}
-
-async fn short_text(mut part: Field<'_>, name: &str) -> Result<String, Problem> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > FIELD {
-            let refusal = Refusal::new("form.field_too_long").at(name.to_owned()).with("most", FIELD);
-            return Err(Problem { status: StatusCode::PAYLOAD_TOO_LARGE, refusal });
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| {
-        Problem::bad_request(Refusal::new("form.not_utf8").at(name.to_owned()).with("field", name))
-    })
 }
 
 const FIELDS: [&str; 10] =

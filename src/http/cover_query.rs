@@ -6,7 +6,7 @@ use super::auth::percent_encode;
 use super::forms::shortened;
 use crate::domain::Refusal;
 use crate::domain::ids::{CoverId, PartyId};
-use crate::registry::{CoverFilter, Fact, Standing};
+use crate::registry::{CoverFilter, Fact};
 use crate::spatial::BBox;
 
 /// The word for a fact that is not known.
@@ -96,12 +96,12 @@ impl CoverQuery {
 
     /// The filter for one page of `usual` covers, of which nobody may ask for more than `most`.
     pub(super) fn filter(&self, usual: i64, most: i64) -> Result<CoverFilter, Refusal> {
-        let within = self.bbox.as_deref().map(bbox).transpose()?.map(|bbox| {
+        let within = self.bbox.as_deref().map(str::parse::<BBox>).transpose()?.map(|bbox| {
             let ranges = bbox.key_ranges().into_iter().map(|range| (range.first, range.last)).collect();
-            (ranges, [bbox.west(), bbox.south(), bbox.east(), bbox.north()])
+            (ranges, bbox.edges())
         });
         Ok(CoverFilter {
-            standing: standing(self.standing.as_deref())?,
+            standing: self.standing.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             district: text(&self.district, "district")?,
             class: self.class.as_deref().map(str::parse).transpose()?,
             state: self.state.as_deref().map(str::parse).transpose()?,
@@ -142,34 +142,6 @@ pub(super) fn limit(text: Option<&str>, usual: i64, most: i64) -> Result<i64, Re
             .at("limit")
             .with("field", "limit")
             .with("read", shortened(text))),
-    }
-}
-
-/// `west,south,east,north` in degrees.
-fn bbox(text: &str) -> Result<BBox, Refusal> {
-    let wrong = || Refusal::new("bbox.four_numbers").at("bbox").with("read", shortened(text));
-    let numbers: Vec<f64> = text
-        .split(',')
-        .map(|part| part.trim().parse::<f64>())
-        .collect::<Result<_, _>>()
-        .map_err(|_| wrong())?;
-    match numbers[..] {
-        [west, south, east, north] => {
-            BBox::new(west, south, east, north).map_err(|refusal| refusal.at("bbox"))
-        }
-        _ => Err(wrong()),
-    }
-}
-
-fn standing(word: Option<&str>) -> Result<Standing, Refusal> {
-    match word {
-        None | Some("in_use") => Ok(Standing::InUse),
-        Some("retired") => Ok(Standing::Retired),
-        Some("any") => Ok(Standing::Any),
-        Some(other) => Err(Refusal::new("standing.unknown")
-            .at("standing")
-            .with("read", shortened(other))
-            .with("fits", "in_use, retired, any")),
     }
 }
 

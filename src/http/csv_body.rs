@@ -1,12 +1,15 @@
 //! Lists as CSV: with the mark by which Excel knows UTF-8, page by page, and no cell that a spreadsheet would
 //! take for a formula.
 
+use std::borrow::Cow;
+
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
 
 use super::Problem;
+use crate::domain::formula::guarded;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -42,10 +45,9 @@ fn lines(rows: &[Vec<String>]) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// A text that a spreadsheet would run is led by an apostrophe; a number stays a number.
-fn safe(cell: &str) -> std::borrow::Cow<'_, str> {
-    let runs = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if runs && cell.parse::<f64>().is_err() { format!("'{cell}").into() } else { cell.into() }
+/// A number stays a number, even a negative one.
+fn safe(cell: &str) -> Cow<'_, str> {
+    if cell.parse::<f64>().is_ok() { Cow::Borrowed(cell) } else { guarded(cell) }
 }
 
 #[cfg(test)]
@@ -60,6 +62,7 @@ mod tests {
             ("@SUM(A1)", "'@SUM(A1)"),
             ("-cmd|x", "'-cmd|x"),
             ("＝1", "'＝1"),
+            ("'=1", "''=1"),
             ("-71.5", "-71.5"),
             ("黄河路", "黄河路"),
             ("", ""),

@@ -8,21 +8,19 @@ use serde::Deserialize;
 
 use super::ask::{Asked, From, Named, Reader};
 use super::auth::{Caller, safe_next, set_session};
-use super::edit_page::Lists;
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
 use super::public::{REPORT_BYTES, public_photo, read_file};
 use super::views::{self, AskedOf, CaseQuery, CoverView, MoveDraft, Names};
+use super::whole_file::WholeFile;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseMove, CaseState, MoveRequest, possible_moves};
 use crate::domain::ids::{IdempotencyKey, Millis, PartyId};
-use crate::domain::plate::PlateState;
-use crate::domain::quality::Attached;
 use crate::domain::role::{Actor, Role};
 use crate::domain::token::Token;
 use crate::photos::PhotoDigest;
-use crate::registry::{CaseFilter, ChainState, LogIn, MoveOrder, PhotoRecord, User};
+use crate::registry::{CaseFilter, LogIn, MoveOrder, PhotoRecord, User};
 
 pub(super) fn page(html: String) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
@@ -343,55 +341,19 @@ async fn cover_page(
     code: &str,
     problem: Option<&Refusal>,
 ) -> Result<String, Problem> {
-    let file = state.registry.find_cover_by_code(code).await?.ok_or_else(|| unknown_cover(code))?;
-    let chain =
-        state.registry.verify_history(file.manhole).await?.unwrap_or(ChainState::Broken { sequence: 0 });
-    let position = &file.survey.position;
+    let whole = WholeFile::read(state, caller, code).await?;
+    let position = &whole.file.survey.position;
     let neighbors = state.snapshot.load().nearest(position.lon, position.lat, 40, 120.0);
-    let (plates, mut photos) = (
-        state.registry.list_cover_plates(file.cover).await?,
-        state.registry.list_photos(file.manhole).await?,
-    );
-    let (cases, history) = (
-        state.registry.list_manhole_cases(file.manhole).await?,
-        state.registry.list_history(file.manhole).await?,
-    );
-    let may_see = |case: &&crate::domain::case::Case| match caller.actor() {
-        Actor::Staff { role: Role::Handler, party, .. } => party.is_some() && party == case.party,
-        _ => true,
-    };
-    let cases: Vec<_> = cases.iter().filter(may_see).cloned().collect();
-    let mut beside = state.registry.list_manhole_covers(file.manhole).await?;
-    beside.retain(|other| other.cover != file.cover);
-    let (former, earlier) = (
-        state.registry.list_former_codes(file.cover).await?,
-        state.registry.list_earlier_files(file.manhole).await?,
-    );
-    let lists = Lists::read(state).await?;
-    let attached = Attached {
-        plate: plates.iter().any(|plate| plate.state == PlateState::Installed),
-        photo: photos.iter().any(|photo| photo.cover == Some(file.cover)),
-    };
-    photos.retain(|photo| may_see_photo(&caller.user, photo, &cases));
-    let notice = state.registry.find_pending_notice(file.cover).await?;
+    let notice = state.registry.find_pending_notice(whole.file.cover).await?;
     let view = CoverView {
-        file: &file,
-        beside: &beside,
-        former: &former,
-        earlier: &earlier,
-        plates: &plates,
-        cases: &cases,
-        photos: &photos,
-        history: &history,
-        chain,
         neighbors: &neighbors,
         asked: Some(AskedOf {
             rules: state.rules(),
-            knows: state.rules().facts(&file, attached),
+            knows: state.rules().facts(&whole.file, whole.attached),
             this_year: state.this_year(),
             notice: notice.as_ref().map(|notice| notice.number.as_str()),
         }),
-        names: lists.names(),
+        ..whole.view()
     };
     Ok(views::cover_file(&reader.page(state, caller.session.as_ref()), &view, problem))
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
-use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::try_join_all;
 
 use super::ask::has_media_type;
@@ -16,6 +16,8 @@ use crate::registry::AttachedPhoto;
 
 /// Longest text field, in bytes: 4000 characters of four bytes.
 const FIELD_LIMIT: usize = 16_000;
+/// Longest text beside a file, in bytes.
+const SHORT_TEXT: usize = 1000;
 /// Most fields of a form.
 const FIELD_COUNT: usize = 60;
 
@@ -217,6 +219,30 @@ async fn read(
             }
         }
     }
+}
+
+/// Refuses a body that is no form with files.
+pub(super) fn needs_multipart(headers: &HeaderMap) -> Result<(), Problem> {
+    if has_media_type(headers, "multipart/form-data") {
+        return Ok(());
+    }
+    let refusal = Refusal::new("http.media_type").with("fits", "multipart/form-data");
+    Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal })
+}
+
+/// The text of a part that stands before a file.
+pub(super) async fn short_text(mut part: Field<'_>, name: &str) -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > SHORT_TEXT {
+            let refusal = Refusal::new("form.field_too_long").at(name.to_owned()).with("most", SHORT_TEXT);
+            return Err(Problem { status: StatusCode::PAYLOAD_TOO_LARGE, refusal });
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        Problem::bad_request(Refusal::new("form.not_utf8").at(name.to_owned()).with("field", name))
+    })
 }
 
 pub(super) fn unreadable(error: MultipartError) -> Problem {

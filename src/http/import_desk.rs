@@ -11,12 +11,12 @@ use futures_util::stream;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::ask::{Asked, Named, Nothing, Reader, has_media_type};
+use super::ask::{Asked, Named, Nothing, Reader};
 use super::auth::Caller;
 use super::census_files::{self as files, CensusUpload, Place, Stage, Wishes};
 use super::census_work::{self as work, Subject};
 use super::desk::page;
-use super::forms::{Form, unreadable};
+use super::forms::{Form, needs_multipart, short_text, unreadable};
 use super::problem::{from_io, page_with_problem};
 use super::views::{self, DeskView, FileView};
 use super::{AppState, Problem};
@@ -28,8 +28,6 @@ use crate::import::built_in_profiles;
 
 /// Runs on one page.
 const RUNS: i64 = 50;
-/// Bytes of a field of the form.
-const FIELD: usize = 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,10 +70,7 @@ pub(super) async fn send(
     _: Asked<Nothing>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    if !has_media_type(request.headers(), "multipart/form-data") {
-        let refusal = Refusal::new("http.media_type").with("fits", "multipart/form-data");
-        return Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal });
-    }
+    needs_multipart(request.headers())?;
     let mut wishes = Wishes::default();
     let sent = match announced(&request).map_or(Ok(()), |bytes| files::check_size(&state, bytes)) {
         Ok(()) => {
@@ -133,20 +128,6 @@ async fn receive(
         }
     }
     Err(Refusal::new("upload.no_file").at("file").into())
-}
-
-async fn short_text(mut part: Field<'_>, name: &str) -> Result<String, Problem> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > FIELD {
-            let refusal = Refusal::new("form.field_too_long").at(name.to_owned()).with("most", FIELD);
-            return Err(Problem { status: StatusCode::PAYLOAD_TOO_LARGE, refusal });
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| {
-        Problem::bad_request(Refusal::new("form.not_utf8").at(name.to_owned()).with("field", name))
-    })
 }
 
 /// Takes one field of the form; refuses one that it does not have.

@@ -65,6 +65,7 @@ mod structure_pages;
 mod tiles;
 mod uploads;
 pub mod views;
+mod whole_file;
 
 use auth::percent_encode;
 pub use doors::{Access, Door};

@@ -8,15 +8,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::ask::{Asked, Named, Nothing, Reader};
 use super::auth::Caller;
-use super::desk::{may_see_photo, unknown_cover};
-use super::edit_page::Lists;
-use super::views::{self, CoverView};
+use super::views;
+use super::whole_file::WholeFile;
 use super::{AppState, Problem};
-use crate::domain::case::Case;
-use crate::domain::role::Role;
 use crate::photos::{PhotoDigest, PhotoStore};
 use crate::plates::{Palette, PlateError, render_dossier};
-use crate::registry::ChainState;
 
 /// Photos in one document, the newest: so many fit into a letter.
 const MOST_PHOTOS: usize = 24;
@@ -28,44 +24,13 @@ pub(super) async fn cover_file_pdf(
     _: Asked<Nothing>,
     Named(code): Named,
 ) -> Result<Response, Problem> {
-    let registry = &state.registry;
-    let file = registry.find_cover_by_code(&code).await?.ok_or_else(|| unknown_cover(&code))?;
-    let chain = registry.verify_history(file.manhole).await?.unwrap_or(ChainState::Broken { sequence: 0 });
-    // A handler sees the cases of their own party, as on the page.
-    let is_theirs = |case: &Case| {
-        caller.user.role != Role::Handler || (case.party.is_some() && case.party == caller.user.party)
-    };
-    let mut cases = registry.list_manhole_cases(file.manhole).await?;
-    cases.retain(is_theirs);
-    let mut photos = registry.list_photos(file.manhole).await?;
-    photos.retain(|photo| may_see_photo(&caller.user, photo, &cases));
-    photos.reverse();
-    photos.truncate(MOST_PHOTOS);
-    let plates = registry.list_cover_plates(file.cover).await?;
-    let history = registry.list_history(file.manhole).await?;
-    let mut beside = registry.list_manhole_covers(file.manhole).await?;
-    beside.retain(|other| other.cover != file.cover);
-    let (former, earlier) =
-        (registry.list_former_codes(file.cover).await?, registry.list_earlier_files(file.manhole).await?);
-    let lists = Lists::read(&state).await?;
-    let view = CoverView {
-        file: &file,
-        beside: &beside,
-        former: &former,
-        earlier: &earlier,
-        plates: &plates,
-        cases: &cases,
-        photos: &photos,
-        history: &history,
-        chain,
-        neighbors: &[],
-        asked: None,
-        names: lists.names(),
-    };
-    let digits = &file.code.digits;
+    let mut whole = WholeFile::read(&state, &caller, &code).await?;
+    whole.photos.reverse();
+    whole.photos.truncate(MOST_PHOTOS);
+    let digits = &whole.file.code.digits;
     let address = format!("{}/covers/{digits}/file.pdf", state.config.plate_base());
-    let dossier = views::cover_paper(&reader.page(&state, caller.session.as_ref()), &view, address);
-    let digests: Vec<PhotoDigest> = photos.iter().map(|photo| PhotoDigest(photo.digest)).collect();
+    let dossier = views::cover_paper(&reader.page(&state, caller.session.as_ref()), &whole.view(), address);
+    let digests: Vec<PhotoDigest> = whole.photos.iter().map(|photo| PhotoDigest(photo.digest)).collect();
     let store = state.photos.clone();
     let rendered = tokio::task::spawn_blocking(move || {
         let mut pdf = Vec::new();

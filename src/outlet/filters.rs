@@ -5,7 +5,7 @@ use super::OutletError;
 use crate::domain::Refusal;
 use crate::domain::case::CaseState;
 use crate::domain::ids::{Millis, PartyId};
-use crate::registry::{CaseSelection, CoverFilter, Fact, PlateSelection, Registry, Standing};
+use crate::registry::{CaseFilter, CaseSelection, CoverFilter, Fact, PlateSelection, Registry};
 use crate::spatial::BBox;
 
 /// Filters of covers.
@@ -63,9 +63,9 @@ impl CoverFilters {
     /// Refuses a word that names nothing: an empty file would be taken for the truth.
     pub async fn read(self, registry: &Registry) -> Result<CoverFilter, OutletError> {
         // Whoever exports goes through all covers, so that the box needs no ranges of quadkeys.
-        let within = self.bbox.as_deref().map(read_box).transpose()?.map(|bbox| (Vec::new(), bbox));
+        let within = self.bbox.as_deref().map(read_box).transpose()?.map(|edges| (Vec::new(), edges));
         Ok(CoverFilter {
-            standing: self.standing.as_deref().map_or(Ok(Standing::InUse), standing)?,
+            standing: self.standing.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             district: find_district(registry, self.district).await?,
             class: self.class.as_deref().map(str::parse).transpose()?,
             state: self.state.as_deref().map(str::parse).transpose()?,
@@ -81,18 +81,6 @@ impl CoverFilters {
             after: None,
             limit: 0,
         })
-    }
-}
-
-fn standing(word: &str) -> Result<Standing, Refusal> {
-    match word {
-        "in_use" => Ok(Standing::InUse),
-        "retired" => Ok(Standing::Retired),
-        "any" => Ok(Standing::Any),
-        other => Err(Refusal::new("standing.unknown")
-            .at("standing")
-            .with("read", shortened(other))
-            .with("fits", "in_use, retired, any")),
     }
 }
 
@@ -134,13 +122,17 @@ impl CaseFilters {
         let day = |field, text: Option<&str>, days| {
             text.map(|text| start_of_day(field, text, utc_offset_minutes, days)).transpose()
         };
-        Ok(CaseSelection {
+        let which = CaseFilter {
             states,
             hazard: self.hazard.as_deref().map(str::parse).transpose()?,
             district: find_district(registry, self.district).await?,
             party,
             emergency: self.emergency,
             text: plain("text", self.text)?,
+            ..CaseFilter::default()
+        };
+        Ok(CaseSelection {
+            which,
             from: day("from", self.from.as_deref(), 0)?,
             until: day("until", self.until.as_deref(), 1)?,
         })
@@ -196,15 +188,7 @@ async fn find_party(registry: &Registry, field: &'static str, name: &str) -> Res
 }
 
 fn read_box(text: &str) -> Result<[f64; 4], Refusal> {
-    let wrong = || Refusal::new("bbox.four_numbers").at("bbox").with("read", shortened(text));
-    let numbers: Result<Vec<f64>, _> = text.split(',').map(|part| part.trim().parse::<f64>()).collect();
-    match numbers.map_err(|_| wrong())?[..] {
-        [west, south, east, north] => {
-            BBox::new(west, south, east, north).map_err(|refusal| refusal.at("bbox"))?;
-            Ok([west, south, east, north])
-        }
-        _ => Err(wrong()),
-    }
+    Ok(text.parse::<BBox>()?.edges())
 }
 
 /// Midnight on the city's clock, so many days after the one that is named.
@@ -241,9 +225,10 @@ mod tests {
     #[test]
     fn a_box_is_four_numbers_that_can_be_one() {
         assert_eq!(read_box("118.4, 37.3,118.7,37.5"), Ok([118.4, 37.3, 118.7, 37.5]));
-        for text in ["", "1,2,3", "1,2,3,x", "1,2,3,4,5"] {
+        for text in ["", "1,2,3", "1,2,3,4,5"] {
             assert_eq!(read_box(text).unwrap_err().code, "bbox.four_numbers", "{text}");
         }
+        assert_eq!(read_box("1,2,3,x").unwrap_err().code, "bbox.not_a_number");
         assert_eq!(read_box("118,38,119,37").unwrap_err().code, "bbox.south_above_north");
     }
 }

@@ -47,7 +47,9 @@ impl ExportPages {
             ExportPages::Covers(selection, _) => {
                 [selection.district.as_ref(), selection.road.as_ref(), selection.text.as_ref()]
             }
-            ExportPages::Cases(selection, _) => [selection.district.as_ref(), selection.text.as_ref(), None],
+            ExportPages::Cases(selection, _) => {
+                [selection.which.district.as_ref(), selection.which.text.as_ref(), None]
+            }
             ExportPages::Plates(selection, _) => [selection.district.as_ref(), None, None],
         }
     }

@@ -25,6 +25,7 @@ mod cases;
 mod census;
 mod check;
 mod chunk;
+mod claim_steps;
 mod claims;
 mod codebook;
 mod conflicts;

@@ -67,6 +67,11 @@ impl BBox {
         Ok(Self { west, south, east, north })
     }
 
+    /// West, south, east, north in degrees.
+    pub fn edges(&self) -> [f64; 4] {
+        [self.west, self.south, self.east, self.north]
+    }
+
     /// The smallest box that is sure to hold every point within `radius_m` meters of a point.
     pub fn around(lon: f64, lat: f64, radius_m: f64) -> Self {
         let angle = radius_m / EARTH_RADIUS_M;

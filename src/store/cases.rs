@@ -3,9 +3,11 @@
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+use super::piece::Piece::{self, Bool, Id, Sql, Text};
+use super::piece::push_pieces;
 use super::script::Script;
 use super::sheet::{Sheet, cells};
-use super::{StoreError, Tx, on_db, search};
+use super::{EngineKind, StoreError, Tx, on_db, search};
 use crate::domain::case::{Case, CaseState, PhonePosition, Report};
 use crate::domain::code::ComponentCode;
 use crate::domain::hazard::Hazard;
@@ -210,11 +212,38 @@ struct CaseLineSql {
     party_name: Option<String>,
 }
 
-/// A part of a word for LIKE, as it is and without blanks: codes are read in groups and stored without.
-pub(super) fn patterns(text: &str) -> [String; 2] {
-    let pattern = search::part_of(text);
-    let digits = pattern.replace(' ', "");
-    [pattern, digits]
+/// What narrows the cases `k` on the manholes `h` with their covers `c`, each piece led by ` AND `; which page
+/// of them is left to the caller.
+pub(super) fn conditions(filter: &CaseFilter, engine: EngineKind) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (at, state) in filter.states.iter().enumerate() {
+        pieces.extend([Sql(if at == 0 { " AND k.state IN (" } else { ", " }), Text(state.to_string())]);
+    }
+    if !filter.states.is_empty() {
+        pieces.push(Sql(")"));
+    }
+    if let Some(hazard) = filter.hazard {
+        pieces.extend([Sql(" AND k.hazard = "), Text(hazard.to_string())]);
+    }
+    if let Some(district) = &filter.district {
+        pieces.extend([Sql(" AND k.district = "), Text(district.clone())]);
+    }
+    if let Some(party) = filter.party {
+        pieces.extend([Sql(" AND k.party_id = "), Id(party.0)]);
+    }
+    if let Some(emergency) = filter.emergency {
+        pieces.extend([Sql(" AND k.emergency = "), Bool(emergency)]);
+    }
+    if let Some(text) = &filter.text {
+        let pattern = search::part_of(text);
+        // Codes are read in groups and stored without.
+        let digits = pattern.replace(' ', "");
+        pieces.extend([Sql(" AND (k.number LIKE "), Text(pattern.clone())]);
+        pieces.extend([Sql(" ESCAPE '\\' OR c.code LIKE "), Text(digits)]);
+        pieces.extend([Sql(" ESCAPE '\\' OR h.road"), Sql(search::like(engine)), Text(pattern)]);
+        pieces.push(Sql(" ESCAPE '\\')"));
+    }
+    pieces
 }
 
 /// One page of cases, newest number first.
@@ -228,32 +257,7 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
              FROM cases k JOIN manholes h ON h.id = k.manhole_id JOIN districts d ON d.code = k.district
              LEFT JOIN covers c ON c.id = k.cover_id LEFT JOIN parties p ON p.id = k.party_id WHERE 1 = 1",
         );
-        if !filter.states.is_empty() {
-            query.push(" AND k.state IN (");
-            let mut list = query.separated(", ");
-            for state in &filter.states {
-                list.push_bind(state.as_str());
-            }
-            query.push(")");
-        }
-        if let Some(hazard) = filter.hazard {
-            query.push(" AND k.hazard = ").push_bind(hazard.as_str());
-        }
-        if let Some(district) = &filter.district {
-            query.push(" AND k.district = ").push_bind(district.clone());
-        }
-        if let Some(party) = filter.party {
-            query.push(" AND k.party_id = ").push_bind(party.0);
-        }
-        if let Some(emergency) = filter.emergency {
-            query.push(" AND k.emergency = ").push_bind(emergency);
-        }
-        if let Some(text) = &filter.text {
-            let [pattern, digits] = patterns(text);
-            query.push(" AND (k.number LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
-            query.push(" OR c.code LIKE ").push_bind(digits).push(" ESCAPE '\\'");
-            query.push(" OR h.road").push(search::like(engine)).push_bind(pattern).push(" ESCAPE '\\')");
-        }
+        push_pieces!(query, conditions(filter, engine));
         if let Some(before) = &filter.before {
             query.push(" AND k.number < ").push_bind(before.clone());
         }

@@ -4,9 +4,12 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::covers::{CoverRow, FILE};
+use super::piece::Piece::{self, Id, Int, Real, Sql, Text};
+use super::piece::push_pieces;
 use super::{EngineKind, StoreError, Tx, on_db, search};
 use crate::domain::cover::{CoverClass, CoverFile, CoverState, LoadClass, Material, Placement};
 use crate::domain::ids::{CoverId, PartyId};
+use crate::domain::names::named_enum;
 
 /// A box as ranges of quadkeys, both ends included, and exactly: west, south, east, north.
 pub type Within = (Vec<QuadkeyRange>, [f64; 4]);
@@ -19,13 +22,15 @@ pub enum Fact<T> {
     Is(T),
 }
 
-/// Whether covers are in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Standing {
-    #[default]
-    InUse,
-    Retired,
-    Any,
+named_enum! {
+    /// Whether covers are in use.
+    #[derive(Default)]
+    Standing as "standing" {
+        #[default]
+        InUse = "in_use",
+        Retired = "retired",
+        Any = "any",
+    }
 }
 
 /// Which covers to list. Every `Some` narrows.
@@ -58,31 +63,12 @@ pub async fn list_covers(tx: &mut Tx, filter: &CoverFilter) -> Result<Vec<CoverF
     let rows: Vec<CoverRow> = on_db!(tx, |c| {
         let mut query = QueryBuilder::new(FILE);
         query.push(" WHERE c.id > ").push_bind(filter.after.map_or(Uuid::nil(), |id| id.0));
-        for piece in conditions(filter, engine) {
-            match piece {
-                Piece::Sql(sql) => query.push(sql),
-                Piece::Text(text) => query.push_bind(text),
-                Piece::Id(id) => query.push_bind(id),
-                Piece::Int(number) => query.push_bind(number),
-                Piece::Real(number) => query.push_bind(number),
-            };
-        }
+        push_pieces!(query, conditions(filter, engine));
         query.push(" ORDER BY c.id LIMIT ").push_bind(filter.limit);
         query.build_query_as().fetch_all(&mut *c).await?
     });
     rows.into_iter().map(CoverFile::try_from).collect()
 }
-
-/// A piece of a statement: text of ours, or a value to be bound.
-pub(super) enum Piece {
-    Sql(&'static str),
-    Text(String),
-    Id(Uuid),
-    Int(i64),
-    Real(f64),
-}
-
-use Piece::{Id, Int, Real, Sql, Text};
 
 /// What narrows the covers `c` of the manholes `h`, each piece led by ` AND `.
 pub(super) fn conditions(filter: &CoverFilter, engine: EngineKind) -> Vec<Piece> {

@@ -5,8 +5,10 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::cover_list::{CoverFilter, Piece, conditions};
-use super::{EngineKind, StoreError, Tx, on_db, search};
+use super::cases::CaseFilter;
+use super::cover_list::{CoverFilter, conditions};
+use super::piece::push_pieces;
+use super::{EngineKind, StoreError, Tx, on_db};
 use crate::domain::case::CaseState;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
 use crate::domain::edit::RetireReason;
@@ -23,14 +25,8 @@ const ROW: char = '\u{1e}';
 /// Which cases.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CaseSelection {
-    /// An empty list means all.
-    pub states: Vec<CaseState>,
-    pub hazard: Option<Hazard>,
-    pub district: Option<String>,
-    pub party: Option<PartyId>,
-    pub emergency: Option<bool>,
-    /// Part of the case number, of the cover's code with or without its groups, or of the road.
-    pub text: Option<String>,
+    /// As for the list; its page does not count.
+    pub which: CaseFilter,
     /// Reported from this moment on, and before that one.
     pub from: Option<Millis>,
     pub until: Option<Millis>,
@@ -202,15 +198,7 @@ async fn read_page(
              LEFT JOIN covers s ON s.id = c.successor_id WHERE c.id > ",
         );
         query.push_bind(after.map_or(Uuid::nil(), |id| id.0));
-        for piece in conditions(&CoverFilter { within: None, ..selection.clone() }, engine) {
-            match piece {
-                Piece::Sql(sql) => query.push(sql),
-                Piece::Text(text) => query.push_bind(text),
-                Piece::Id(id) => query.push_bind(id),
-                Piece::Int(number) => query.push_bind(number),
-                Piece::Real(number) => query.push_bind(number),
-            };
-        }
+        push_pieces!(query, conditions(&CoverFilter { within: None, ..selection.clone() }, engine));
         if let Some((_, [west, south, east, north])) = selection.within {
             // By the plain numbers, not by quadkeys: the pages go through the ids in their order, and
             // an index on anything else would be gone through for every page anew.
@@ -451,32 +439,7 @@ pub async fn list_case_page(
              LEFT JOIN covers c ON c.id = k.cover_id WHERE k.id > ",
         );
         query.push_bind(after.map_or(Uuid::nil(), |id| id.0));
-        if !selection.states.is_empty() {
-            query.push(" AND k.state IN (");
-            let mut list = query.separated(", ");
-            for state in &selection.states {
-                list.push_bind(state.as_str());
-            }
-            query.push(")");
-        }
-        if let Some(hazard) = selection.hazard {
-            query.push(" AND k.hazard = ").push_bind(hazard.as_str());
-        }
-        if let Some(district) = &selection.district {
-            query.push(" AND k.district = ").push_bind(district.clone());
-        }
-        if let Some(party) = selection.party {
-            query.push(" AND k.party_id = ").push_bind(party.0);
-        }
-        if let Some(emergency) = selection.emergency {
-            query.push(" AND k.emergency = ").push_bind(emergency);
-        }
-        if let Some(text) = &selection.text {
-            let [pattern, digits] = super::cases::patterns(text);
-            query.push(" AND (k.number LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
-            query.push(" OR c.code LIKE ").push_bind(digits).push(" ESCAPE '\\'");
-            query.push(" OR h.road").push(search::like(engine)).push_bind(pattern).push(" ESCAPE '\\')");
-        }
+        push_pieces!(query, super::cases::conditions(&selection.which, engine));
         if let Some(from) = selection.from {
             query.push(" AND k.created_at >= ").push_bind(from.0);
         }

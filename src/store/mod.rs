@@ -31,6 +31,7 @@ pub mod import_profiles;
 pub mod imports;
 pub mod integrity;
 pub mod people;
+mod piece;
 pub mod plates;
 pub mod quality;
 pub mod reports;

@@ -1,11 +1,11 @@
 //! 区划与网格: outlines by kind with their covers, and the preview of a file of outlines.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use askama::Template;
 
 use super::Page;
+use super::drawing::{Drawing, edges_of, widened};
 use super::words::Choice;
 use crate::domain::Refusal;
 use crate::domain::area::{Area, AreaKind};
@@ -13,11 +13,7 @@ use crate::http::area_desk::{AreaFile, AreaFileLook, Assigned};
 use crate::import::Encoding;
 use crate::registry::{AreaName, DistrictCheck};
 
-/// Width of the drawing in its own units; the height follows the ground.
-const WIDTH: f64 = 600.0;
-const HEIGHTS: (f64, f64) = (150.0, 700.0);
-/// Corners of one ring and rings of one area; a drawing needs no more.
-const CORNERS: usize = 150;
+/// Rings of one area; a drawing needs no more.
 const RINGS: usize = 60;
 /// Names that a list of a preview shows.
 const NAMES: usize = 200;
@@ -44,7 +40,7 @@ struct Outline {
     title: String,
 }
 
-struct Drawing {
+struct AreaDrawing {
     width: f64,
     height: f64,
     outlines: Vec<Outline>,
@@ -64,7 +60,7 @@ struct DeskPage<'a> {
     kind: AreaKind,
     kinds: Vec<Choice>,
     rows: Vec<AreaRow>,
-    drawing: Option<Drawing>,
+    drawing: Option<AreaDrawing>,
     next: Option<&'a str>,
     assigned: Option<(String, String)>,
     working: bool,
@@ -137,38 +133,14 @@ fn counted(page: &Page, check: &DistrictCheck) -> String {
 }
 
 /// `None` = there is nothing to draw.
-fn draw(areas: &[Area], title: impl Fn(&Area) -> String) -> Option<Drawing> {
-    let everything = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
-    let [west, south, east, north] =
-        areas.iter().map(|area| area.shape.bounds()).fold(everything, |all, one| {
-            [all[0].min(one[0]), all[1].min(one[1]), all[2].max(one[2]), all[3].max(one[3])]
-        });
-    if !west.is_finite() {
-        return None;
-    }
-    let margin = |from: f64, to: f64| ((to - from) * 0.02).max(1e-5);
-    let (aside, above) = (margin(west, east), margin(south, north));
-    let [west, south, east, north] = [west - aside, south - above, east + aside, north + above];
-    let shrink = ((south + north) / 2.0).to_radians().cos().max(0.05);
-    let across = ((east - west) * shrink).max(1e-6);
-    let height = (WIDTH * (north - south) / across).clamp(HEIGHTS.0, HEIGHTS.1);
-    let unit = (WIDTH / across).min(height / (north - south).max(1e-6));
-    let left = (WIDTH - across * unit) / 2.0;
-    let top = (height - (north - south) * unit) / 2.0;
-    let outline = |area: &Area| {
-        let mut path = String::new();
-        for ring in area.shape.parts().iter().flatten().take(RINGS) {
-            let step = ring.len().div_ceil(CORNERS).max(1);
-            for (at, [lon, lat]) in ring.iter().step_by(step).enumerate() {
-                let (x, y) = ((lon - west) * shrink * unit + left, (north - lat) * unit + top);
-                // Writing to memory does not fail.
-                let _ = write!(path, "{}{x:.1} {y:.1}", if at == 0 { "M" } else { "L" });
-            }
-            path.push('Z');
-        }
-        Outline { path, title: title(area) }
+fn draw(areas: &[Area], title: impl Fn(&Area) -> String) -> Option<AreaDrawing> {
+    let drawing = Drawing::of(widened(edges_of(areas)?, 0.02, 1e-5));
+    let outline = |area: &Area| Outline {
+        path: drawing.path(area.shape.parts().iter().flatten().take(RINGS), 1),
+        title: title(area),
     };
-    Some(Drawing { width: WIDTH, height: height.round(), outlines: areas.iter().map(outline).collect() })
+    let outlines = areas.iter().map(outline).collect();
+    Some(AreaDrawing { width: drawing.width, height: drawing.height, outlines })
 }
 
 /// What the page of a file shows.

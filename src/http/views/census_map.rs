@@ -2,13 +2,10 @@
 
 use std::fmt::Write;
 
+use super::drawing::{Drawing, edges_of, widened};
 use crate::domain::area::Area;
 
-/// Width of the drawing in its own units; the height follows the ground.
-const WIDTH: f64 = 600.0;
-const HEIGHTS: (f64, f64) = (150.0, 700.0);
-/// Corners of one outline and rings of all; a drawing needs no more.
-const CORNERS: usize = 150;
+/// Rings of all outlines; a drawing needs no more.
 const RINGS: usize = 120;
 /// Share of the points that may lie beyond the edge when there are no outlines.
 const BEYOND: f64 = 0.01;
@@ -29,47 +26,26 @@ pub(super) fn census_map(points: &[[f64; 2]], areas: &[Area]) -> Option<CensusMa
     if points.is_empty() {
         return None;
     }
-    let [west, south, east, north] = frame(points, areas);
-    let shrink = ((south + north) / 2.0).to_radians().cos().max(0.05);
-    let across = ((east - west) * shrink).max(1e-6);
-    let height = (WIDTH * (north - south) / across).clamp(HEIGHTS.0, HEIGHTS.1);
-    let unit = (WIDTH / across).min(height / (north - south).max(1e-6));
-    let left = (WIDTH - across * unit) / 2.0;
-    let top = (height - (north - south) * unit) / 2.0;
-    let place = |[lon, lat]: [f64; 2]| ((lon - west) * shrink * unit + left, (north - lat) * unit + top);
-    let mut outlines = String::new();
+    let drawing = Drawing::of(frame(points, areas));
     let rings = areas.iter().flat_map(|area| area.shape.parts()).flatten().take(RINGS);
-    for ring in rings {
-        let step = ring.len().div_ceil(CORNERS).max(1);
-        for (at, corner) in ring.iter().step_by(step).enumerate() {
-            let (x, y) = place(*corner);
-            // Writing to memory does not fail.
-            let _ = write!(outlines, "{}{x:.0} {y:.0}", if at == 0 { "M" } else { "L" });
-        }
-        outlines.push('Z');
-    }
+    let outlines = drawing.path(rings, 0);
     let mut drawn = String::new();
     let mut beyond = 0;
     for point in points {
-        let (x, y) = place(*point);
-        if (0.0..=WIDTH).contains(&x) && (0.0..=height).contains(&y) {
+        let (x, y) = drawing.place(*point);
+        if (0.0..=drawing.width).contains(&x) && (0.0..=drawing.height).contains(&y) {
+            // Writing to memory does not fail.
             let _ = write!(drawn, "M{x:.0} {y:.0}h0");
         } else {
             beyond += 1;
         }
     }
-    Some(CensusMap { width: WIDTH, height: height.round(), outlines, points: drawn, beyond })
+    Some(CensusMap { width: drawing.width, height: drawing.height, outlines, points: drawn, beyond })
 }
 
 /// West, south, east, north of what is shown: the districts, or nearly all of the points.
 fn frame(points: &[[f64; 2]], areas: &[Area]) -> [f64; 4] {
-    let everything = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
-    let around = areas.iter().map(|area| area.shape.bounds()).fold(everything, |all, one| {
-        [all[0].min(one[0]), all[1].min(one[1]), all[2].max(one[2]), all[3].max(one[3])]
-    });
-    let [west, south, east, north] = if around[0].is_finite() {
-        around
-    } else {
+    let around = edges_of(areas).unwrap_or_else(|| {
         let edges = |axis: usize| {
             let mut numbers: Vec<f64> = points.iter().map(|point| point[axis]).collect();
             numbers.sort_by(f64::total_cmp);
@@ -78,10 +54,8 @@ fn frame(points: &[[f64; 2]], areas: &[Area]) -> [f64; 4] {
         };
         let ((west, east), (south, north)) = (edges(0), edges(1));
         [west, south, east, north]
-    };
-    let margin = |from: f64, to: f64| ((to - from) * 0.04).max(0.0005);
-    let (aside, above) = (margin(west, east), margin(south, north));
-    [west - aside, south - above, east + aside, north + above]
+    });
+    widened(around, 0.04, 0.0005)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod cover_list;
 mod cover_page;
 mod cover_paper;
 mod downloads;
+mod drawing;
 mod duplicate_pages;
 mod edit_page;
 mod field_words;

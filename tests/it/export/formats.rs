@@ -5,7 +5,7 @@ use lidmark::domain::cover::CoverClass;
 use lidmark::domain::hazard::Hazard;
 use lidmark::messages::Language;
 use lidmark::outlet::{CoverFilters, FileOrder, Format, PlateFilters, What};
-use lidmark::registry::{CaseSelection, PlateSelection};
+use lidmark::registry::{CaseFilter, CaseSelection, PlateSelection};
 use sqlx::Connection;
 
 use super::{Desk, LONG, covers, gdal, order, rows_by_gdal, text, ugly_town};
@@ -186,7 +186,8 @@ both_engines! {
         assert_eq!(first["geometry"]["coordinates"], serde_json::json!([118.59, 37.46]));
         assert_eq!(first["properties"]["hazard"], "broken");
         assert_eq!(first["properties"]["cover_code"], "3705020102000001");
-        let filed = CaseSelection { states: vec![CaseState::Filed], ..CaseSelection::default() };
+        let which = CaseFilter { states: vec![CaseState::Filed], ..CaseFilter::default() };
+        let filed = CaseSelection { which, ..CaseSelection::default() };
         let (_, exported) = desk.write(&town, order(What::Cases(filed), Format::Csv)).await.unwrap();
         assert_eq!(exported.written.rows, 1, "an emergency is filed at once");
 

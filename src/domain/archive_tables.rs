@@ -1,0 +1,474 @@
+//! The tables of an archive with their columns, and what stays behind.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::archive::{Column, Kind, Table};
+use super::area::{AreaKind, AreaShape};
+use super::case::CaseState;
+use super::claim::{ClaimAnswer, ClaimState};
+use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
+use super::edit::{BulkRowState, BulkState, Moved, RetireReason, StoredRefusal};
+use super::hazard::Hazard;
+use super::history::HistoryKind;
+use super::import_run::{ImportState, PassedOver};
+use super::plate::PlateState;
+use super::position::PositionMethod;
+use super::role::Role;
+
+const fn must(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, required: true }
+}
+
+const fn may(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, required: false }
+}
+
+fn is<T: std::str::FromStr>(text: &str) -> bool {
+    text.parse::<T>().is_ok()
+}
+
+/// Every table that goes along, each behind those that its rows name.
+pub const TABLES: &[Table] = {
+    use Kind::*;
+    &[
+        Table {
+            name: "districts",
+            columns: &[must("code", Text), must("name_zh", Text), must("name_en", Text)],
+            key: &["code"],
+            refers: &[],
+        },
+        Table {
+            name: "areas",
+            columns: &[
+                must("kind", Word(is::<AreaKind>)),
+                must("code", Text),
+                must("name_zh", Text),
+                must("name_en", Text),
+                must("shape", Word(is_outline)),
+                must("updated_at", Whole),
+            ],
+            key: &["kind", "code"],
+            refers: &[],
+        },
+        Table {
+            name: "parties",
+            columns: &[must("id", Id), must("name", Text), may("hotline", Text)],
+            key: &["id"],
+            refers: &[],
+        },
+        // Their passwords stay behind.
+        Table {
+            name: "users",
+            columns: &[
+                must("id", Id),
+                must("login", Text),
+                must("name", Text),
+                must("role", Word(is::<Role>)),
+                may("party_id", Id),
+                must("disabled", Yes),
+                must("created_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "manholes",
+            columns: &[
+                must("id", Id),
+                must("district", Text),
+                may("road", Text),
+                may("address", Text),
+                may("placement", Word(is::<Placement>)),
+                must("lon", Real),
+                must("lat", Real),
+                must("quadkey", Whole),
+                must("raw_x", Real),
+                must("raw_y", Real),
+                must("raw_epsg", Whole),
+                must("position_method", Word(is::<PositionMethod>)),
+                may("accuracy_m", Real),
+                may("surveyed_at", Whole),
+                may("device", Text),
+                must("history_length", Whole),
+                must("history_hash", Bytes),
+                must("created_at", Whole),
+                may("merged_into", Id),
+                may("split_from", Id),
+            ],
+            key: &["id"],
+            refers: &["merged_into", "split_from"],
+        },
+        Table {
+            name: "covers",
+            columns: &[
+                must("id", Id),
+                must("manhole_id", Id),
+                must("scheme", Text),
+                must("code", Text),
+                must("class", Word(is::<CoverClass>)),
+                must("state", Word(is::<CoverState>)),
+                may("material", Word(is::<Material>)),
+                may("shape", Word(is::<Shape>)),
+                may("load_class", Word(is::<LoadClass>)),
+                may("owner_id", Id),
+                may("maintainer_id", Id),
+                may("supervisor_id", Id),
+                must("source", Text),
+                may("source_key", Text),
+                must("extra", Word(is_extra)),
+                must("version", Whole),
+                may("retired_at", Whole),
+                may("retired_reason", Word(is::<RetireReason>)),
+                may("successor_id", Id),
+            ],
+            key: &["id"],
+            refers: &["successor_id"],
+        },
+        Table {
+            name: "code_aliases",
+            columns: &[must("code", Text), must("scheme", Text), must("cover_id", Id)],
+            key: &["code", "scheme"],
+            refers: &[],
+        },
+        Table {
+            name: "merges",
+            columns: &[
+                must("id", Id),
+                must("survivor_id", Id),
+                must("absorbed_id", Id),
+                may("same_cover_id", Id),
+                may("kept_cover_id", Id),
+                must("moved", Word(is_moved)),
+                must("reason", Text),
+                must("actor", Text),
+                must("at", Whole),
+                may("undone_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "bulk_edits",
+            columns: &[
+                must("id", Id),
+                must("state", Word(is::<BulkState>)),
+                must("filter", Text),
+                must("edit", Word(is_object)),
+                must("reason", Text),
+                must("actor", Text),
+                must("matched", Whole),
+                must("unchanged", Whole),
+                must("created_at", Whole),
+                may("applied_at", Whole),
+                may("undone_at", Whole),
+                may("undone_by", Text),
+                must("version", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "bulk_edit_rows",
+            columns: &[
+                must("edit_id", Id),
+                must("cover_id", Id),
+                must("state", Word(is::<BulkRowState>)),
+                must("version", Whole),
+                must("fields", Word(is_object)),
+                must("refusal", Word(is_refusal)),
+            ],
+            key: &["edit_id", "cover_id"],
+            refers: &[],
+        },
+        Table {
+            name: "imports",
+            columns: &[
+                must("number", Whole),
+                must("state", Word(is::<ImportState>)),
+                must("source", Text),
+                must("profile", Text),
+                must("profile_version", Whole),
+                must("file_name", Text),
+                must("fingerprint", Bytes),
+                must("actor", Text),
+                must("settled", Whole),
+                must("created", Whole),
+                must("updated", Whole),
+                must("unchanged", Whole),
+                must("duplicates", Whole),
+                must("problems", Whole),
+                must("kept", Whole),
+                must("started_at", Whole),
+                must("touched_at", Whole),
+            ],
+            key: &["number"],
+            refers: &[],
+        },
+        Table {
+            name: "import_profiles",
+            columns: &[
+                must("name", Text),
+                must("version", Whole),
+                must("text", Text),
+                must("why", Text),
+                must("actor", Text),
+                must("saved_at", Whole),
+                may("removed_at", Whole),
+            ],
+            key: &["name", "version"],
+            refers: &[],
+        },
+        Table {
+            name: "passed_over",
+            columns: &[
+                must("import", Whole),
+                must("cover_id", Id),
+                may("decision", Word(is::<PassedOver>)),
+                may("decided_by", Text),
+                may("decided_at", Whole),
+            ],
+            key: &["import", "cover_id"],
+            refers: &[],
+        },
+        Table {
+            name: "told_apart",
+            columns: &[
+                must("older_id", Id),
+                must("newer_id", Id),
+                must("actor", Text),
+                must("reason", Text),
+                must("at", Whole),
+            ],
+            key: &["older_id", "newer_id"],
+            refers: &[],
+        },
+        Table {
+            name: "claim_notices",
+            columns: &[
+                must("number", Text),
+                may("district", Text),
+                may("class", Word(is::<CoverClass>)),
+                must("reason", Text),
+                must("actor", Text),
+                must("opened_at", Whole),
+                must("due_at", Whole),
+                may("cursor", Id),
+            ],
+            key: &["number"],
+            refers: &[],
+        },
+        Table {
+            name: "claims",
+            columns: &[
+                must("notice", Text),
+                must("cover_id", Id),
+                must("state", Word(is::<ClaimState>)),
+                must("claimants", Whole),
+                may("outcome_id", Id),
+                must("fields", Word(is_object)),
+                must("due_at", Whole),
+                must("changed_at", Whole),
+                must("version", Whole),
+            ],
+            key: &["notice", "cover_id"],
+            refers: &[],
+        },
+        Table {
+            name: "claim_answers",
+            columns: &[
+                must("notice", Text),
+                must("cover_id", Id),
+                must("party_id", Id),
+                must("answer", Word(is::<ClaimAnswer>)),
+                must("reason", Text),
+                must("actor", Text),
+                must("at", Whole),
+            ],
+            key: &["notice", "cover_id", "party_id"],
+            refers: &[],
+        },
+        Table {
+            name: "code_sequences",
+            columns: &[
+                must("scheme", Text),
+                must("district", Text),
+                must("class", Word(is::<CoverClass>)),
+                must("last", Whole),
+            ],
+            key: &["scheme", "district", "class"],
+            refers: &[],
+        },
+        Table {
+            name: "plate_batches",
+            columns: &[
+                must("id", Id),
+                must("face", Text),
+                must("sheet", Text),
+                must("host", Text),
+                must("note", Text),
+                must("actor", Text),
+                must("plate_count", Whole),
+                must("created_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "plates",
+            columns: &[
+                must("token", Token),
+                must("batch_id", Id),
+                must("ordinal", Whole),
+                must("state", Word(is::<PlateState>)),
+                must("payload", Text),
+                must("qr_version", Whole),
+                must("qr_level", Word(is_level)),
+                must("qr_mask", Whole),
+                may("cover_id", Id),
+                may("manhole_id", Id),
+                may("printed_code", Text),
+                must("page", Whole),
+                must("place_on_page", Whole),
+                may("successor", Token),
+                must("state_at", Whole),
+            ],
+            key: &["token"],
+            refers: &["successor"],
+        },
+        Table {
+            name: "cases",
+            columns: &[
+                must("id", Id),
+                must("number", Text),
+                must("manhole_id", Id),
+                may("cover_id", Id),
+                must("district", Text),
+                must("hazard", Word(is::<Hazard>)),
+                must("state", Word(is::<CaseState>)),
+                must("emergency", Yes),
+                must("report_count", Whole),
+                may("party_id", Id),
+                may("handed_in_by", Id),
+                may("joined_to", Id),
+                may("until", Whole),
+                must("created_at", Whole),
+                must("updated_at", Whole),
+                may("closed_at", Whole),
+                must("version", Whole),
+            ],
+            key: &["id"],
+            refers: &["joined_to"],
+        },
+        Table {
+            name: "reports",
+            columns: &[
+                must("id", Id),
+                must("tracking", Text),
+                must("case_id", Id),
+                must("hazard", Word(is::<Hazard>)),
+                must("description", Text),
+                may("contact", Text),
+                may("phone_lon", Real),
+                may("phone_lat", Real),
+                may("phone_accuracy_m", Real),
+                must("language", Text),
+                must("created_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "photos",
+            columns: &[
+                must("id", Id),
+                must("digest", Bytes),
+                must("manhole_id", Id),
+                may("case_id", Id),
+                may("report_id", Id),
+                must("role", Text),
+                must("media_type", Text),
+                must("bytes", Whole),
+                must("width", Whole),
+                must("height", Whole),
+                must("created_at", Whole),
+                may("cover_id", Id),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "history",
+            columns: &[
+                must("manhole_id", Id),
+                must("sequence", Whole),
+                must("at", Whole),
+                must("actor", Text),
+                must("kind", Word(is::<HistoryKind>)),
+                may("case_id", Id),
+                must("body", Json),
+                must("hash", Bytes),
+            ],
+            key: &["manhole_id", "sequence"],
+            refers: &[],
+        },
+        // Where the numbers of cases, reports, notices and imports stand; those of feed and outbox begin anew.
+        Table {
+            name: "counters",
+            columns: &[must("name", Word(is_numbering)), must("last", Whole)],
+            key: &["name"],
+            refers: &[],
+        },
+    ]
+};
+
+/// Tables and columns that stay behind, and why.
+pub const LEFT_BEHIND: &[(&str, &str)] = &[
+    ("settings", "the secret of tracking links; a new registry has its own"),
+    ("users.password_hash", "a password is set anew with `lidmark user password`"),
+    ("users.failed_logins", "of the log-ins that stay behind"),
+    ("users.locked_until", "of the log-ins that stay behind"),
+    (
+        "imports.first_change",
+        "a place in the feed; the feed of the new registry has every cover from its start",
+    ),
+    ("sessions", "log-ins"),
+    ("api_tokens", "log-ins of programs"),
+    ("idempotency", "answers to retries; they come within minutes"),
+    ("changes", "the feed of a registry begins with it"),
+    ("outbox", "has been heard where the registry was"),
+    ("outbox_receivers", "has been heard where the registry was"),
+];
+
+fn is_outline(text: &str) -> bool {
+    serde_json::from_str::<AreaShape>(text).is_ok()
+}
+
+/// Columns of a census that nobody has a field for, as they are stored: on one line.
+fn is_extra(text: &str) -> bool {
+    !text.contains(['\n', '\r']) && serde_json::from_str::<BTreeMap<String, String>>(text).is_ok()
+}
+
+fn is_level(text: &str) -> bool {
+    matches!(text, "M" | "Q" | "H")
+}
+
+/// What a merge moved, as it must be known to undo it.
+fn is_moved(text: &str) -> bool {
+    serde_json::from_str::<Moved>(text).is_ok()
+}
+
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<BTreeMap<String, &RawValue>>(text).is_ok()
+}
+
+/// Why a cover was left alone, or nothing.
+fn is_refusal(text: &str) -> bool {
+    text.is_empty() || serde_json::from_str::<StoredRefusal>(text).is_ok()
+}
+
+/// Whether a counter numbers what people name: `case:2026`, `report:2026`, `claims:2026`, `imports`.
+pub fn is_numbering(name: &str) -> bool {
+    name == "imports" || matches!(name.split_once(':'), Some(("case" | "report" | "claims", _)))
+}
