@@ -102,7 +102,9 @@ pub(super) async fn import(ground: &Ground, args: ImportArgs) -> Outcome<Ending>
     let wish = wish(&args, &config)?;
     let files: Vec<FileAt> = args.files.iter().map(|path| file_at(path)).collect::<Outcome<_>>()?;
     let there = ground.open_if_there(&config).await?;
-    let mut city = intake::city_of(there.as_ref(), &ground.place.data, &config.scheme).await?;
+    let mut city =
+        intake::city_of(there.as_ref(), &ground.place.data, &config.scheme, config.utc_offset_minutes)
+            .await?;
     city.districts.extend(given.iter().cloned());
     if let Some(scheme) = &args.scheme {
         city.scheme = Some(scheme.clone());

@@ -139,7 +139,10 @@ async fn save(ground: &Ground, args: SaveArgs) -> Outcome<Ending> {
     let text = std::fs::read_to_string(&args.file)
         .map_err(|error| file_trouble("file.not_read", &args.file, &error))?;
     let registry = ground.open_or_create(&config, Clock::System).await?;
-    let city = Arc::new(intake::city_of(Some(&registry), &ground.place.data, &config.scheme).await?);
+    let city = Arc::new(
+        intake::city_of(Some(&registry), &ground.place.data, &config.scheme, config.utc_offset_minutes)
+            .await?,
+    );
     let order = ProfileOrder { name, text, why: args.why };
     let saved = intake::save_profile(&registry, &city, order, &Actor::System).await?;
     registry.close().await;

@@ -13,6 +13,8 @@ pub enum Evidence {
     FileSays { said: String },
     /// The file names another one, which the user overruled.
     FileOverruled { said: String },
+    /// The file does not name one, and its format means degrees then: GeoJSON (RFC 7946, section 4).
+    FormatSays,
     /// The profile of the source names it.
     ProfileSays { profile: String },
     /// The numbers are no larger than degrees are.
@@ -45,10 +47,11 @@ pub enum Evidence {
 
 impl Evidence {
     /// Every code, for the catalogues' test.
-    pub const CODES: [&'static str; 17] = [
+    pub const CODES: [&'static str; 18] = [
         "declared",
         "file_says",
         "file_overruled",
+        "format_says",
         "profile_says",
         "size_of_degrees",
         "easting_zone_prefix",
@@ -70,6 +73,7 @@ impl Evidence {
             Evidence::Declared => "declared",
             Evidence::FileSays { .. } => "file_says",
             Evidence::FileOverruled { .. } => "file_overruled",
+            Evidence::FormatSays => "format_says",
             Evidence::ProfileSays { .. } => "profile_says",
             Evidence::SizeOfDegrees => "size_of_degrees",
             Evidence::EastingZonePrefix { .. } => "easting_zone_prefix",
@@ -91,6 +95,7 @@ impl Evidence {
     pub fn params(&self) -> Vec<(&'static str, String)> {
         match self {
             Evidence::Declared
+            | Evidence::FormatSays
             | Evidence::SizeOfDegrees
             | Evidence::AxesSwapped
             | Evidence::DegreesSayNoDatum

@@ -40,7 +40,13 @@ fn with_text(mut about: Value, text: &str) -> Value {
 
 /// What the city brings along for reading files.
 pub(super) async fn city(state: &AppState) -> Result<Arc<City>, Problem> {
-    let city = intake::city_of(Some(&state.registry), &state.data, &state.config.scheme).await?;
+    let city = intake::city_of(
+        Some(&state.registry),
+        &state.data,
+        &state.config.scheme,
+        state.config.utc_offset_minutes,
+    )
+    .await?;
     Ok(Arc::new(city))
 }
 

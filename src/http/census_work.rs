@@ -208,7 +208,9 @@ async fn make_ready(state: &AppState, upload: &CensusUpload, actor: Actor) -> Re
         full: wishes.full,
     };
     let registry = Some(&state.registry);
-    let city = Arc::new(intake::city_of(registry, &state.data, &state.config.scheme).await?);
+    let city = Arc::new(
+        intake::city_of(registry, &state.data, &state.config.scheme, state.config.utc_offset_minutes).await?,
+    );
     let files = [FileAt { path: place.body(), name: upload.name.clone(), format }];
     let schemes = state.registry.schemes();
     let by_name = (wishes.profile.as_deref().unwrap_or(AUTO), schemes);

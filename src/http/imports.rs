@@ -92,7 +92,15 @@ pub(super) async fn create_import(
         match_radius_m: MATCH_RADIUS_M,
         full: yes_or_no("full", query.full.as_deref())?,
     };
-    let city = Arc::new(intake::city_of(Some(&state.registry), &state.data, &state.config.scheme).await?);
+    let city = Arc::new(
+        intake::city_of(
+            Some(&state.registry),
+            &state.data,
+            &state.config.scheme,
+            state.config.utc_offset_minutes,
+        )
+        .await?,
+    );
     let wanted = query.profile.as_deref().unwrap_or(AUTO);
     // Refused before the body is taken.
     let profile = intake::find_profile(Some(&state.registry), &city, wanted).await.map_err(of_the_query)?;

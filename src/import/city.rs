@@ -16,12 +16,20 @@ pub struct City {
     pub districts: Vec<District>,
     /// Scheme of the codes that a file brings.
     pub scheme: Option<String>,
+    /// The city's clock, east of Greenwich: a day without a zone is one of the city's days.
+    pub utc_offset_minutes: i32,
 }
 
 impl City {
     /// What comes with the program.
     pub fn built_in() -> Self {
-        Self { book: CrsBook::built_in(), lexicon: lexicon::built_in(), districts: Vec::new(), scheme: None }
+        Self {
+            book: CrsBook::built_in(),
+            lexicon: lexicon::built_in(),
+            districts: Vec::new(),
+            scheme: None,
+            utc_offset_minutes: 480,
+        }
     }
 
     /// The same with `crs.toml` and `synonyms.toml` of the data folder. Refuses files that cannot be used.

@@ -101,7 +101,10 @@ impl Coordinates {
     pub(super) fn of(detection: &Detection, decided: &Plausible, epsg: u32, said: Option<Evidence>) -> Self {
         let Reading { crs, axes } = &decided.reading;
         // Who declared it is known here, and not where the numbers are weighed.
-        let by_user = !matches!(said, Some(Evidence::FileSays { .. } | Evidence::ProfileSays { .. }));
+        let by_user = !matches!(
+            said,
+            Some(Evidence::FileSays { .. } | Evidence::FormatSays | Evidence::ProfileSays { .. })
+        );
         let weighed = decided.evidence.iter().filter(|found| by_user || **found != Evidence::Declared);
         Self {
             epsg,

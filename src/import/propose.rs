@@ -394,9 +394,9 @@ impl<'s> Desk<'s> {
     }
 
     fn write_dates(&self, formats: &[DateFormat]) -> Table {
-        let seconds = self.base.calendar.zone_seconds;
-        let sign = if seconds < 0 { '-' } else { '+' };
-        let (hours, minutes) = (seconds.abs() / 3600, seconds.abs() / 60 % 60);
+        let offset = self.base.city.utc_offset_minutes;
+        let sign = if offset < 0 { '-' } else { '+' };
+        let (hours, minutes) = (offset.abs() / 60, offset.abs() % 60);
         let mut dates = Table::new();
         let word =
             |format: &DateFormat| Value::try_from(format).unwrap_or_else(|_| Value::String(String::new()));

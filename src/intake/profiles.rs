@@ -17,9 +17,15 @@ use crate::registry::{
 };
 
 /// What a city brings along for reading files, with the districts that the registry knows.
-pub async fn city_of(registry: Option<&Registry>, data: &Path, scheme: &str) -> Result<City, RegistryError> {
+pub async fn city_of(
+    registry: Option<&Registry>,
+    data: &Path,
+    scheme: &str,
+    utc_offset_minutes: i32,
+) -> Result<City, RegistryError> {
     let mut city = City::read(data)?;
     city.scheme = Some(scheme.to_owned());
+    city.utc_offset_minutes = utc_offset_minutes;
     if let Some(registry) = registry {
         city.districts = registry.list_districts().await?;
     }

@@ -141,8 +141,9 @@ fn understand(
             let said = Evidence::FileSays { said: declared.to_string() };
             (Some(declared.understand(book)?), Some(said))
         }
-        // GeoJSON without a word means degrees.
-        (WantedCrs::Unsaid, None) if format == Format::GeoJson => (Some(book.find(4490)?), None),
+        (WantedCrs::Unsaid, None) if format == Format::GeoJson => {
+            (Some(book.find(4490)?), Some(Evidence::FormatSays))
+        }
         _ => (None, None),
     };
     let corners: Vec<(f64, f64)> = sample(features);

@@ -6,6 +6,7 @@ mod containers;
 mod formats;
 mod fuzzed;
 mod old_workbooks;
+mod proposed;
 mod ugly;
 mod vermont;
 

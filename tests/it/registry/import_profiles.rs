@@ -72,7 +72,7 @@ both_engines! {
         let folder = home.folder();
         // Where the files lie; the registry of PostgreSQL has not made it.
         std::fs::create_dir_all(folder).unwrap();
-        let city = Arc::new(intake::city_of(Some(registry), folder, "component-16").await.unwrap());
+        let city = Arc::new(intake::city_of(Some(registry), folder, "component-16", 480).await.unwrap());
         let save = async |source: &str| {
             let text = format!("source = \"{source}\"\n{}", find_built_in("census-zh").unwrap().text);
             let order = ProfileOrder { name: "survey".parse().unwrap(), text, why: String::new() };
