@@ -138,8 +138,8 @@ impl Store {
                     .pragma("wal_autocheckpoint", WAL_PAGES);
                 let writing = options.clone().pragma("cache_size", "-64000");
                 let write_pool = SqlitePoolOptions::new()
-                    .max_connections(2)
-                    .min_connections(2)
+                    .max_connections(3)
+                    .min_connections(3)
                     .connect_with(writing)
                     .await?;
                 sqlx::migrate!("migrations/sqlite")
@@ -150,9 +150,12 @@ impl Store {
                     .max_connections(4)
                     .connect_with(options.pragma("cache_size", "-16000").pragma("query_only", "on"))
                     .await?;
-                let writer =
-                    writer::GroupWriter::start(write_pool.acquire().await?, write_pool.acquire().await?)
-                        .await?;
+                let writer = writer::GroupWriter::start(writer::Connections {
+                    guarded: write_pool.acquire().await?,
+                    trusting: write_pool.acquire().await?,
+                    folding: write_pool.acquire().await?,
+                })
+                .await?;
                 Ok(Self { engine: Engine::Sqlite { readers, write_pool, writer: Arc::new(writer) } })
             }
             Database::Postgres(url) => {
