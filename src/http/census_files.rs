@@ -29,6 +29,9 @@ pub struct Wishes {
     /// Which of day and month comes first, where both could.
     #[serde(default)]
     pub dates: Option<String>,
+    /// Text of the profile as it was changed column by column for this file; goes before `profile`.
+    #[serde(default)]
+    pub mapping: Option<String>,
     /// The file is all there is in the districts and of the classes that it names.
     pub full: bool,
 }

@@ -213,8 +213,15 @@ async fn make_ready(state: &AppState, upload: &CensusUpload, actor: Actor) -> Re
     );
     let files = [FileAt { path: place.body(), name: upload.name.clone(), format }];
     let schemes = state.registry.schemes();
-    let by_name = (wishes.profile.as_deref().unwrap_or(AUTO), schemes);
-    let prepared = intake::prepare_by_name(registry, &city, by_name, &wish, &files, &actor).await?;
+    let prepared = match &wishes.mapping {
+        Some(text) => {
+            intake::prepare(Profile::from_toml_in(text, &city)?, schemes, &wish, &files, &actor).await?
+        }
+        None => {
+            let by_name = (wishes.profile.as_deref().unwrap_or(AUTO), schemes);
+            intake::prepare_by_name(registry, &city, by_name, &wish, &files, &actor).await?
+        }
+    };
     let language = Language::of_tag(&upload.language).unwrap_or_default();
     let (name, catalogue) = (upload.name.clone(), Catalogue::of(language));
     let look = prepared.looks.first().cloned().ok_or_else(|| Refusal::new("import.reader_stopped"))?;

@@ -11,6 +11,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::api_profiles::city;
 use super::ask::{Asked, Named, Nothing, Reader};
 use super::auth::Caller;
 use super::census_files::{self as files, CensusUpload, Place, Stage, Wishes};
@@ -229,9 +230,11 @@ async fn file_page(
         Stage::Looked | Stage::Writing | Stage::Written => files::find_preview(state, id)?,
         Stage::Receiving | Stage::Received | Stage::Refused => None,
     };
-    let areas = match &preview {
-        Some(_) => state.registry.list_areas(AreaKind::District).await?,
-        None => Vec::new(),
+    let (areas, lexicon) = match &preview {
+        Some(_) => {
+            (state.registry.list_areas(AreaKind::District).await?, Some(city(state).await?.lexicon.clone()))
+        }
+        None => (Vec::new(), None),
     };
     let profiles = built_in_profiles();
     let saved = state.registry.list_profiles().await?;
@@ -243,6 +246,7 @@ async fn file_page(
         rows: progress.and_then(|progress| progress.rows()),
         preview: preview.as_ref(),
         areas: &areas,
+        lexicon: lexicon.as_deref(),
         profiles: (&profiles, &saved),
         refusal,
         wrong,
@@ -267,14 +271,20 @@ pub(super) async fn look_again(
         return refused(&state, &reader, &caller, upload.id, &refusal).await;
     }
     let owned = |name: &str| form.field(name).map(str::to_owned);
+    let before = std::mem::take(&mut upload.wishes);
+    let (profile, mapping) = match owned("profile") {
+        Some(chosen) if chosen == views::CHANGED_HERE => (before.profile, before.mapping),
+        chosen => (chosen, None),
+    };
     upload.wishes = Wishes {
-        profile: owned("profile"),
+        profile,
         source: owned("source"),
         crs: owned("crs"),
         encoding: owned("encoding"),
         layer: owned("layer"),
         dates: owned("dates"),
         full: form.field("full").is_some(),
+        mapping,
     };
     (upload.stage, upload.refusal) = (Stage::Received, None);
     upload.language = reader.language.tag().to_owned();
@@ -284,7 +294,7 @@ pub(super) async fn look_again(
 }
 
 /// Refuses a file that is being worked on, or that has come to another state.
-fn idle(state: &AppState, upload: &CensusUpload, fits: &[Stage]) -> Result<(), Refusal> {
+pub(super) fn idle(state: &AppState, upload: &CensusUpload, fits: &[Stage]) -> Result<(), Refusal> {
     if state.shared.works.find(Subject::File(upload.id)).is_some() {
         return Err(Refusal::new("upload.busy"));
     }

@@ -53,6 +53,7 @@ mod import_runs;
 mod imports;
 mod json;
 mod limits;
+mod mapping_desk;
 mod operators;
 mod page_cache;
 mod paper;
@@ -240,6 +241,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/admin/imports/files/{id}/discard", REGISTRY, post(import_desk::discard))
         .open("GET", "/admin/imports/files/{id}/problems.csv", REGISTRY, get(import_desk::problems))
         .open("GET", "/admin/imports/files/{id}/rows.csv", REGISTRY, get(import_desk::bad_rows))
+        .open("POST", "/admin/imports/files/{id}/mapping", REGISTRY, post(mapping_desk::change))
         .open("POST", "/admin/imports/files/{id}/profile", REGISTRY, post(profile_desk::save_mapping))
         .open("GET", "/admin/import-profiles", REGISTRY, get(profile_desk::show))
         .open("POST", "/admin/import-profiles", REGISTRY, post(profile_desk::send))

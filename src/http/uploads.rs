@@ -86,6 +86,7 @@ pub(super) async fn create_upload(
             encoding: said(new.encoding),
             layer: said(new.layer),
             dates: said(new.dates),
+            mapping: None,
             full: new.full,
         },
         stage: Stage::Receiving,

@@ -316,6 +316,11 @@ impl Lexicon {
         self.units.names()
     }
 
+    /// Whether what is kept under a name is a length in a unit of ours.
+    pub fn is_length(&self, attribute: &str) -> bool {
+        self.find_attribute(attribute).is_some_and(|meant| meant.unit.is_some())
+    }
+
     /// Names of what is kept beside the fields.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         self.attributes.iter().map(|meant| meant.name.as_str())

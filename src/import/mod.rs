@@ -57,9 +57,10 @@ pub use csv_dialect::Quoting;
 pub use declared::DeclaredCrs;
 pub use encoding::{Encoding, EncodingFound, FoundBy};
 pub use format::Format;
+pub use lexicon::Lexicon;
 pub use look::{Coordinates, Look, Observation, WantedCrs, look};
 pub use profile::{AUTO, Field, Profile, built_in_profiles, find_built_in, find_built_in_for};
-pub use profile_edit::{ColumnUse, ProfileChange, change_profile};
+pub use profile_edit::{ColumnUse, ProfileChange, change_profile, unit_kept_in};
 
 use std::io::Read;
 use std::path::Path;

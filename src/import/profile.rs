@@ -46,6 +46,22 @@ named_enum! {
     }
 }
 
+impl Field {
+    /// Our words for what stands in a field with a closed list; none for the others.
+    pub fn words(self) -> Vec<&'static str> {
+        match self {
+            Self::Class => CoverClass::ALL.iter().map(|word| word.as_str()).collect(),
+            Self::State => CoverState::ALL.iter().map(|word| word.as_str()).collect(),
+            Self::Placement => Placement::ALL.iter().map(|word| word.as_str()).collect(),
+            Self::Material => Material::ALL.iter().map(|word| word.as_str()).collect(),
+            Self::Shape => Shape::ALL.iter().map(|word| word.as_str()).collect(),
+            Self::LoadClass => LoadClass::ALL.iter().map(|word| word.as_str()).collect(),
+            Self::PositionMethod => PositionMethod::ALL.iter().map(|word| word.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 pub(super) const FIELDS: usize = Field::ALL.len();
 
 /// How the files of one source are read. Made by [`Profile::from_toml`], which checks it whole.

@@ -78,6 +78,13 @@ pub fn change_profile(text: &str, change: &ProfileChange, lexicon: &Lexicon) -> 
     Ok(toml::to_string_pretty(&profile).expect("a table that was read can be written"))
 }
 
+/// The unit in which the profile reads what it keeps under a name; `None` = as it stands.
+pub fn unit_kept_in(text: &str, attribute: &str) -> Option<String> {
+    let profile: Table = toml::from_str(text).ok()?;
+    let said = profile.get("keep")?.get(attribute)?;
+    said.get("unit")?.as_str().map(str::to_owned)
+}
+
 fn table<'t>(parent: &'t mut Table, key: &str) -> &'t mut Table {
     let there = parent.entry(key).or_insert_with(|| Value::Table(Table::new()));
     if !there.is_table() {
@@ -188,5 +195,84 @@ fn put_order(profile: &mut Table, order: DateOrder) {
     });
     if formats.len() == 1 {
         formats.push("iso".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::import::{City, Profile};
+
+    const PROFILE: &str = r#"
+id = "auto"
+name_zh = "一"
+name_en = "one"
+source = "one"
+version = 1
+drop = ["people"]
+epsg = 4490
+
+[fields]
+lon.columns = ["x"]
+lat.columns = ["y"]
+district.default = "370502"
+road.columns = ["road"]
+class.columns = ["kind"]
+class.values = { sewage = ["污水"] }
+
+[keep]
+depth = { columns = ["deep"] }
+"#;
+
+    fn changed(change: &ProfileChange) -> String {
+        let city = Arc::new(City::built_in());
+        let text = change_profile(PROFILE, change, &city.lexicon).unwrap();
+        Profile::from_toml_in(&text, &city).unwrap_or_else(|refusal| panic!("{refusal:?} in {text}"));
+        text
+    }
+
+    fn columns(uses: &[(&str, ColumnUse)]) -> ProfileChange {
+        let columns = uses.iter().map(|(column, usage)| ((*column).to_owned(), usage.clone()));
+        ProfileChange { columns: columns.collect(), ..ProfileChange::default() }
+    }
+
+    #[test]
+    fn a_column_stands_in_one_place_only() {
+        let text = changed(&columns(&[
+            ("ROAD", ColumnUse::AsItIs),
+            ("deep", ColumnUse::Field(Field::Road)),
+            ("people", ColumnUse::AsItIs),
+            ("kind", ColumnUse::LeftOut),
+        ]));
+        let profile: Table = toml::from_str(&text).unwrap();
+        assert_eq!(profile["fields"]["road"]["columns"].as_array().unwrap(), &["deep".into()]);
+        assert!(profile["keep"].as_table().unwrap().is_empty(), "{text}");
+        assert_eq!(profile["drop"].as_array().unwrap(), &["kind".into()]);
+        assert!(profile["fields"]["class"]["columns"].as_array().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_length_is_kept_in_our_unit() {
+        let city = City::built_in();
+        let name = city.lexicon.attributes().find(|name| city.lexicon.is_length(name)).unwrap().to_owned();
+        let unit = Some("ft".to_owned());
+        let text = changed(&columns(&[("deep", ColumnUse::Attribute { name: name.clone(), unit })]));
+        assert_eq!(unit_kept_in(&text, &name).as_deref(), Some("ft"));
+        assert_eq!(unit_kept_in(&text, "depth"), None);
+    }
+
+    #[test]
+    fn a_spelling_means_one_word() {
+        let said = [("雨水", "storm"), ("污水", "gas"), ("沼泽", "not_a_cover"), ("?!", "")];
+        let values = said.map(|(spelling, word)| ((Field::Class, spelling.to_owned()), word.to_owned()));
+        let text = changed(&ProfileChange { values: values.into(), ..ProfileChange::default() });
+        let profile: Table = toml::from_str(&text).unwrap();
+        let class = &profile["fields"]["class"];
+        assert!(class["values"]["sewage"].as_array().unwrap().is_empty(), "{text}");
+        assert_eq!(class["values"]["gas"].as_array().unwrap(), &["污水".into()]);
+        assert_eq!(class["not_a_cover"].as_array().unwrap(), &["沼泽".into()]);
+        assert_eq!(class["unknown"].as_array().unwrap(), &["?!".into()]);
     }
 }

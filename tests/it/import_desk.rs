@@ -192,3 +192,41 @@ async fn the_mapping_of_a_file_is_saved_and_the_next_file_is_read_by_it() {
     assert_eq!(phone.overflow_px().await, 0);
     phone.screenshot_whole(&album.join("profiles-phone.png")).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_and_values_are_taken_for_something_else() {
+    let street = Street::serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let drawn = outlines(folder.path()).display().to_string();
+    let named = ["areas", "import", &drawn, "--kind", "district", "--code", "code", "--name", "name"];
+    assert_eq!(run_command(street.server.home(), &named).code, Some(0));
+    let Some(phone) = Browser::open(Visitor::default()).await else { return };
+    log_in(&phone, &street, "ying", "/admin/imports").await;
+    phone.wait_for("#upload").await;
+    phone.choose_file("[name=file]", &census(folder.path())).await;
+    phone.click("#upload button.main").await;
+    phone.wait_until_at("/admin/imports/files/").await;
+    phone.wait_for("#columns button").await;
+    // 沼泽 is no class that anybody knows; 道路 and 备注 are to change places.
+    phone.click("[name='column.2.value.0'] option[value=sewage]").await;
+    phone.click("[name='column.5.use'] option[value=as_it_is]").await;
+    phone.click("[name='column.7.use'] option[value=road]").await;
+    if let Some(place) = std::env::var_os("LIDMARK_ALBUM") {
+        phone.screenshot_whole(&PathBuf::from(place).join("mapping-phone.png")).await;
+    }
+    phone.click("#columns button").await;
+    phone.wait_for("option[value='@changed']").await;
+    phone.wait_for("form[action$='/write']").await;
+    assert_eq!(phone.count("[name='column.2.value.0']").await, 0, "the class is known now");
+    assert_eq!(phone.count("[name='column.7.use'] option[value=road][selected]").await, 1);
+    assert_sound(&phone, "the preview after a change").await;
+    phone.click("form[action$='/write'] button").await;
+    phone.wait_for("p.notice a[href^='/admin/imports/']:not([href*=files])").await;
+    let out = folder.path().join("covers.csv").display().to_string();
+    let said = run_command(street.server.home(), &["export", "covers", "--format", "csv", "-o", &out]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let covers = std::fs::read_to_string(&out).unwrap();
+    let seventh =
+        covers.lines().find(|line| line.contains("井盖第7号")).expect("the row of the 沼泽 was taken");
+    assert!(seventh.contains("sewage") && seventh.contains("济南路"), "{seventh}");
+}

@@ -12,13 +12,19 @@ use crate::domain::ids::CoverId;
 use crate::domain::import_profile::SavedProfile;
 use crate::domain::import_run::{ImportNumber, ImportState};
 use crate::http::census_files::{CensusUpload, Preview, ProfileUsed, Stage, Wishes};
+use crate::http::mapping_desk::{AS_IT_IS, KEPT, LEFT_OUT, NOT_A_COVER, UNKNOWN, asks_for_values, choice_of};
 use crate::http::percent_encode;
-use crate::import::{AUTO, ColumnLook, ColumnNote, DateOrder, Encoding, Means, Profile};
+use crate::import::{
+    AUTO, ColumnLook, ColumnNote, DateOrder, Encoding, Field, Lexicon, Means, Profile, unit_kept_in,
+};
 use crate::messages::Catalogue;
 use crate::registry::{ImportRecord, ImportSummary};
 
 /// Sends a large file in pieces and goes on after a broken network; the form works without it.
 pub const UPLOAD_SCRIPT: &str = include_str!("../../../assets/web/upload.js");
+
+/// In the place of a profile: the one that was changed column by column for this file.
+pub const CHANGED_HERE: &str = "@changed";
 
 /// What the desk shows.
 pub struct DeskView<'a> {
@@ -119,13 +125,22 @@ fn fields<'a>(
         word: chosen.to_owned(),
         chosen: true,
     });
+    let changed = wishes.mapping.as_ref().map(|_| Choice {
+        value: CHANGED_HERE.to_owned(),
+        word: page.t("mapping.changed_here").to_owned(),
+        chosen: true,
+    });
     let encoding = |encoding: &Encoding| Choice {
         value: encoding.to_string(),
         word: encoding.to_string(),
         chosen: wishes.encoding.as_deref() == Some(encoding.as_str()),
     };
+    let profiles = saved.iter().map(newest).chain(older).chain(profiles.iter().map(profile));
+    let profiles = profiles.map(|choice| Choice { chosen: choice.chosen && changed.is_none(), ..choice });
+    let profiles: Vec<Choice> = profiles.collect();
+    let profiles = changed.into_iter().chain(profiles).collect();
     Fields {
-        profiles: saved.iter().map(newest).chain(older).chain(profiles.iter().map(profile)).collect(),
+        profiles,
         dates: DateOrder::ALL
             .iter()
             .map(|order| Choice {
@@ -165,6 +180,8 @@ pub struct FileView<'a> {
     pub rows: Option<u64>,
     pub preview: Option<&'a Preview>,
     pub areas: &'a [Area],
+    /// Where there is a preview.
+    pub lexicon: Option<&'a Lexicon>,
     /// Those that come with the program and those that were saved.
     pub profiles: (&'a [Profile], &'a [SavedProfile]),
     /// Why it could not be read, or not be written to its end.
@@ -178,6 +195,18 @@ struct ColumnRow {
     name: String,
     means: String,
     samples: String,
+    /// What it may be taken for.
+    uses: Vec<Choice>,
+    /// Of a length that is kept; empty for all else.
+    units: Vec<Choice>,
+    strange: Vec<StrangeRow>,
+}
+
+/// A value that no spelling fits, with what it may mean.
+struct StrangeRow {
+    text: String,
+    count: u64,
+    words: Vec<Choice>,
 }
 
 struct KindRow {
@@ -251,6 +280,11 @@ impl FilePage<'_> {
     /// Whether the file may be read otherwise.
     fn open(&self) -> bool {
         !self.working && matches!(self.stage, Stage::Looked | Stage::Refused)
+    }
+
+    /// Whether what its columns are taken for may be changed.
+    fn may_change_mapping(&self) -> bool {
+        !self.working && self.stage == Stage::Looked && self.may_keep_mapping()
     }
 
     /// Whether how it was read can be saved under a name.
@@ -332,7 +366,15 @@ fn looked(page: &Page, preview: &Preview, view: &FileView) -> Looked {
     let text = |line: u64| preview.twin_texts.get(&line).cloned().unwrap_or_default();
     let twins = preview.noted.twins.iter();
     Looked {
-        profile: preview.profile.as_ref().map(|used| used_row(page, used, view.profiles.0)),
+        profile: preview.profile.as_ref().map(|used| {
+            let row = used_row(page, used, view.profiles.0);
+            match view.upload.wishes.mapping {
+                Some(_) => {
+                    UsedRow { shown: format!("{} · {}", row.shown, page.t("mapping.changed_here")), ..row }
+                }
+                None => row,
+            }
+        }),
         understood: here(&preview.understood)
             .into_iter()
             .chain(preview.notes.iter().map(|note| note_in_words(page, note)))
@@ -342,12 +384,7 @@ fn looked(page: &Page, preview: &Preview, view: &FileView) -> Looked {
         columns: preview
             .columns
             .iter()
-            .map(|column| ColumnRow {
-                why: why(page, column),
-                name: column.name.clone(),
-                means: means(page.catalogue, &column.means),
-                samples: column.samples.join(page.t("list.comma")),
-            })
+            .map(|column| column_row(page, column, preview, view.lexicon))
             .collect(),
         read,
         outcomes: outcomes.iter().map(|(word, count)| (page.word("row_outcome", word), *count)).collect(),
@@ -402,6 +439,62 @@ fn kind_row(page: &Page, kind: &crate::intake::Kind) -> KindRow {
         .collect();
     let title = samples.first().map_or_else(|| kind.code.clone(), |sample| sample.sentence.clone());
     KindRow { title, count: kind.count, samples }
+}
+
+fn column_row(page: &Page, column: &ColumnLook, preview: &Preview, lexicon: Option<&Lexicon>) -> ColumnRow {
+    let chosen = choice_of(&column.means);
+    let offered = |value: String, word: String| Choice { chosen: value == chosen, value, word };
+    let (mut uses, mut units) = (Vec::new(), Vec::new());
+    if let Some(lexicon) = lexicon {
+        uses.push(offered(AS_IT_IS.to_owned(), page.t("imports.kept").to_owned()));
+        uses.push(offered(LEFT_OUT.to_owned(), page.t("imports.left_out_by_choice").to_owned()));
+        let field = |field: &Field| offered(field.to_string(), page.word("import_field", field));
+        uses.extend(Field::ALL.iter().map(field));
+        let kept = |name: &str| offered(format!("{KEPT}{name}"), page.fill("imports.kept_as", "name", name));
+        uses.extend(lexicon.attributes().map(kept));
+        if uses.iter().all(|choice| !choice.chosen) {
+            uses.push(offered(chosen.clone(), means(page.catalogue, &column.means)));
+        }
+        if let Means::Kept(name) = &column.means
+            && lexicon.is_length(name)
+        {
+            let text = preview.profile.as_ref().map_or("", |used| &used.text);
+            let now = unit_kept_in(text, name).unwrap_or_default();
+            let unit = |unit: &str| Choice { value: unit.into(), word: unit.into(), chosen: unit == now };
+            let unsaid = Choice { word: page.t("mapping.as_it_stands").to_owned(), ..unit("") };
+            units = std::iter::once(unsaid).chain(lexicon.units().map(unit)).collect();
+        }
+    }
+    let strange = match asks_for_values(column) {
+        None => Vec::new(),
+        Some(field) => {
+            let offered = |value: &str, word: String| Choice { value: value.into(), word, chosen: false };
+            let mut words = vec![
+                offered("", page.t("mapping.value_open").to_owned()),
+                offered(UNKNOWN, page.t("mapping.value_unknown").to_owned()),
+            ];
+            if field == Field::Class {
+                words.push(offered(NOT_A_COVER, page.t("mapping.value_no_cover").to_owned()));
+            }
+            words
+                .extend(field.words().into_iter().map(|word| offered(word, page.word(field.as_str(), word))));
+            let row = |(text, count): &(String, u64)| StrangeRow {
+                text: text.clone(),
+                count: *count,
+                words: words.clone(),
+            };
+            column.strange.iter().map(row).collect()
+        }
+    };
+    ColumnRow {
+        why: why(page, column),
+        name: column.name.clone(),
+        means: means(page.catalogue, &column.means),
+        samples: column.samples.join(page.t("list.comma")),
+        uses,
+        units,
+        strange,
+    }
 }
 
 /// What speaks for what a column is taken for, and against.

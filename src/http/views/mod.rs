@@ -45,7 +45,7 @@ pub use cover_paper::cover_paper;
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{
-    DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run, means,
+    CHANGED_HERE, DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run, means,
 };
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
 pub use quality_pages::{

@@ -87,6 +87,7 @@ impl PublicCover {
 }
 
 /// A choice of a list.
+#[derive(Clone)]
 pub(super) struct Choice {
     pub value: String,
     pub word: String,

@@ -88,6 +88,22 @@ async fn desk(house: &House) {
     let page = target(&hand_in(house, &[("profile", "供水 普查")], "二.csv", next.into()).await);
     let preview = settled(house, &page).await;
     assert!(preview.contains("供水 普查@1"), "{preview}");
+    let path = format!("{page}/mapping");
+    for (name, said) in [
+        ("column.3.use", "lon"),
+        ("column.99.use", "road"),
+        ("column.0.use", "nonsense"),
+        ("column.0.unit", "ft"),
+        ("column.0.value.0", "unknown"),
+    ] {
+        let wrong = house.post(ENGINEER, &path).form(&[(name, said)]).expect(422).await.text();
+        assert!(!wrong.contains("mapping."), "{wrong}");
+    }
+    house.post(ENGINEER, &path).form(&[("use", "road")]).expect(400).await;
+    house.post(ENGINEER, &path).form(&[("column.0.use", "address")]).expect(303).await;
+    let preview = settled(house, &page).await;
+    assert!(preview.contains("供水 普查@1 · changed here"), "{preview}");
+    assert!(preview.contains("<option value=\"address\" selected>"), "{preview}");
 
     // Who saw an older version than the newest is shown once more what differs.
     let changed = shown.replace("source = \"供水\"", "source = \"排水\"");
