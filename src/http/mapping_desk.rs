@@ -1,8 +1,6 @@
 //! 字段对应: what the columns of a waiting file are taken for, changed column by column by a person who has
 //! the preview before them; the file is looked at once more with it.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -71,7 +69,7 @@ async fn mapped(state: &AppState, mut upload: CensusUpload, form: &Form) -> Resu
         return Err(Refusal::new("mapping.unchanged").into());
     }
     let text = change_profile(&used.text, &change, &city.lexicon)?;
-    Profile::from_toml_in(&text, &Arc::clone(&city))?;
+    Profile::from_toml_in(&text, &city)?;
     upload.wishes.mapping = Some(text);
     (upload.stage, upload.refusal) = (Stage::Received, None);
     Ok(upload)
@@ -104,8 +102,8 @@ fn read_change(
                 if unit.is_some_and(|unit| !lexicon.units().any(|known| known == unit)) {
                     return Err(unfit());
                 }
-                let as_before = unit == unit_kept_in(text, attribute).as_deref();
-                if !as_before && !change.columns.contains_key(&column.name) {
+                // Fields come by their names: another `use` comes after the `unit` and takes its place.
+                if unit != unit_kept_in(text, attribute).as_deref() {
                     let (name, unit) = (attribute.clone(), unit.map(str::to_owned));
                     change.columns.insert(column.name.clone(), ColumnUse::Attribute { name, unit });
                 }

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, FromRow};
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe};
 use uuid::Uuid;
 
 use super::{EngineKind, StoreError, Tx};
@@ -329,28 +329,7 @@ impl Statement {
                 let query = sqlx::query_with::<sqlx::Postgres, _>(sql, bound).persistent(self.repeated);
                 Ok(query.execute(&mut **connection).await?.rows_affected())
             }
-            _ => unreachable!("{OTHER_ENGINE}"),
-        }
-    }
-
-    /// Answers the rows that it returns.
-    pub async fn fetch<R>(self, tx: &mut Tx) -> Result<Vec<R>, StoreError>
-    where
-        R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
-        let sql = AssertSqlSafe(self.sql);
-        match (tx, self.bound) {
-            (Tx::Sqlite(connection), Bound::Sqlite(bound)) => {
-                let query = sqlx::query_as_with::<sqlx::Sqlite, R, _>(sql, bound).persistent(self.repeated);
-                Ok(query.fetch_all(&mut **connection).await?)
-            }
-            (Tx::Postgres(connection), Bound::Postgres(bound)) => {
-                let query = sqlx::query_as_with::<sqlx::Postgres, R, _>(sql, bound).persistent(self.repeated);
-                Ok(query.fetch_all(&mut **connection).await?)
-            }
-            _ => unreachable!("{OTHER_ENGINE}"),
+            _ => unreachable!("a statement is bound for the engine of its store"),
         }
     }
 }
-
-const OTHER_ENGINE: &str = "a statement is bound for the engine of its store";
