@@ -117,6 +117,20 @@ pub struct Preview {
     pub new_districts: Vec<(String, String)>,
 }
 
+impl Preview {
+    /// The profile by which a file was read, with its text. Refuses a preview that did not keep it.
+    pub fn profile_with_text(&self) -> Result<&ProfileUsed, Refusal> {
+        let used = self.profile.as_ref().filter(|used| !used.text.is_empty());
+        used.ok_or_else(|| Refusal::new("upload.stage").with("census_stage", Stage::Looked.as_str()))
+    }
+}
+
+/// What a look at a file found; refuses a file that has not come so far.
+pub fn need_preview(state: &AppState, upload: &CensusUpload) -> Result<Preview, Problem> {
+    let stage = || Refusal::new("upload.stage").with("census_stage", upload.stage.as_str());
+    Ok(find_preview(state, upload.id)?.ok_or_else(stage)?)
+}
+
 /// A profile as a look used it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProfileUsed {

@@ -286,10 +286,19 @@ pub(super) async fn look_again(
         full: form.field("full").is_some(),
         mapping,
     };
+    begin_look(&state, &reader, upload)
+}
+
+/// Looks at a file once more as it is wished now, and goes to its page.
+pub(super) fn begin_look(
+    state: &AppState,
+    reader: &Reader,
+    mut upload: CensusUpload,
+) -> Result<Response, Problem> {
     (upload.stage, upload.refusal) = (Stage::Received, None);
     upload.language = reader.language.tag().to_owned();
-    files::save(&state, &upload)?;
-    work::look(&state, upload.id);
+    files::save(state, &upload)?;
+    work::look(state, upload.id);
     Ok(to_page(upload.id))
 }
 

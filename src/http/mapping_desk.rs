@@ -1,9 +1,9 @@
 //! 字段对应: what the columns of a waiting file are taken for, changed column by column by a person who has
 //! the preview before them; the file is looked at once more with it.
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 
 use super::api_profiles::city;
 use super::ask::{Asked, Named, Nothing, Reader};
@@ -11,7 +11,7 @@ use super::auth::Caller;
 use super::census_files::{self as files, CensusUpload, Preview, Stage};
 use super::forms::{Form, shortened};
 use super::import_desk::{self, idle};
-use super::{AppState, Problem, census_work};
+use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::import::{
     ColumnLook, ColumnUse, Field, Lexicon, Means, Profile, ProfileChange, change_profile, unit_kept_in,
@@ -36,17 +36,13 @@ pub(super) async fn change(
     _: Asked<Nothing>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let form = Form::with_texts(request, &state, &[], 0).await?;
+    let form = Form::from_request(request, &state).await?;
     form.only_or_beginning(&["csrf"], "column.")?;
     caller.check_csrf(form.field("csrf"))?;
     let upload = files::find(&state, files::read_id(&id)?)?;
-    let (id, language) = (upload.id, reader.language.tag().to_owned());
+    let id = upload.id;
     match mapped(&state, upload, &form).await {
-        Ok(upload) => {
-            files::save(&state, &CensusUpload { language, ..upload })?;
-            census_work::look(&state, id);
-            Ok(Redirect::to(&format!("/admin/imports/files/{id}")).into_response())
-        }
+        Ok(upload) => import_desk::begin_look(&state, &reader, upload),
         Err(problem) if matches!(problem.status.as_u16(), 409 | 422) => {
             import_desk::file_with_problem(&state, &reader, &caller, id, &problem).await
         }
@@ -58,20 +54,16 @@ pub(super) async fn change(
 async fn mapped(state: &AppState, mut upload: CensusUpload, form: &Form) -> Result<CensusUpload, Problem> {
     let busy = |refusal| Problem { status: StatusCode::CONFLICT, refusal };
     idle(state, &upload, &[Stage::Looked]).map_err(busy)?;
-    let preview = files::find_preview(state, upload.id)?;
-    let used = preview.as_ref().and_then(|preview| preview.profile.as_ref());
-    let (Some(preview), Some(used)) = (&preview, used.filter(|used| !used.text.is_empty())) else {
-        return Err(busy(Refusal::new("upload.stage").with("census_stage", upload.stage.as_str())));
-    };
+    let preview = files::need_preview(state, &upload)?;
+    let used = preview.profile_with_text()?;
     let city = city(state).await?;
-    let change = read_change(form, preview, &used.text, &city.lexicon)?;
+    let change = read_change(form, &preview, &used.text, &city.lexicon)?;
     if change == ProfileChange::default() {
         return Err(Refusal::new("mapping.unchanged").into());
     }
     let text = change_profile(&used.text, &change, &city.lexicon)?;
     Profile::from_toml_in(&text, &city)?;
     upload.wishes.mapping = Some(text);
-    (upload.stage, upload.refusal) = (Stage::Received, None);
     Ok(upload)
 }
 

@@ -169,12 +169,10 @@ pub(super) async fn save_mapping(
     form.only(&["csrf", "name", "why"])?;
     caller.check_csrf(form.field("csrf"))?;
     let upload = files::find(&state, files::read_id(&id)?)?;
-    let used = files::find_preview(&state, upload.id)?.and_then(|preview| preview.profile);
     let said = |name: &str| form.field(name).unwrap_or_default().to_owned();
     let looked = async {
-        let used = used.filter(|used| !used.text.is_empty());
-        let used =
-            used.ok_or_else(|| Refusal::new("upload.stage").with("census_stage", upload.stage.as_str()))?;
+        let preview = files::need_preview(&state, &upload)?;
+        let used = preview.profile_with_text()?;
         // What was said beside the profile is part of how the file was read.
         let change = ProfileChange {
             source: upload.wishes.source.clone(),
@@ -182,7 +180,7 @@ pub(super) async fn save_mapping(
             ..ProfileChange::default()
         };
         let text = match change == ProfileChange::default() {
-            true => used.text,
+            true => used.text.clone(),
             false => change_profile(&used.text, &change, &city(&state).await?.lexicon)?,
         };
         let draft = ProfileDraft { name: said("name"), why: said("why"), text };
