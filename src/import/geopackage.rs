@@ -1,6 +1,7 @@
 //! GeoPackage → cells, through the SQLite that is in the program anyway: read-only, believed in
 //! nothing. Only plain tables are read, in the order of their keys; views and virtual tables of a
-//! foreign file could run for ever.
+//! foreign file could run for ever. What is selected is always an expression: the driver asks for the
+//! declared type of a plain column, and panics where that is no text.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -147,7 +148,7 @@ pub(super) async fn list_layers(connection: &mut SqliteConnection) -> Result<Vec
         }
     }
     let rows = sqlx::query(
-        "SELECT substr(c.table_name, 1, 200), substr(g.column_name, 1, 200), substr(g.geometry_type_name, 1, 40), g.srs_id \
+        "SELECT substr(c.table_name, 1, 200), substr(g.column_name, 1, 200), substr(g.geometry_type_name, 1, 40), +g.srs_id \
          FROM gpkg_contents c JOIN gpkg_geometry_columns g ON g.table_name = c.table_name \
          WHERE c.data_type = 'features' ORDER BY c.rowid LIMIT 1000",
     )
@@ -178,7 +179,7 @@ pub(super) async fn declared_crs(
         return Ok(None);
     }
     let row: Option<(String, i64, String)> = sqlx::query_as(
-        "SELECT upper(substr(organization, 1, 100)), organization_coordsys_id, substr(definition, 1, 10000) \
+        "SELECT upper(substr(organization, 1, 100)), +organization_coordsys_id, substr(definition, 1, 10000) \
          FROM gpkg_spatial_ref_sys WHERE srs_id = $1 LIMIT 1",
     )
     .bind(srs_id)
@@ -228,8 +229,10 @@ pub(super) async fn selection(
     };
     let is_long = |column: &str| longer(column, MAX_VALUE);
     let geometry = quoted(&layer.geometry);
-    let mut sql =
-        format!("SELECT {key}, CASE WHEN {} THEN NULL ELSE {geometry} END", longer(&geometry, most_geometry));
+    let mut sql = format!(
+        "SELECT +{key}, CASE WHEN {} THEN NULL ELSE {geometry} END",
+        longer(&geometry, most_geometry)
+    );
     let mut too_long = String::from("CASE");
     for (at, name) in names.iter().enumerate() {
         let column = quoted(name);

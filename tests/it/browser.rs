@@ -22,7 +22,7 @@ pub struct Street {
     pub tokens: Vec<Token>,
     pub codes: Vec<String>,
     pub photo: PathBuf,
-    _ground: Ground,
+    pub ground: Ground,
     _folder: TempDir,
 }
 
@@ -59,7 +59,7 @@ impl Street {
         let photo = folder.path().join("photo.jpg");
         std::fs::write(&photo, phone_photo()).unwrap();
         let server = Server::start(ground.home()).await;
-        Self { server, tokens, codes, photo, _ground: ground, _folder: folder }
+        Self { server, tokens, codes, photo, ground, _folder: folder }
     }
 
     pub fn scan_url(&self, plate: usize) -> String {

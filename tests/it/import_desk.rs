@@ -230,3 +230,99 @@ async fn columns_and_values_are_taken_for_something_else() {
         covers.lines().find(|line| line.contains("井盖第7号")).expect("the row of the 沼泽 was taken");
     assert!(seventh.contains("sewage") && seventh.contains("济南路"), "{seventh}");
 }
+
+/// Rows enough that a desk takes its time with them.
+fn long_census(folder: &Path, rows: usize) -> PathBuf {
+    let mut text = "普查编号,区划代码,井盖类别,经度,纬度,道路,权属单位,备注\n".to_owned();
+    let remark = "井盖边框完好，周边路面无沉降，井内无积水，防坠网齐全".repeat(6);
+    for at in 0..rows {
+        let (lon, lat) = (118.49 + (at % 300) as f64 * 0.0005, 37.40 + (at / 300) as f64 * 0.0005);
+        text.push_str(&format!("L{at:06},370502,污水井盖,{lon:.6},{lat:.6},济南路,东营水务,{remark}\n"));
+    }
+    let file = folder.join("全区普查.csv");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// How a file stands at the desk, as it is kept on the disk.
+fn stage_on_disk(street: &Street) -> String {
+    let desk = street.server.home().folder().join("incoming/desk");
+    let file = std::fs::read_dir(desk).unwrap().next().expect("a file is at the desk").unwrap();
+    let about = std::fs::read(file.path().join("about.json")).unwrap();
+    let about: serde_json::Value = serde_json::from_slice(&about).unwrap();
+    about["stage"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_network_and_a_server_killed_three_times_lose_no_row_of_a_file() {
+    const ROWS: usize = 16_000;
+    let mut street = Street::serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = long_census(folder.path(), ROWS);
+    assert!(std::fs::metadata(&file).unwrap().len() > 8 << 20, "three pieces are sent");
+    let count = |street: &Street, table: &str| -> usize {
+        street.ground.sql(&format!("SELECT count(*) FROM {table}")).parse().unwrap()
+    };
+    let covers = |street: &Street| count(street, "covers");
+    let (before, runs_before) = (covers(&street), count(&street, "imports"));
+    let Some(desk) = Browser::open(Visitor { screen: (1280, 900), ..Visitor::default() }).await else {
+        return;
+    };
+    let network = async |offline: bool| {
+        let conditions = serde_json::json!({
+            "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2 << 20,
+        });
+        desk.cdp("Network.emulateNetworkConditions", conditions).await;
+    };
+    log_in(&desk, &street, "ying", "/admin/imports").await;
+    desk.wait_for("#upload").await;
+    desk.cdp("Network.enable", serde_json::json!({})).await;
+    network(false).await;
+    desk.choose_file("[name=file]", &file).await;
+    desk.click("#upload button.main").await;
+
+    // Some of it has arrived; then the network goes, and while it is away the server does, too.
+    let percent = async || {
+        let said = desk.text("#upload-said").await;
+        said.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
+    };
+    while percent().await < 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    network(true).await;
+    desk.wait_for_text("网络").await;
+    assert_eq!(stage_on_disk(&street), "receiving");
+    street.server.kill();
+    street.server.restart().await;
+    network(false).await;
+    desk.wait_until_at("/admin/imports/files/").await;
+    let page = desk.url().await;
+
+    assert_eq!(stage_on_disk(&street), "received", "killed while it looks at the file");
+    street.server.kill();
+    street.server.restart().await;
+    desk.goto(&page).await;
+    desk.wait_for("form[action$='/write']").await;
+    let preview = desk.page_text().await;
+    assert!(preview.contains("16,000") || preview.contains("16000"), "{preview}");
+
+    desk.click("form[action$='/write'] button").await;
+    while covers(&street) == before {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    street.server.kill();
+    let written = covers(&street) - before;
+    assert!(written < ROWS, "killed while it writes");
+    assert_eq!(stage_on_disk(&street), "writing");
+    street.server.restart().await;
+    desk.goto(&page).await;
+    desk.wait_for("form[action$='/write']").await;
+    assert_eq!(covers(&street) - before, written, "nothing is written until somebody says so");
+    desk.click("form[action$='/write'] button").await;
+    desk.wait_for("p.notice a[href^='/admin/imports/']:not([href*=files])").await;
+    assert_eq!(covers(&street) - before, ROWS, "each row once");
+    assert_eq!(count(&street, "imports") - runs_before, 1, "one run, which went on");
+    let said = run_command(street.server.home(), &["check"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    crate::support::say(&format!("killed with {written} of {ROWS} rows written"));
+}

@@ -4,6 +4,8 @@
 mod target;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lidmark::import::Format;
 
@@ -11,6 +13,14 @@ use lidmark::import::Format;
 fn every_seed_and_every_find_of_the_fuzzer_ends_well() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
     let mut targets = 0;
+    // A driver's thread that panics is for its caller an error like any other.
+    let panics = Arc::new(AtomicU64::new(0));
+    let counted = panics.clone();
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        before(panic);
+    }));
     for entry in std::fs::read_dir(&folder).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
@@ -41,6 +51,7 @@ fn every_seed_and_every_find_of_the_fuzzer_ends_well() {
         let seeds = std::fs::read_dir(entry.path()).unwrap();
         let candidates: u64 = seeds.map(|seed| run(&std::fs::read(seed.unwrap().path()).unwrap())).sum();
         assert!(candidates > 0, "the seeds of {name} lead nowhere");
+        assert_eq!(panics.load(Ordering::SeqCst), 0, "a thread panicked at a seed of {name}");
         targets += 1;
     }
     let built = std::fs::read_dir(folder.with_file_name("fuzz_targets")).unwrap().count();
