@@ -1,6 +1,7 @@
 //! A million rows of CSV into an empty city, with all indexes and the history on disk, against the
 //! same rows through `.import` of the `sqlite3` program into the same tables and indexes.
-//! `cargo bench --bench import [-- --covers N] [--rounds N]`.
+//! `cargo bench --bench import [-- --covers N] [--rounds N]`. With `LIDMARK_BENCH_PGHOST=HOST_OR_SOCKET_FOLDER`, where
+//! the user `postgres` may make databases, the same rows go into PostgreSQL as well, against its `COPY`.
 
 #[allow(dead_code, reason = "each bench uses its part")]
 mod support;
@@ -58,6 +59,63 @@ fn main() {
         median(raws),
         median(agains)
     ));
+    if let Some(host) = std::env::var_os("LIDMARK_BENCH_PGHOST") {
+        into_postgres(&host.to_string_lossy(), &census, covers, rounds);
+    }
+}
+
+fn into_postgres(host: &str, census: &Path, covers: u64, rounds: u64) {
+    const TABLES: [&str; 6] = ["districts", "parties", "manholes", "covers", "history", "changes"];
+    let psql = |database: &str, script: &str| {
+        let mut command = Command::new("psql");
+        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h", host]);
+        said(command.args(["-d", database, "-c", script]))
+    };
+    let fresh = |name: &str, template: &str| {
+        psql("postgres", &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        psql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+    };
+    let (ours, theirs) = ("lidmark_bench", "lidmark_bench_copy");
+    let url = format!("postgres://postgres@localhost/{ours}?host={}", host.replace('/', "%2F"));
+    let (mut speeds, mut ratios) = (Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        let home = tempfile::tempdir_in(support::workshop()).expect("target can be written");
+        fresh(ours, "template0");
+        let data = home.path().join("data").display().to_string();
+        let (seconds, peak, summary) = timed(import(census, &data).args(["--database", &url]));
+        assert!(summary.contains(&format!("\"created\":{covers}")), "not every row was created: {summary}");
+        // The server itself reads and writes the files, so they lie where it may.
+        let rows = |table: &str| format!("/tmp/lidmark-bench-{table}.copy");
+        for table in TABLES {
+            psql(ours, &format!("COPY {table} TO '{}'", rows(table)));
+        }
+        fresh(theirs, ours);
+        psql(theirs, &format!("TRUNCATE {} CASCADE", TABLES.join(", ")));
+        psql(theirs, "CHECKPOINT");
+        let start = Instant::now();
+        for table in TABLES {
+            psql(theirs, &format!("COPY {table} FROM '{}'", rows(table)));
+        }
+        let copy_seconds = start.elapsed().as_secs_f64();
+        let counted = psql(theirs, "SELECT count(*) FROM covers");
+        assert_eq!(counted.trim(), covers.to_string(), "not every row was copied");
+        print(&format!(
+            "  round {round}, PostgreSQL: {covers} rows in {seconds:.1} s, {:.0}/s, peak {peak:.0} MB; \
+             COPY {copy_seconds:.1} s",
+            covers as f64 / seconds
+        ));
+        speeds.push(covers as f64 / seconds);
+        ratios.push(copy_seconds / seconds);
+        for database in [ours, theirs] {
+            psql("postgres", &format!("DROP DATABASE {database} WITH (FORCE)"));
+        }
+        for table in TABLES {
+            psql("postgres", &format!("COPY (SELECT 1 WHERE false) TO '{}'", rows(table)));
+        }
+    }
+    let ratio = median(ratios);
+    print(&format!("PostgreSQL: {:.0} rows/s", median(speeds)));
+    verdict("import: share of COPY of the same rows into PostgreSQL", ratio, "", ratio >= 0.5, ">= 0.5");
 }
 
 fn import(census: &Path, data: &str) -> Command {

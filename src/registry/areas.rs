@@ -1,6 +1,6 @@
 //! 行政区、管理区与网格: the outlines of a city, and which district each manhole lies in.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,12 @@ use crate::domain::Refusal;
 use crate::domain::area::{Area, AreaKind};
 use crate::domain::cover::District;
 use crate::domain::history::HistoryKind;
-use crate::domain::ids::Millis;
+use crate::domain::ids::{ManholeId, Millis};
 use crate::domain::role::Actor;
 use crate::spatial::{AreaIndex, Locator, Overlap, check_outline, find_overlaps};
 use crate::store::areas::ManholePlace;
 use crate::store::feed::{self, ChangeKind, News};
-use crate::store::{Tx, areas, covers};
+use crate::store::{Tx, areas, covers, history};
 
 /// How far outside the outline of its district a manhole may lie, in meters: outlines are drawn
 /// along the middle of streets that both sides look after, from maps that are not that exact.
@@ -348,22 +348,20 @@ async fn move_all(
     actor: &str,
     now: Millis,
 ) -> Result<u64, RegistryError> {
-    let (mut moved, mut changed) = (0, Vec::new());
-    for (place, to) in moves {
-        let file = files::lock(tx, place.manhole).await?;
-        if file.district != place.district {
-            continue;
-        }
-        let versions = areas::move_to_district(tx, place.manhole, to).await?;
-        let fields = json!({"district": [place.district, to]});
-        let body = json!({"source": "areas", "versions": versions, "fields": fields});
+    let districts: HashMap<ManholeId, (&str, &str)> =
+        moves.iter().map(|(place, to)| (place.manhole, (place.district.as_str(), to.as_str()))).collect();
+    let moved = areas::move_to_districts(tx, moves).await?;
+    let (mut entries, mut changed) = (Vec::with_capacity(moved.len()), Vec::with_capacity(moved.len()));
+    for file in &moved {
+        let fields = json!({"district": districts.get(&file.manhole)});
+        let body = json!({"source": "areas", "versions": file.versions, "fields": fields});
         let entry = NewEntry { actor: actor.to_owned(), kind: HistoryKind::Updated, case: None, body };
-        files::append(tx, place.manhole, file.head, now, vec![entry]).await?;
-        changed.extend(versions.into_keys().map(|cover| (ChangeKind::Cover, cover.0)));
-        moved += 1;
+        entries.extend(files::chained(file.manhole, file.head, now, vec![entry]));
+        changed.extend(file.versions.keys().map(|cover| (ChangeKind::Cover, cover.0)));
     }
+    history::append(tx, &entries).await?;
     feed::record(tx, now, News { events: Vec::new(), changed }).await?;
-    Ok(moved)
+    Ok(moved.len() as u64)
 }
 
 /// Where a point lies, seen from the district that a file or a row names.

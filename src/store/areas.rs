@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::history::{ChainHead, to_hash};
+use super::sheet::{Sheet, cells};
 use super::{StoreError, Tx, on_db};
 use crate::domain::area::{Area, AreaKind, AreaShape};
 use crate::domain::ids::{CoverId, ManholeId, Millis};
@@ -134,26 +136,64 @@ pub async fn list_places(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Man
     Ok(rows.into_iter().map(place).collect())
 }
 
-/// Moves a manhole to another district, with its open cases, and counts up the versions of its covers;
-/// answers the covers with their new versions. A closed case stays where it was closed: what a district
-/// reported last year is not changed by a line that is drawn this year.
-pub async fn move_to_district(
+/// A manhole that came into another district.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moved {
+    pub manhole: ManholeId,
+    /// Where its file stands.
+    pub head: ChainHead,
+    /// Its covers with their new versions.
+    pub versions: BTreeMap<CoverId, i64>,
+}
+
+/// Moves manholes to other districts, with their open cases, and counts up the versions of their covers;
+/// takes their files until the commit. A manhole that is not in the district it was seen in is passed over.
+/// A closed case stays where it was closed: what a district reported last year is not changed by a line that
+/// is drawn this year.
+pub async fn move_to_districts(
     tx: &mut Tx,
-    manhole: ManholeId,
-    district: &str,
-) -> Result<BTreeMap<CoverId, i64>, StoreError> {
-    let rows: Vec<(Uuid, i64)> = on_db!(tx, |c| {
-        for sql in [
-            "UPDATE manholes SET district = $2 WHERE id = $1",
-            "UPDATE cases SET district = $2 WHERE manhole_id = $1 AND district <> $2
-             AND state NOT IN ('closed', 'rejected', 'joined')",
-        ] {
-            sqlx::query(sql).bind(manhole.0).bind(district).execute(&mut *c).await?;
+    moves: &[(ManholePlace, String)],
+) -> Result<Vec<Moved>, StoreError> {
+    let engine = tx.engine();
+    let manholes = Sheet::changing(
+        "UPDATE manholes SET district = given.goal FROM given
+         WHERE manholes.id = given.id AND manholes.district = given.was
+         RETURNING manholes.id, manholes.history_length, manholes.history_hash",
+        ["id", "was", "goal"],
+        moves.iter().map(|(place, to)| cells![place.manhole.0, place.district.as_str(), to.as_str()]),
+    );
+    let mut moved = BTreeMap::new();
+    for statement in manholes.into_statements(engine) {
+        let rows: Vec<(Uuid, i64, Vec<u8>)> = statement.fetch(tx).await?;
+        for (id, length, hash) in rows {
+            let head = ChainHead { length, hash: to_hash(hash, id, "manholes")? };
+            moved.insert(id, Moved { manhole: ManholeId(id), head, versions: BTreeMap::new() });
         }
-        sqlx::query_as("UPDATE covers SET version = version + 1 WHERE manhole_id = $1 RETURNING id, version")
-            .bind(manhole.0)
-            .fetch_all(&mut *c)
-            .await?
-    });
-    Ok(rows.into_iter().map(|(id, version)| (CoverId(id), version)).collect())
+    }
+    let goals = moves.iter().filter(|(place, _)| moved.contains_key(&place.manhole.0));
+    let cases = Sheet::changing(
+        "UPDATE cases SET district = given.goal FROM given
+         WHERE cases.manhole_id = given.id AND cases.district <> given.goal
+         AND cases.state NOT IN ('closed', 'rejected', 'joined')",
+        ["id", "goal"],
+        goals.map(|(place, to)| cells![place.manhole.0, to.as_str()]),
+    );
+    for statement in cases.into_statements(engine) {
+        statement.execute(tx).await?;
+    }
+    let covers = Sheet::changing(
+        "UPDATE covers SET version = version + 1 FROM given WHERE covers.manhole_id = given.id
+         RETURNING covers.manhole_id, covers.id, covers.version",
+        ["id"],
+        moved.keys().map(|manhole| cells![*manhole]),
+    );
+    for statement in covers.into_statements(engine) {
+        let rows: Vec<(Uuid, Uuid, i64)> = statement.fetch(tx).await?;
+        for (manhole, cover, version) in rows {
+            if let Some(moved) = moved.get_mut(&manhole) {
+                moved.versions.insert(CoverId(cover), version);
+            }
+        }
+    }
+    Ok(moved.into_values().collect())
 }

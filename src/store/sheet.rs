@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use sqlx::postgres::PgArguments;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, AssertSqlSafe};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use super::{EngineKind, StoreError, Tx};
@@ -67,15 +67,16 @@ impl Verb {
         let columns = columns.join(", ");
         match self {
             Verb::Insert(table) => write!(sql, "INSERT INTO {table} ({columns}) VALUES "),
-            Verb::Change(_) => write!(sql, "WITH given ({columns}) AS (VALUES "),
+            Verb::Change(_) => write!(sql, "WITH given ({columns}) AS (SELECT * FROM (VALUES "),
         }
         .expect("a String takes everything");
     }
 
-    fn end(self, sql: &mut String) {
+    fn end(self, sql: &mut String, rows: usize) {
         if let Verb::Change(statement) = self {
-            sql.push_str(") ");
-            sql.push_str(statement);
+            // The limit cuts off nothing: it tells SQLite how few rows these are. Otherwise it takes a
+            // thousand for so many that it walks the whole table and looks each of its rows up in `given`.
+            write!(sql, ") AS listed LIMIT {rows}) {statement}").expect("a String takes everything");
         }
     }
 }
@@ -126,7 +127,8 @@ impl<'a, const N: usize> Sheet<'a, N> {
     /// The statement in SQLite's words with every value bound in its place, for few rows: its text
     /// depends on their number alone.
     pub(super) fn append_to(self, sql: &mut String, bound: &mut SqliteArguments) {
-        bound.reserve(self.rows.len() * N, 0);
+        let count = self.rows.len();
+        bound.reserve(count * N, 0);
         self.verb.begin(sql, &self.columns);
         for (at, row) in self.rows.into_iter().enumerate() {
             sql.push_str(if at == 0 { "(" } else { ",(" });
@@ -136,7 +138,7 @@ impl<'a, const N: usize> Sheet<'a, N> {
             }
             sql.push(')');
         }
-        self.verb.end(sql);
+        self.verb.end(sql, count);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -222,7 +224,7 @@ impl<const N: usize> Shape<N> {
             sql.push_str(if at == 0 { "" } else { "," });
             self.push_row(&mut sql, at, count);
         }
-        self.verb.end(&mut sql);
+        self.verb.end(&mut sql, count);
         sql
     }
 
@@ -329,7 +331,28 @@ impl Statement {
                 let query = sqlx::query_with::<sqlx::Postgres, _>(sql, bound).persistent(self.repeated);
                 Ok(query.execute(&mut **connection).await?.rows_affected())
             }
-            _ => unreachable!("a statement is bound for the engine of its store"),
+            _ => unreachable!("{OTHER_ENGINE}"),
+        }
+    }
+
+    /// Answers the rows that it returns.
+    pub async fn fetch<R>(self, tx: &mut Tx) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let sql = AssertSqlSafe(self.sql);
+        match (tx, self.bound) {
+            (Tx::Sqlite(connection), Bound::Sqlite(bound)) => {
+                let query = sqlx::query_as_with::<sqlx::Sqlite, R, _>(sql, bound).persistent(self.repeated);
+                Ok(query.fetch_all(&mut **connection).await?)
+            }
+            (Tx::Postgres(connection), Bound::Postgres(bound)) => {
+                let query = sqlx::query_as_with::<sqlx::Postgres, R, _>(sql, bound).persistent(self.repeated);
+                Ok(query.fetch_all(&mut **connection).await?)
+            }
+            _ => unreachable!("{OTHER_ENGINE}"),
         }
     }
 }
+
+const OTHER_ENGINE: &str = "a statement is bound for the engine of its store";
