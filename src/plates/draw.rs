@@ -54,18 +54,26 @@ impl Content {
     }
 
     fn circle(&mut self, x: f64, y: f64, radius: f64) {
-        let k = radius * KAPPA;
-        self.op(&[x + radius, y], "m");
-        self.op(&[x + radius, y + k, x + k, y + radius, x, y + radius], "c");
-        self.op(&[x - k, y + radius, x - radius, y + k, x - radius, y], "c");
-        self.op(&[x - radius, y - k, x - k, y - radius, x, y - radius], "c");
-        self.op(&[x + k, y - radius, x + radius, y - k, x + radius, y], "c h");
+        self.ellipse(x, y, radius, radius);
+    }
+
+    fn ellipse(&mut self, x: f64, y: f64, a: f64, b: f64) {
+        let (j, k) = (a * KAPPA, b * KAPPA);
+        self.op(&[x + a, y], "m");
+        self.op(&[x + a, y + k, x + j, y + b, x, y + b], "c");
+        self.op(&[x - j, y + b, x - a, y + k, x - a, y], "c");
+        self.op(&[x - a, y - k, x - j, y - b, x, y - b], "c");
+        self.op(&[x + j, y - b, x + a, y - k, x + a, y], "c h");
     }
 
     /// The outline of a face, grown by `grow` on all sides.
     fn outline(&mut self, outline: Outline, grow: f64) {
         match outline {
             Outline::Circle { d } => self.circle(d / 2.0, d / 2.0, d / 2.0 + grow),
+            Outline::Oval { width, height } => {
+                let (a, b) = (width / 2.0, height / 2.0);
+                self.ellipse(a, b, a + grow, b + grow);
+            }
             Outline::Rect { width, height, radius } => {
                 let (left, bottom, right, top) = (-grow, -grow, width + grow, height + grow);
                 let radius = if radius > 0.0 { radius + grow } else { 0.0 };

@@ -30,13 +30,14 @@ pub struct Face {
 pub enum Outline {
     Rect { width: f64, height: f64, radius: f64 },
     Circle { d: f64 },
+    Oval { width: f64, height: f64 },
 }
 
 impl Outline {
     /// Width and height of the rectangle around the face.
     pub fn size(self) -> (f64, f64) {
         match self {
-            Outline::Rect { width, height, .. } => (width, height),
+            Outline::Rect { width, height, .. } | Outline::Oval { width, height } => (width, height),
             Outline::Circle { d } => (d, d),
         }
     }
@@ -50,21 +51,28 @@ impl Outline {
             && right <= width - safe + SLACK
             && bottom <= height - safe + SLACK;
         let corners = [(area.x, area.y), (right, area.y), (area.x, bottom), (right, bottom)];
-        in_box
-            && corners.into_iter().all(|(x, y)| {
-                let (center_x, center_y, radius) = match self {
-                    Outline::Circle { d } => (d / 2.0, d / 2.0, d / 2.0),
-                    Outline::Rect { radius, .. } => {
-                        (x.clamp(radius, width - radius), y.clamp(radius, height - radius), radius)
-                    }
-                };
-                (x - center_x).hypot(y - center_y) <= (radius - safe).max(0.0) + SLACK
-            })
+        let inside = |(x, y): (f64, f64)| match self {
+            Outline::Circle { d } => near((x, y), (d / 2.0, d / 2.0), d / 2.0 - safe),
+            Outline::Rect { radius, .. } => {
+                let center = (x.clamp(radius, width - radius), y.clamp(radius, height - radius));
+                near((x, y), center, radius - safe)
+            }
+            // The curve at a distance from an ellipse is none; the ellipse with shorter axes lies inside it.
+            Outline::Oval { width, height } => {
+                let (a, b) = (width / 2.0 - safe + SLACK, height / 2.0 - safe + SLACK);
+                ((x - width / 2.0) / a).hypot((y - height / 2.0) / b) <= 1.0
+            }
+        };
+        in_box && corners.into_iter().all(inside)
     }
 }
 
+fn near((x, y): (f64, f64), center: (f64, f64), radius: f64) -> bool {
+    (x - center.0).hypot(y - center.1) <= radius.max(0.0) + SLACK
+}
+
 /// Rounding that a file in tenths of a millimetre is forgiven.
-const SLACK: f64 = 0.01;
+pub(super) const SLACK: f64 = 0.01;
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -246,7 +254,7 @@ impl Face {
         let (width, height) = outline.size();
         let radius_fits = match outline {
             Outline::Rect { radius, .. } => radius >= 0.0 && radius * 2.0 <= width.min(height),
-            Outline::Circle { .. } => true,
+            Outline::Circle { .. } | Outline::Oval { .. } => true,
         };
         if !(10.0..=1000.0).contains(&width) || !(10.0..=1000.0).contains(&height) || !radius_fits {
             return Err(file.refuse(
@@ -347,7 +355,12 @@ impl Face {
     pub fn built_in() -> Vec<Face> {
         [
             include_str!("../../labels/faces/rect-90x60.toml"),
+            include_str!("../../labels/faces/rect-60x40.toml"),
+            include_str!("../../labels/faces/rect-120x80.toml"),
             include_str!("../../labels/faces/round-100.toml"),
+            include_str!("../../labels/faces/round-80.toml"),
+            include_str!("../../labels/faces/oval-120x80.toml"),
+            include_str!("../../labels/faces/strip-150x40.toml"),
         ]
         .into_iter()
         .map(|text| Face::from_toml(text).expect("built-in faces are read by a test"))
@@ -399,7 +412,16 @@ mod tests {
     fn the_built_in_faces_are_read_and_carry_the_notice() {
         let faces = Face::built_in();
         let ids: Vec<&str> = faces.iter().map(|face| face.id.as_str()).collect();
-        assert_eq!(ids, ["rect-90x60", "round-100"]);
+        let known = [
+            "rect-90x60",
+            "rect-60x40",
+            "rect-120x80",
+            "round-100",
+            "round-80",
+            "oval-120x80",
+            "strip-150x40",
+        ];
+        assert_eq!(ids, known);
         assert!(faces.iter().all(|face| face.notice == "只用于查看和上报, 不收费"));
     }
 

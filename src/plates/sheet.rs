@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::face::{Face, check_id};
+use super::face::{Face, SLACK, check_id};
 use super::label_file::LabelFile;
 use crate::domain::Refusal;
 
@@ -16,6 +16,8 @@ pub struct Sheet {
     pub name_en: String,
     /// `None` = the page is one face and its bleed.
     pub page: Option<Extent>,
+    /// Where labels lie that are cut already; `None` = as many plates as fit, the grid centered.
+    pub labels: Option<DieCut>,
     pub margin: f64,
     pub gap: f64,
     /// How far paint that touches the edge of a face runs over it.
@@ -32,6 +34,39 @@ pub struct Sheet {
 pub struct Extent {
     pub width: f64,
     pub height: f64,
+}
+
+/// Labels that are cut already, in rows from the upper left; a plate lies in the middle of each.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DieCut {
+    pub width: f64,
+    pub height: f64,
+    pub columns: usize,
+    pub rows: usize,
+    /// Of the first label.
+    pub left: f64,
+    pub top: f64,
+    /// From one label to the next.
+    pub step_x: f64,
+    pub step_y: f64,
+}
+
+impl DieCut {
+    fn lies_on(self, page: Extent) -> bool {
+        let end =
+            |first: f64, step: f64, count: usize, length: f64| first + step * (count - 1) as f64 + length;
+        (1..=100).contains(&self.columns)
+            && (1..=100).contains(&self.rows)
+            && self.width > 0.0
+            && self.height > 0.0
+            && self.left >= 0.0
+            && self.top >= 0.0
+            && self.step_x >= self.width
+            && self.step_y >= self.height
+            && end(self.left, self.step_x, self.columns, self.width) <= page.width + SLACK
+            && end(self.top, self.step_y, self.rows, self.height) <= page.height + SLACK
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -58,6 +93,7 @@ struct SheetFile {
     name_zh: String,
     name_en: String,
     page: Option<Spanned<Extent>>,
+    labels: Option<Spanned<DieCut>>,
     margin: Spanned<f64>,
     gap: Spanned<f64>,
     bleed: Spanned<f64>,
@@ -80,13 +116,22 @@ impl Sheet {
                 return Err(file.refuse(page.span().start, "a page measures 20 to 2000 mm"));
             }
         }
+        let page = read.page.as_ref().map(|page| *page.get_ref());
+        if let Some(labels) = &read.labels
+            && !page.is_some_and(|page| labels.get_ref().lies_on(page))
+        {
+            return Err(file.refuse(
+                labels.span().start,
+                "labels lie on a page, side by side and not over its edge, in 1 to 100 columns and rows",
+            ));
+        }
         for (name, length) in [("margin", &read.margin), ("gap", &read.gap), ("bleed", &read.bleed)] {
             if !(0.0..=100.0).contains(length.get_ref()) {
                 return Err(file.refuse(length.span().start, format!("{name} is 0 to 100 mm")));
             }
         }
         let (gap, bleed) = (*read.gap.get_ref(), *read.bleed.get_ref());
-        if read.page.is_some() && bleed * 2.0 > gap {
+        if page.is_some() && bleed * 2.0 > gap {
             return Err(file.refuse(
                 read.bleed.span().start,
                 "the bleed of two neighbors does not fit into the gap; make the gap at least twice the bleed",
@@ -110,7 +155,8 @@ impl Sheet {
             id: read.id.into_inner(),
             name_zh: read.name_zh,
             name_en: read.name_en,
-            page: read.page.map(Spanned::into_inner),
+            page,
+            labels: read.labels.map(Spanned::into_inner),
             margin: read.margin.into_inner(),
             gap,
             bleed,
@@ -123,10 +169,22 @@ impl Sheet {
 
     /// The sheets that come with the program.
     pub fn built_in() -> Vec<Sheet> {
-        [include_str!("../../labels/sheets/a4.toml"), include_str!("../../labels/sheets/single.toml")]
-            .into_iter()
-            .map(|text| Sheet::from_toml(text).expect("built-in sheets are read by a test"))
-            .collect()
+        [
+            include_str!("../../labels/sheets/a4.toml"),
+            include_str!("../../labels/sheets/single.toml"),
+            include_str!("../../labels/sheets/a3.toml"),
+            include_str!("../../labels/sheets/letter.toml"),
+            include_str!("../../labels/sheets/steel-300x600.toml"),
+            include_str!("../../labels/sheets/roll.toml"),
+            include_str!("../../labels/sheets/avery-l7164.toml"),
+            include_str!("../../labels/sheets/avery-l7165.toml"),
+            include_str!("../../labels/sheets/avery-l7168.toml"),
+            include_str!("../../labels/sheets/avery-5163.toml"),
+            include_str!("../../labels/sheets/avery-5164.toml"),
+        ]
+        .into_iter()
+        .map(|text| Sheet::from_toml(text).expect("built-in sheets are read by a test"))
+        .collect()
     }
 
     /// How many of this face fit and where they lie.
@@ -144,12 +202,28 @@ impl Sheet {
                 step_y: height,
             });
         };
+        let small = || Refusal::new("plates.sheet_small").with("face", &face.id).with("sheet", &self.id);
+        if let Some(labels) = self.labels {
+            let (spare_x, spare_y) = (labels.width - width, labels.height - height);
+            if spare_x < 2.0 * self.bleed - SLACK || spare_y < 2.0 * self.bleed - SLACK {
+                return Err(small());
+            }
+            return Ok(Layout {
+                page,
+                columns: labels.columns,
+                rows: labels.rows,
+                left: labels.left + spare_x / 2.0,
+                top: labels.top + spare_y / 2.0,
+                step_x: labels.step_x,
+                step_y: labels.step_y,
+            });
+        }
         let fit = |page: f64, plate: f64| {
             ((page - 2.0 * self.margin + self.gap + 1e-9) / (plate + self.gap)).floor().max(0.0) as usize
         };
         let (columns, rows) = (fit(page.width, width), fit(page.height, height));
         if columns == 0 || rows == 0 {
-            return Err(Refusal::new("plates.sheet_small").with("face", &face.id).with("sheet", &self.id));
+            return Err(small());
         }
         let (step_x, step_y) = (width + self.gap, height + self.gap);
         Ok(Layout {
@@ -197,9 +271,24 @@ mod tests {
         let sheets = Sheet::built_in();
         let counts: Vec<usize> =
             Face::built_in().iter().map(|face| sheets[0].lay_out(face).unwrap().per_page()).collect();
-        assert_eq!(counts, [8, 4]);
+        assert_eq!(counts, [8, 18, 3, 4, 6, 3, 6]);
         let layout = sheets[1].lay_out(&Face::built_in()[0]).unwrap();
         assert_eq!((layout.page.width, layout.page.height, layout.per_page()), (94.0, 64.0, 1));
+    }
+
+    #[test]
+    fn a_plate_lies_in_the_middle_of_each_label_and_none_that_is_larger() {
+        let sheets = Sheet::built_in();
+        let labels = sheets.iter().find(|sheet| sheet.id == "avery-l7165").unwrap();
+        let [small, large] = ["rect-90x60", "rect-120x80"]
+            .map(|id| Face::built_in().into_iter().find(|face| face.id == id).unwrap());
+        let layout = labels.lay_out(&small).unwrap();
+        assert_eq!(layout.per_page(), 8);
+        // The last label ends 4.65 mm from the right and 13.1 mm from the lower edge, as the first begins.
+        let (x, y) = layout.corner(7);
+        assert!((x + 45.0 - (210.0 - 4.65 - 99.1 / 2.0)).abs() < 0.06, "{x}");
+        assert!((y + 30.0 - (297.0 - 13.1 - 67.7 / 2.0)).abs() < 0.06, "{y}");
+        assert_eq!(labels.lay_out(&large).unwrap_err().code, "plates.sheet_small");
     }
 
     #[test]
@@ -210,6 +299,14 @@ mod tests {
         assert!(refusal.to_string().contains("line=9 "), "{refusal}");
         let refusal = Sheet::from_toml(&text.replace("scale = 1", "scale = 2")).unwrap_err();
         assert!(refusal.to_string().contains("0.95"), "{refusal}");
+        let labels = include_str!("../../labels/sheets/avery-l7165.toml");
+        for (from, to) in
+            [("columns = 2", "columns = 3"), ("step_y = 67.7", "step_y = 60"), ("rows = 4", "rows = 0")]
+        {
+            assert!(labels.contains(from));
+            let refusal = Sheet::from_toml(&labels.replace(from, to)).unwrap_err();
+            assert!(refusal.to_string().contains("line=6 "), "{to}: {refusal}");
+        }
     }
 
     #[test]

@@ -279,9 +279,8 @@ impl Registry {
         let mut locator = index.into_locator();
         let mut check = DistrictCheck::default();
         let mut after = Uuid::nil();
-        loop {
-            let page = areas::list_places(&mut self.store.read().await?, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(check) };
+        let mut page = self.list_places(after).await?;
+        while let Some(last) = page.last() {
             after = last.manhole.0;
             let mut moves = Vec::new();
             for place in page {
@@ -301,14 +300,23 @@ impl Registry {
                 *check.moves.entry(format!("{}→{to}", place.district)).or_default() += 1;
             }
             let count = moves.len() as u64;
-            let moved = match mode {
-                ImportMode::DryRun => count,
-                ImportMode::Write => self.move_manholes(moves, actor).await?,
+            let moving = async {
+                match mode {
+                    ImportMode::DryRun => Ok(count),
+                    ImportMode::Write => self.move_manholes(moves, actor).await,
+                }
             };
+            let (moved, next) = tokio::try_join!(moving, self.list_places(after))?;
             check.moved += moved;
             check.changed_meanwhile += count - moved;
             seen(check.checked);
+            page = next;
         }
+        Ok(check)
+    }
+
+    async fn list_places(&self, after: Uuid) -> Result<Vec<ManholePlace>, RegistryError> {
+        Ok(areas::list_places(&mut self.store.read().await?, after, PAGE).await?)
     }
 
     async fn move_manholes(

@@ -38,16 +38,22 @@ fn plates(count: usize) -> Vec<PlateSpec> {
                 owner: owner.into(),
                 hotline: "0546-12345".into(),
                 road: road.into(),
-                level: if at % 3 == 2 { Level::H } else { Level::Q },
+                level: [Level::M, Level::Q, Level::H][at % 3],
                 symbol: None,
             }
         })
         .collect()
 }
 
+/// Die-cut labels take only the faces that are not larger.
+const FACES_ON_SHEETS: usize = 56;
+
+/// Every face on every sheet on which it fits.
 fn runs() -> impl Iterator<Item = PlateRun> {
     Face::built_in().into_iter().flat_map(|face| {
-        Sheet::built_in().into_iter().map(move |sheet| PlateRun {
+        let fits: Vec<Sheet> =
+            Sheet::built_in().into_iter().filter(|sheet| sheet.lay_out(&face).is_ok()).collect();
+        fits.into_iter().map(move |sheet| PlateRun {
             face: face.clone(),
             sheet,
             palette: Palette::built_in(),
@@ -83,10 +89,10 @@ fn sorted(mut payloads: Vec<String>) -> Vec<String> {
     payloads
 }
 
-fn every_symbol_decodes_to_the_ledger_at(dpi: u32) {
+fn every_symbol_decodes_to_the_ledger_at(dpi: u32, runs: impl Iterator<Item = PlateRun>) {
     let folder = tempfile::tempdir().unwrap();
-    let plates = plates(18);
-    for run in runs() {
+    let plates = plates(9);
+    for run in runs {
         let (bytes, summary) = render(&run, &plates);
         let Some(read) = symbols_of_pdf(&on_disk(folder.path(), &run, &bytes), dpi) else { return };
         let read: Vec<Vec<String>> = read.into_iter().map(sorted).collect();
@@ -94,14 +100,25 @@ fn every_symbol_decodes_to_the_ledger_at(dpi: u32) {
     }
 }
 
+fn on_paper() -> impl Iterator<Item = PlateRun> {
+    runs().filter(|run| ["a4", "single"].contains(&run.sheet.id.as_str()))
+}
+
 #[test]
 fn a_raster_at_150_dpi_decodes_to_the_whole_ledger() {
-    every_symbol_decodes_to_the_ledger_at(150);
+    every_symbol_decodes_to_the_ledger_at(150, on_paper());
+}
+
+/// At 150 dpi zbar passes over a symbol now and then that lies between many others.
+#[test]
+fn every_face_on_every_sheet_decodes_to_the_whole_ledger_at_every_level() {
+    assert_eq!(runs().count(), FACES_ON_SHEETS);
+    every_symbol_decodes_to_the_ledger_at(200, runs());
 }
 
 #[test]
 fn a_raster_at_300_dpi_decodes_to_the_whole_ledger() {
-    every_symbol_decodes_to_the_ledger_at(300);
+    every_symbol_decodes_to_the_ledger_at(300, on_paper());
 }
 
 #[test]
@@ -151,7 +168,7 @@ fn the_longest_texts_that_a_city_brings_fit_every_face() {
     for run in runs() {
         let (bytes, summary) = render(&run, &plates);
         let file = on_disk(folder.path(), &run, &bytes);
-        let (Some(read), Some(text)) = (symbols_of_pdf(&file, 150), text_of_pdf(&file)) else { return };
+        let (Some(read), Some(text)) = (symbols_of_pdf(&file, 200), text_of_pdf(&file)) else { return };
         let read: Vec<Vec<String>> = read.into_iter().map(sorted).collect();
         let place = format!("{} on {}", run.face.id, run.sheet.id);
         assert_eq!(read, ledger(&plates, &summary.plates), "{place}");
@@ -195,9 +212,10 @@ fn the_file_is_sound_and_its_fonts_are_embedded_subsets_with_unicode() {
 
 #[test]
 fn the_page_has_the_size_that_the_sheet_states() {
-    let wanted = [("a4", [210.0, 297.0]), ("single", [94.0, 64.0])];
-    for (run, (sheet, millimetres)) in runs().zip(wanted) {
-        assert_eq!(run.sheet.id, sheet);
+    for run in runs() {
+        let (face, bleed) = (run.face.outline.size(), run.sheet.bleed);
+        let around = [face.0 + 2.0 * bleed, face.1 + 2.0 * bleed];
+        let stated = run.sheet.page.map_or(around, |page| [page.width, page.height]);
         let (bytes, _) = render(&run, &plates(1));
         let document = lopdf::Document::load_mem(&bytes).unwrap();
         let pages = document.catalog().unwrap().get(b"Pages").unwrap().as_reference().unwrap();
@@ -210,9 +228,9 @@ fn the_page_has_the_size_that_the_sheet_states() {
             .iter()
             .map(|side| side.as_float().unwrap())
             .collect();
-        for (points, millimetres) in media[2..].iter().zip(millimetres) {
+        for (points, millimetres) in media[2..].iter().zip(stated) {
             // A tenth of a millimetre is what plates promise; the page keeps a hundredth.
-            assert!((points / 72.0 * 25.4 - millimetres).abs() < 0.01, "{media:?}");
+            assert!((f64::from(*points) / 72.0 * 25.4 - millimetres).abs() < 0.01, "{media:?}");
         }
     }
 }
@@ -220,7 +238,7 @@ fn the_page_has_the_size_that_the_sheet_states() {
 #[test]
 fn the_same_order_gives_the_same_bytes_and_another_one_another_identifier() {
     let plates = plates(30);
-    for run in runs() {
+    for run in on_paper() {
         let (first, _) = render(&run, &plates);
         let (second, summary) = render(&run, &plates);
         assert!(first == second, "{} on {}", run.face.id, run.sheet.id);

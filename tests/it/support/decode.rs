@@ -42,12 +42,8 @@ pub fn text_of_pdf(pdf: &Path) -> Option<String> {
         skip_or_fail("pdftotext (package poppler-utils)");
         return None;
     }
-    let output = Command::new("pdftotext")
-        .arg("-layout")
-        .arg(pdf)
-        .arg("-")
-        .output()
-        .expect("pdftotext can be started");
+    let output =
+        Command::new("pdftotext").arg("-raw").arg(pdf).arg("-").output().expect("pdftotext can be started");
     assert!(output.status.success(), "pdftotext cannot read {}", pdf.display());
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
