@@ -36,6 +36,9 @@ pub(super) struct MakeArgs {
     /// How plates lie on a page
     #[arg(long, default_value = "a4")]
     sheet: String,
+    /// Error correction of the symbols, M, Q or H; H in the carriageway and Q elsewhere unless given
+    #[arg(long)]
+    level: Option<String>,
     /// What the batch is for
     #[arg(long, default_value = "")]
     note: String,
@@ -89,6 +92,7 @@ async fn make(ground: &Ground, args: MakeArgs) -> Outcome<Ending> {
         most: press::MOST_PLATES,
         face: args.face,
         sheet: args.sheet,
+        level: args.level.as_deref().map(str::parse).transpose()?,
         note: args.note,
         actor: Actor::System,
     };

@@ -431,6 +431,7 @@ impl Workshop<'_> {
             most: press::MOST_PLATES,
             face: "rect-90x60".into(),
             sheet: "a4".into(),
+            level: None,
             note,
             actor: Actor::System,
         };

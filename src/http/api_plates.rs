@@ -69,6 +69,7 @@ pub(super) struct BatchBody {
     filter: Option<Object<FilterBody>>,
     face: Option<String>,
     sheet: Option<String>,
+    level: Option<String>,
     #[serde(default)]
     note: String,
 }
@@ -92,6 +93,7 @@ pub(super) async fn create_batch(
         most: MOST_PLATES,
         face: body.face.unwrap_or_else(|| "rect-90x60".to_owned()),
         sheet: body.sheet.unwrap_or_else(|| "a4".to_owned()),
+        level: body.level.as_deref().map(str::parse).transpose()?,
         note: body.note,
         actor: caller.actor(),
     };

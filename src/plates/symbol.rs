@@ -5,20 +5,22 @@ use qrcode::bits::{Bits, encode_auto};
 use qrcode::canvas::{Canvas, MaskPattern, Module};
 use qrcode::ec::construct_codewords;
 use qrcode::types::{Color, EcLevel, Version};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 use crate::domain::Refusal;
+use crate::domain::names::named_enum;
 use crate::domain::plate::SymbolRecord;
 
-/// Error correction of a plate. L is not offered: a scratch is enough to lose it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub enum Level {
-    M,
-    #[default]
-    Q,
-    /// For plates in the carriageway.
-    H,
+named_enum! {
+    /// Error correction of a plate. L is not offered: a scratch is enough to lose it.
+    #[derive(Default)]
+    Level as "level" {
+        M = "M",
+        #[default]
+        Q = "Q",
+        /// For plates in the carriageway.
+        H = "H",
+    }
 }
 
 impl Level {
@@ -31,7 +33,7 @@ impl Level {
     }
 
     fn from_letter(letter: char) -> Option<Self> {
-        [Level::M, Level::Q, Level::H].into_iter().find(|level| level.letter() == letter)
+        Level::ALL.iter().copied().find(|level| level.letter() == letter)
     }
 
     fn ec(self) -> EcLevel {

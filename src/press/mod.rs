@@ -44,6 +44,8 @@ pub struct PlateOrder {
     pub most: usize,
     pub face: String,
     pub sheet: String,
+    /// `None` = what suits each plate: H in the carriageway, Q elsewhere.
+    pub level: Option<Level>,
     pub note: String,
     pub actor: Actor,
 }
@@ -165,7 +167,10 @@ pub async fn make_batch(
             plate_count: wanted.len() as i64,
             created_at: registry.now(),
         };
-        let specs = draw_specs(registry, config, &wanted);
+        let mut specs = draw_specs(registry, config, &wanted);
+        if let Some(level) = order.level {
+            specs.iter_mut().for_each(|spec| spec.level = level);
+        }
         let run = plate_run(&batch, face.clone(), sheet.clone());
         let (waiting, specs, summary) = render(run, specs, target.to_owned()).await?;
         let plates = ledger_plates(&batch, &wanted, &specs, &summary);

@@ -324,7 +324,7 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         0o700,
         "contacts and photos lie here"
     );
-    let refused: [(&[&str], &str); 19] = [
+    let refused: [(&[&str], &str); 20] = [
         (&["import", &nowhere], "file.not_read"),
         (&["import", &zip], "archive.damaged"),
         (&["import", &picture], "file.kind"),
@@ -338,6 +338,7 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         (&["import", &good, "--source", ""], "import.source"),
         (&["plates", "make", "--count", "0", "-o", &out], "batch.empty"),
         (&["plates", "make", "--count", "3", "--face", "oval", "-o", &out], "face.unknown"),
+        (&["plates", "make", "--count", "3", "--level", "L", "-o", &out], "level.unknown"),
         (&["plates", "make", "--count", "3", "--sheet", "a9", "-o", &out], "sheet.unknown"),
         (&["plates", "make", "--count", "3", "-o", &pdf], "file.no_folder"),
         (&["plates", "make", "--for", "color=red", "-o", &out], "filter.unknown"),

@@ -363,6 +363,7 @@ both_engines! {
             json!({"covers": [7]}),
             json!({"covers": "x"}),
             json!({"count": 1, "face": "heart"}),
+            json!({"count": 1, "level": "L"}),
             json!({"count": 1, "sheet": "a0"}),
             json!({"count": 1, "note": "a\u{0}b"}),
             json!({"count": 1, "note": "n".repeat(5000)}),

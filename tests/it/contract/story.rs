@@ -443,9 +443,15 @@ async fn plates(house: &House) {
     assert_eq!((&old["state"], &old["successor"]), (&json!("replaced"), &json!(blank)));
     house.get(CITIZEN, &format!("/c/{}", house.plates[3])).expect(200).await;
 
-    let codes =
-        json!({"covers": [house.code(0).await, house.code(1).await], "face": "round-100", "sheet": "single"});
-    house.post(ENGINEER, "/api/v1/plate-batches").json(codes).expect(201).await;
+    let codes = json!({"covers": [house.code(0).await, house.code(1).await], "face": "round-100", "sheet": "single", "level": "M"});
+    let batch = house.post(ENGINEER, "/api/v1/plate-batches").json(codes).expect(201).await.json();
+    let ledger = format!("/api/v1/plate-batches/{}/ledger.csv", batch["id"].as_str().unwrap());
+    let ledger = house.get(CREW, &ledger).expect(200).await.text();
+    for row in ledger.lines().skip(1) {
+        let token = row.split(',').nth(1).unwrap().parse().unwrap();
+        let plate = house.town.registry.find_plate(token).await.unwrap().unwrap().plate;
+        assert_eq!(plate.symbol.level, 'M', "the level that was ordered");
+    }
     let filtered = json!({"filter": {"district": "370502", "class": "storm"}});
     house.post(ENGINEER, "/api/v1/plate-batches").json(filtered).expect(201).await;
     house.get(CREW, &format!("/api/v1/plate-batches/{}", IdempotencyKey::fresh())).expect(404).await;
