@@ -465,5 +465,9 @@ mod tests {
         let round = include_str!("../../labels/faces/round-100.toml");
         let bad = round.replace("x = 33.5\ny = 91\nw = 33", "x = 20\ny = 91\nw = 60");
         assert!(Face::from_toml(&bad).unwrap_err().to_string().contains("safe zone"));
+        let oval = include_str!("../../labels/faces/oval-120x80.toml");
+        assert!(oval.contains("x = 38\ny = 7\nw = 44"));
+        let bad = oval.replace("x = 38\ny = 7\nw = 44", "x = 34\ny = 7\nw = 52");
+        assert!(Face::from_toml(&bad).unwrap_err().to_string().contains("safe zone"));
     }
 }
