@@ -57,10 +57,10 @@ impl Outline {
                 let center = (x.clamp(radius, width - radius), y.clamp(radius, height - radius));
                 near((x, y), center, radius - safe)
             }
-            // The curve at a distance from an ellipse is none; the ellipse with shorter axes lies inside it.
             Outline::Oval { width, height } => {
-                let (a, b) = (width / 2.0 - safe + SLACK, height / 2.0 - safe + SLACK);
-                ((x - width / 2.0) / a).hypot((y - height / 2.0) / b) <= 1.0
+                let (a, b) = (width / 2.0, height / 2.0);
+                let (x, y) = (x - a, y - b);
+                (x / a).hypot(y / b) <= 1.0 + SLACK / b && away_from_oval((x, y), (a, b)) >= safe - SLACK
             }
         };
         in_box && corners.into_iter().all(inside)
@@ -69,6 +69,17 @@ impl Outline {
 
 fn near((x, y): (f64, f64), center: (f64, f64), radius: f64) -> bool {
     (x - center.0).hypot(y - center.1) <= radius.max(0.0) + SLACK
+}
+
+/// How far a point is from an ellipse around the origin, to a hundredth of a millimetre for those of a
+/// plate: the curve at a distance from an ellipse has no simple formula, so the edge is walked.
+fn away_from_oval((x, y): (f64, f64), (a, b): (f64, f64)) -> f64 {
+    const STEPS: u32 = 1440;
+    let edge = (0..STEPS).map(|step| {
+        let (sin, cos) = (f64::from(step) / f64::from(STEPS) * std::f64::consts::TAU).sin_cos();
+        (a * cos - x).hypot(b * sin - y)
+    });
+    edge.fold(f64::INFINITY, f64::min)
 }
 
 /// Rounding that a file in tenths of a millimetre is forgiven.
@@ -459,6 +470,16 @@ mod tests {
     }
 
     #[test]
+    fn the_distance_to_an_oval_is_that_to_its_nearest_edge() {
+        // Of a circle it is known, and of an ellipse on its shorter axis, where the edge is flattest.
+        assert!((away_from_oval((3.0, 4.0), (10.0, 10.0)) - 5.0).abs() < 0.01);
+        assert!((away_from_oval((0.0, 37.5), (60.0, 40.0)) - 2.5).abs() < 0.01);
+        // An ellipse with axes shorter by 2.5 mm comes nearer to the edge than that between the axes.
+        let (sin, cos) = std::f64::consts::FRAC_PI_4.sin_cos();
+        assert!(away_from_oval((57.5 * cos, 37.5 * sin), (60.0, 40.0)) < 2.49);
+    }
+
+    #[test]
     fn text_outside_the_safe_zone_is_refused() {
         let bad = RECT.replace("x = 41.5\ny = 15\nw = 46", "x = 41.5\ny = 15\nw = 47.5");
         assert!(Face::from_toml(&bad).unwrap_err().to_string().contains("safe zone"));
@@ -467,7 +488,7 @@ mod tests {
         assert!(Face::from_toml(&bad).unwrap_err().to_string().contains("safe zone"));
         let oval = include_str!("../../labels/faces/oval-120x80.toml");
         assert!(oval.contains("x = 38\ny = 7\nw = 44"));
-        let bad = oval.replace("x = 38\ny = 7\nw = 44", "x = 34\ny = 7\nw = 52");
+        let bad = oval.replace("x = 38\ny = 7\nw = 44", "x = 32\ny = 7\nw = 56");
         assert!(Face::from_toml(&bad).unwrap_err().to_string().contains("safe zone"));
     }
 }
