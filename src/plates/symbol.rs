@@ -24,12 +24,8 @@ named_enum! {
 }
 
 impl Level {
-    pub const fn letter(self) -> char {
-        match self {
-            Level::M => 'M',
-            Level::Q => 'Q',
-            Level::H => 'H',
-        }
+    fn letter(self) -> char {
+        char::from(self.as_str().as_bytes()[0])
     }
 
     fn from_letter(letter: char) -> Option<Self> {

@@ -16,6 +16,7 @@ use crate::registry::Session;
 mod area_pages;
 mod bulk_pages;
 mod case_pages;
+mod census_file;
 mod census_map;
 mod claim_pages;
 mod cover_list;
@@ -38,15 +39,14 @@ mod words;
 pub use area_pages::{AreaDeskView, AreaFileView, area_desk, area_file};
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
 pub use case_pages::{MoveDraft, case_file, case_list};
+pub use census_file::{FileView, census_file, means};
 pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
 pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{AskedOf, CoverView, cover_file};
 pub use cover_paper::cover_paper;
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
-pub use import_desk::{
-    CHANGED_HERE, DeskView, FileView, RunView, UPLOAD_SCRIPT, census_file, import_desk, import_run, means,
-};
+pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
 pub use quality_pages::{
     FileListView, OverviewView, quality_cells, quality_files, quality_headings, quality_overview,
