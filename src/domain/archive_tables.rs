@@ -13,7 +13,7 @@ use super::edit::{BulkRowState, BulkState, Moved, RetireReason, StoredRefusal};
 use super::hazard::Hazard;
 use super::history::HistoryKind;
 use super::import_run::{ImportState, PassedOver};
-use super::plate::PlateState;
+use super::plate::{PlateSpot, PlateState};
 use super::position::PositionMethod;
 use super::role::Role;
 
@@ -333,9 +333,30 @@ pub const TABLES: &[Table] = {
                 must("place_on_page", Whole),
                 may("successor", Token),
                 must("state_at", Whole),
+                may("holder", Id),
+                must("spot", Word(is::<PlateSpot>)),
             ],
             key: &["token"],
             refers: &["successor"],
+        },
+        Table {
+            name: "plate_events",
+            columns: &[
+                must("token", Token),
+                must("step", Whole),
+                must("at", Whole),
+                must("actor", Text),
+                must("state", Word(is::<PlateState>)),
+                may("reason", Text),
+                may("holder", Id),
+                may("cover_id", Id),
+                may("lon", Real),
+                may("lat", Real),
+                may("accuracy_m", Real),
+                may("distance_m", Real),
+            ],
+            key: &["token", "step"],
+            refers: &[],
         },
         Table {
             name: "cases",

@@ -1,15 +1,17 @@
 //! 铭牌: the physical plate with a life of its own.
 
 use super::Refusal;
-use super::ids::{BatchId, CoverId, ManholeId, Millis};
+use super::ids::{BatchId, CoverId, ManholeId, Millis, UserId};
 use super::names::named_enum;
 use super::token::Token;
 
 named_enum! {
-    /// A plate's life: made → printed → issued → installed → damaged / lost → replaced / revoked.
+    /// A plate's life: made → printed → issued → installed → damaged / lost → replaced / revoked; spoiled
+    /// is one that never left the shop and is printed once more.
     PlateState as "plate_state" {
         Made = "made",
         Printed = "printed",
+        Spoiled = "spoiled",
         Issued = "issued",
         Installed = "installed",
         Damaged = "damaged",
@@ -27,8 +29,9 @@ impl PlateState {
         matches!(
             (self, next),
             (Made, Printed | Revoked)
-                | (Printed, Issued | Installed | Revoked | Lost)
-                | (Issued, Printed | Installed | Damaged | Lost | Revoked)
+                | (Printed, Spoiled | Issued | Installed | Revoked | Lost)
+                | (Spoiled, Printed | Replaced | Revoked)
+                | (Issued, Printed | Issued | Installed | Damaged | Lost | Revoked)
                 | (Installed, Damaged | Lost | Replaced | Revoked)
                 | (Damaged | Lost, Replaced | Revoked | Installed)
         )
@@ -46,6 +49,16 @@ impl PlateState {
     /// Whether a scan of it still speaks for the cover.
     pub const fn is_live(self) -> bool {
         !matches!(self, PlateState::Replaced | PlateState::Revoked)
+    }
+}
+
+named_enum! {
+    /// Where on its cover a plate hangs. A cover wears at most one on each.
+    PlateSpot as "plate_spot" {
+        /// On the cover, the frame or the kerb: for everybody.
+        Public = "public",
+        /// Under the cover, for those who open it: it outlives the one outside.
+        Inner = "inner",
     }
 }
 
@@ -81,7 +94,37 @@ pub struct Plate {
     pub place_on_page: i64,
     /// The plate that took over.
     pub successor: Option<Token>,
+    pub spot: PlateSpot,
+    /// The crew that has it; `None` unless it is issued.
+    pub holder: Option<UserId>,
     pub state_at: Millis,
+}
+
+/// Where somebody stood with a plate, and how far that is from where its cover was surveyed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlateFix {
+    /// Degrees of CGCS2000.
+    pub lon: f64,
+    pub lat: f64,
+    pub accuracy_m: Option<f64>,
+    /// `None` = the cover was surveyed with this very fix.
+    pub distance_m: Option<f64>,
+}
+
+/// One step of a plate's life after it was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlateEvent {
+    /// From 1 within the plate's life.
+    pub step: i64,
+    pub at: Millis,
+    /// As in the history of a file.
+    pub actor: String,
+    /// What it became.
+    pub state: PlateState,
+    pub reason: Option<String>,
+    pub holder: Option<UserId>,
+    pub cover: Option<CoverId>,
+    pub fix: Option<PlateFix>,
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub fn write_ledger<'p>(plates: impl IntoIterator<Item = &'p Plate>, out: impl W
 mod tests {
     use super::*;
     use crate::domain::ids::{BatchId, Millis};
-    use crate::domain::plate::{PlateState, SymbolRecord};
+    use crate::domain::plate::{PlateSpot, PlateState, SymbolRecord};
     use crate::domain::token::Token;
 
     #[test]
@@ -50,6 +50,8 @@ mod tests {
             page: 2,
             place_on_page: 8,
             successor: None,
+            spot: PlateSpot::Public,
+            holder: None,
             state_at: Millis(0),
         };
         let mut out = Vec::new();

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::domain::Refusal;
 use crate::domain::cover::{CoverClass, CoverFile, Placement};
 use crate::domain::ids::{BatchId, CoverId};
-use crate::domain::plate::{Plate, PlateState};
+use crate::domain::plate::{Plate, PlateSpot, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::{Token, plate_payload};
 use crate::messages::{Catalogue, Language};
@@ -399,6 +399,8 @@ fn ledger_plates(
             page: placed.page,
             place_on_page: placed.place_on_page,
             successor: None,
+            spot: PlateSpot::Public,
+            holder: None,
             state_at: batch.created_at,
         })
         .collect()

@@ -12,7 +12,7 @@ use crate::domain::case::Case;
 use crate::domain::cover::CoverFile;
 use crate::domain::history::HistoryKind;
 use crate::domain::ids::{BatchId, CoverId};
-use crate::domain::plate::{Plate, PlateState};
+use crate::domain::plate::{Plate, PlateEvent, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::store::feed::{self, ChangeKind, News};
@@ -162,13 +162,8 @@ impl Registry {
                             continue;
                         }
                         let step = PlateStep {
-                            token: worn.token,
-                            from: worn.state,
-                            to: PlateState::Replaced,
-                            cover: worn.cover,
-                            manhole: worn.manhole,
                             successor: Some(token),
-                            at: now,
+                            ..PlateStep::of(&worn, PlateState::Replaced, &actor, now)
                         };
                         step_or_conflict(tx, &step).await?;
                         changed.push((ChangeKind::Plate, plate_uuid(worn.token)));
@@ -176,13 +171,9 @@ impl Registry {
                         entries.push(NewEntry { actor: actor.clone(), kind: HistoryKind::PlateChanged, case: None, body });
                     }
                     let step = PlateStep {
-                        token,
-                        from: plate.state,
-                        to: PlateState::Installed,
                         cover: Some(cover),
                         manhole: Some(manhole),
-                        successor: None,
-                        at: now,
+                        ..PlateStep::of(&plate, PlateState::Installed, &actor, now)
                     };
                     step_or_conflict(tx, &step).await?;
                     let body = json!({"batch": plate.batch, "ordinal": plate.ordinal, "was_blank": plate.cover.is_none()});
@@ -195,6 +186,11 @@ impl Registry {
         self.find_plate(token)
             .await?
             .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))
+    }
+
+    /// The steps of a plate's life after it was made, oldest first; empty for an unknown token.
+    pub async fn list_plate_events(&self, token: Token) -> Result<Vec<PlateEvent>, RegistryError> {
+        Ok(plates::list_plate_events(&mut self.store.read().await?, token).await?)
     }
 
     /// Withdraws a plate for good; its token goes on resolving to "withdrawn".
@@ -214,13 +210,8 @@ impl Registry {
                     }
                     plate.state.check_step(PlateState::Revoked).map_err(RegistryError::Conflict)?;
                     let step = PlateStep {
-                        token,
-                        from: plate.state,
-                        to: PlateState::Revoked,
-                        cover: plate.cover,
-                        manhole: plate.manhole,
-                        successor: None,
-                        at: now,
+                        reason: Some(reason.clone()),
+                        ..PlateStep::of(&plate, PlateState::Revoked, &actor, now)
                     };
                     step_or_conflict(tx, &step).await?;
                     let mut changed = vec![(ChangeKind::Plate, plate_uuid(token))];

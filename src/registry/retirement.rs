@@ -102,7 +102,7 @@ async fn retire(
     if !edits::retire(tx, &taken.file, *reason, successor, now).await? {
         return Err(amend::changed_meanwhile());
     }
-    let mut parting = part_with_plates(tx, &taken, heir.as_ref(), *go, now).await?;
+    let mut parting = part_with_plates(tx, &taken, heir.as_ref(), *go, (&order.actor, now)).await?;
     let versions = [(cover, taken.file.version + 1)].into();
     let body = amend::body(
         cover,
@@ -137,7 +137,7 @@ async fn part_with_plates(
     taken: &Taken,
     heir: Option<&Taken>,
     go: PlatesGo,
-    now: Millis,
+    (actor, now): (&Actor, Millis),
 ) -> Result<Parting, RegistryError> {
     let mut parting = Parting { withdrawn: Vec::new(), moved: Vec::new() };
     // A withdrawn plate leads to one that hangs on the successor.
@@ -150,14 +150,12 @@ async fn part_with_plates(
     for plate in live.filter(|plate| plate.state.is_live()) {
         let hangs = matches!(plate.state, PlateState::Installed | PlateState::Damaged | PlateState::Lost);
         let home = heir.filter(|_| go == PlatesGo::ToSuccessor && hangs);
+        let to = if home.is_some() { plate.state } else { PlateState::Revoked };
         let step = PlateStep {
-            token: plate.token,
-            from: plate.state,
-            to: if home.is_some() { plate.state } else { PlateState::Revoked },
             cover: home.map_or(plate.cover, |heir| Some(heir.file.cover)),
             manhole: home.map_or(plate.manhole, |heir| Some(heir.file.manhole)),
             successor: if home.is_some() { None } else { leads_to },
-            at: now,
+            ..PlateStep::of(&plate, to, &actor.word(), now)
         };
         step_or_conflict(tx, &step).await?;
         if home.is_some() { parting.moved.push(plate) } else { parting.withdrawn.push(plate) }

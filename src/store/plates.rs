@@ -4,8 +4,8 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
-use crate::domain::ids::{BatchId, CoverId, ManholeId, Millis};
-use crate::domain::plate::{Plate, PlateState, SymbolRecord};
+use crate::domain::ids::{BatchId, CoverId, ManholeId, Millis, UserId};
+use crate::domain::plate::{Plate, PlateEvent, PlateFix, PlateSpot, PlateState, SymbolRecord};
 use crate::domain::token::Token;
 
 /// One order of plates.
@@ -109,12 +109,15 @@ struct PlateRow {
     page: i64,
     place_on_page: i64,
     successor: Option<i64>,
+    spot: String,
+    holder: Option<Uuid>,
     state_at: i64,
 }
 
 const PLATE: &str =
     "SELECT p.token, p.batch_id, p.ordinal, p.state, p.payload, b.face, p.qr_version, p.qr_level,
-    p.qr_mask, p.cover_id, p.manhole_id, p.printed_code, p.page, p.place_on_page, p.successor, p.state_at
+    p.qr_mask, p.cover_id, p.manhole_id, p.printed_code, p.page, p.place_on_page, p.successor, p.spot,
+    p.holder, p.state_at
     FROM plates p JOIN plate_batches b ON b.id = p.batch_id ";
 
 impl TryFrom<PlateRow> for Plate {
@@ -136,6 +139,8 @@ impl TryFrom<PlateRow> for Plate {
                 mask: u8::try_from(row.qr_mask).map_err(|_| broken("qr_mask"))?,
             },
             successor: row.successor.map(|stored| token(stored, "successor")).transpose()?,
+            spot: row.spot.parse().map_err(|_| broken("spot"))?,
+            holder: row.holder.map(UserId),
             payload: row.payload,
             face: row.face,
             cover: row.cover_id.map(CoverId),
@@ -179,8 +184,8 @@ pub async fn list_cover_plates(tx: &mut Tx, cover: CoverId) -> Result<Vec<Plate>
     rows.into_iter().map(Plate::try_from).collect()
 }
 
-/// What a step in a plate's life changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A step in a plate's life: what it changes, and what stands for it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct PlateStep {
     pub token: Token,
     pub from: PlateState,
@@ -188,14 +193,40 @@ pub struct PlateStep {
     pub cover: Option<CoverId>,
     pub manhole: Option<ManholeId>,
     pub successor: Option<Token>,
+    pub spot: PlateSpot,
+    pub holder: Option<UserId>,
     pub at: Millis,
+    pub actor: String,
+    pub reason: Option<String>,
+    pub fix: Option<PlateFix>,
 }
 
-/// Moves a plate on; `false` when it is no longer in the state the step starts from.
+impl PlateStep {
+    /// The step of `plate` to `to` that changes nothing else, but that nobody holds it any more.
+    pub fn of(plate: &Plate, to: PlateState, actor: &str, at: Millis) -> Self {
+        Self {
+            token: plate.token,
+            from: plate.state,
+            to,
+            cover: plate.cover,
+            manhole: plate.manhole,
+            successor: None,
+            spot: plate.spot,
+            holder: None,
+            at,
+            actor: actor.to_owned(),
+            reason: None,
+            fix: None,
+        }
+    }
+}
+
+/// Moves a plate on and keeps the step; `false` when it is no longer in the state the step starts from.
 pub async fn step_plate(tx: &mut Tx, step: &PlateStep) -> Result<bool, StoreError> {
     on_db!(tx, |c| {
         let done = sqlx::query(
-            "UPDATE plates SET state = $3, cover_id = $4, manhole_id = $5, successor = $6, state_at = $7
+            "UPDATE plates SET state = $3, cover_id = $4, manhole_id = $5, successor = $6, state_at = $7,
+                 spot = $8, holder = $9
              WHERE token = $1 AND state = $2",
         )
         .bind(step.token.to_i64())
@@ -205,10 +236,83 @@ pub async fn step_plate(tx: &mut Tx, step: &PlateStep) -> Result<bool, StoreErro
         .bind(step.manhole.map(|manhole| manhole.0))
         .bind(step.successor.map(Token::to_i64))
         .bind(step.at.0)
+        .bind(step.spot.as_str())
+        .bind(step.holder.map(|holder| holder.0))
         .execute(&mut *c)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO plate_events (token, step, at, actor, state, reason, holder, cover_id, lon, lat,
+                 accuracy_m, distance_m)
+             SELECT $1, COALESCE(MAX(step), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+             FROM plate_events WHERE token = $1",
+        )
+        .bind(step.token.to_i64())
+        .bind(step.at.0)
+        .bind(&step.actor)
+        .bind(step.to.as_str())
+        .bind(&step.reason)
+        .bind(step.holder.map(|holder| holder.0))
+        .bind(step.cover.map(|cover| cover.0))
+        .bind(step.fix.map(|fix| fix.lon))
+        .bind(step.fix.map(|fix| fix.lat))
+        .bind(step.fix.and_then(|fix| fix.accuracy_m))
+        .bind(step.fix.and_then(|fix| fix.distance_m))
+        .execute(&mut *c)
+        .await?;
+        Ok(true)
     })
+}
+
+#[derive(FromRow)]
+struct EventRow {
+    step: i64,
+    at: i64,
+    actor: String,
+    state: String,
+    reason: Option<String>,
+    holder: Option<Uuid>,
+    cover_id: Option<Uuid>,
+    lon: Option<f64>,
+    lat: Option<f64>,
+    accuracy_m: Option<f64>,
+    distance_m: Option<f64>,
+}
+
+/// The life of a plate after it was made, oldest step first.
+pub async fn list_plate_events(tx: &mut Tx, token: Token) -> Result<Vec<PlateEvent>, StoreError> {
+    let rows: Vec<EventRow> = on_db!(tx, |c| {
+        sqlx::query_as(
+            "SELECT step, at, actor, state, reason, holder, cover_id, lon, lat, accuracy_m, distance_m
+             FROM plate_events WHERE token = $1 ORDER BY step",
+        )
+        .bind(token.to_i64())
+        .fetch_all(&mut *c)
+        .await?
+    });
+    // A token opens a file: it is not named.
+    let broken = |step| StoreError::inconsistent("plate_events", "state", format!("step {step}"));
+    rows.into_iter()
+        .map(|row| {
+            Ok(PlateEvent {
+                step: row.step,
+                at: Millis(row.at),
+                actor: row.actor,
+                state: row.state.parse().map_err(|_| broken(row.step))?,
+                reason: row.reason,
+                holder: row.holder.map(UserId),
+                cover: row.cover_id.map(CoverId),
+                fix: row.lon.zip(row.lat).map(|(lon, lat)| PlateFix {
+                    lon,
+                    lat,
+                    accuracy_m: row.accuracy_m,
+                    distance_m: row.distance_m,
+                }),
+            })
+        })
+        .collect()
 }
 
 /// How many plates stand in each state.

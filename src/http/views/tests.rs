@@ -8,7 +8,7 @@ use crate::domain::code::built_in_schemes;
 use crate::domain::cover::{CoverClass, CoverFile, CoverState, District, Material, Party, Survey};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::*;
-use crate::domain::plate::{Plate, PlateState, SymbolRecord};
+use crate::domain::plate::{Plate, PlateSpot, PlateState, SymbolRecord};
 use crate::domain::position::{Position, PositionMethod, RawPosition};
 use crate::domain::quality::{Attached, Rules};
 use crate::domain::role::Role;
@@ -93,6 +93,8 @@ fn plate(state: PlateState) -> Plate {
         page: 1,
         place_on_page: 1,
         successor: None,
+        spot: PlateSpot::Public,
+        holder: None,
         state_at: Millis(1_700_000_000_000),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicI64;
 
 use lidmark::domain::cover::{Candidate, CoverClass, CoverState, District, Party, Survey};
 use lidmark::domain::ids::{IdempotencyKey, Millis, PartyId};
-use lidmark::domain::plate::{Plate, PlateState, SymbolRecord};
+use lidmark::domain::plate::{Plate, PlateSpot, PlateState, SymbolRecord};
 use lidmark::domain::position::{Position, PositionMethod, RawPosition};
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::{PlateScheme, Token, plate_payload};
@@ -168,6 +168,8 @@ pub fn plate(batch: &Batch, ordinal: i64, token: Token) -> Plate {
         page: 1,
         place_on_page: ordinal,
         successor: None,
+        spot: PlateSpot::Public,
+        holder: None,
         state_at: batch.created_at,
     }
 }

@@ -30,6 +30,10 @@ both_engines! {
         assert!(matches!(refused, Err(RegistryError::Conflict(refusal)) if refusal.code == "plate.step"));
         town.registry.revoke_plate(blank, "cover scrapped", &Actor::System).await.unwrap();
         assert_eq!(town.registry.find_plate(blank).await.unwrap().unwrap().plate.state, PlateState::Revoked);
+        let life = town.registry.list_plate_events(blank).await.unwrap();
+        let states: Vec<_> = life.iter().map(|event| (event.step, event.state)).collect();
+        assert_eq!(states, [(1, PlateState::Installed), (2, PlateState::Revoked)]);
+        assert_eq!(life[1].reason.as_deref(), Some("cover scrapped"));
         assert_eq!(town.registry.count_plates().await.unwrap(), [("replaced".into(), 1), ("revoked".into(), 1)]);
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
     }
