@@ -9,7 +9,7 @@ use crate::domain::claim::{ClaimAnswer, ClaimMove, ClaimState};
 use crate::domain::cover::{CoverClass, CoverState, Material, Placement, Shape};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
-use crate::domain::plate::{PlateSpot, PlateState};
+use crate::domain::plate::{Finish, PlateSpot, PlateState};
 use crate::domain::position::PositionMethod;
 use crate::domain::quality::{FileField, Finding};
 use crate::domain::role::Role;
@@ -110,6 +110,7 @@ fn every_stored_word_has_a_shown_one() {
     words("state", CoverState::ALL);
     words("plate_state", PlateState::ALL);
     words("plate_spot", PlateSpot::ALL);
+    words("finish", Finish::ALL);
     words("placement", Placement::ALL);
     words("material", Material::ALL);
     words("shape", Shape::ALL);
