@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,10 +31,6 @@ pub(super) async fn show_me(
         CoverClass::ALL.iter().map(|class| shapes::word("class", "class", class.as_str())).collect();
     let hazards: Vec<Value> =
         Hazard::ALL.iter().map(|hazard| shapes::word("hazard", "hazard", hazard.as_str())).collect();
-    let placements: Vec<Value> = Placement::ALL
-        .iter()
-        .map(|placement| shapes::word("placement", "placement", placement.as_str()))
-        .collect();
     let mut me = json!({
         "user": user.login,
         "name": user.name,
@@ -50,12 +47,16 @@ pub(super) async fn show_me(
         },
         "classes": classes,
         "hazards": hazards,
-        "placements": placements,
+        "placements": Placement::ALL,
     });
     if let Some(bounds) = bounds(&state) {
         me["bounds"] = json!(bounds);
     }
-    Ok(Json(me).into_response())
+    if let Some(session) = &caller.session {
+        // The app is a static page, so it cannot carry the token in a form.
+        me["csrf"] = json!(session.csrf);
+    }
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(me)).into_response())
 }
 
 /// The box around every cover in use: west, south, east, north.
