@@ -82,7 +82,7 @@ pub async fn crews(house: &House) {
     assert_eq!(question["yours"]["token"], json!(blank));
 
     let find = json!({"kind": "survey", "done_at": MONDAY, "class": "storm", "road": "南一路", "token": blank,
-        "position": {"lon": 118.58, "lat": 37.47, "accuracy_m": 6.5, "taken_at": MONDAY}});
+        "position": {"lon": 118.5904, "lat": 37.4603, "accuracy_m": 6.5, "taken_at": MONDAY}});
     let found = act(house, find.clone(), 201).await["cover"].clone();
     assert_eq!(found["plates"][0]["token"], json!(blank));
     let mut twin = find;
