@@ -6,6 +6,7 @@ mod architecture;
 mod browser;
 mod commands;
 mod contract;
+mod crew_kill;
 mod crs;
 mod editing_pages;
 mod export;
