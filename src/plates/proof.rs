@@ -336,7 +336,7 @@ mod tests {
         let (content, shared, expected, payload) = page_of(&run, &plate(1));
         let content = String::from_utf8(content).unwrap();
         let check = |content: &str| {
-            check_page(content.as_bytes(), &shared, &[expected.clone()], &[&payload])
+            check_page(content.as_bytes(), &shared, std::slice::from_ref(&expected), &[&payload])
                 .map_err(|(_, fault)| fault)
         };
         assert_eq!(check(&content), Ok(()));

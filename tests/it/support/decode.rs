@@ -36,6 +36,15 @@ pub fn symbols_of_image(image: &Path) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
+/// Every QR payload that ZXing reads in a picture.
+pub fn zxing_reads(picture: &image::GrayImage) -> Vec<String> {
+    let (width, height) = picture.dimensions();
+    let view = zxingcpp::ImageView::from_slice(picture.as_raw(), width, height, zxingcpp::ImageFormat::Lum);
+    let reader = zxingcpp::read().formats(zxingcpp::BarcodeFormat::QRCode);
+    let read = reader.from(view.expect("one byte a dot")).expect("a picture can be looked at");
+    read.into_iter().map(|code| code.text()).collect()
+}
+
 /// The text of a PDF in reading order. `None` as above.
 pub fn text_of_pdf(pdf: &Path) -> Option<String> {
     if !have("pdftotext") {
