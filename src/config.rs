@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Refusal;
+use crate::domain::crew::CrewRules;
 use crate::domain::quality::Rules;
 use crate::domain::token::PlateScheme;
 
@@ -49,10 +50,17 @@ pub struct Config {
     /// What a good file is, and what becomes of covers without an owner; see `labels/quality.toml`.
     #[serde(skip_serializing_if = "is_built_in")]
     pub quality: Rules,
+    /// What crews are held to: accuracy, distances, plates met far from their covers.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub crew: CrewRules,
 }
 
 fn is_built_in(rules: &Rules) -> bool {
     rules == Rules::built_in()
+}
+
+fn is_usual(rules: &CrewRules) -> bool {
+    *rules == CrewRules::default()
 }
 
 impl Default for Config {
@@ -75,6 +83,7 @@ impl Default for Config {
             census_megabytes: 2048,
             waiting_days: 30,
             quality: Rules::default(),
+            crew: CrewRules::default(),
         }
     }
 }
@@ -109,6 +118,7 @@ impl Config {
                 .with("reason", "utc_offset_minutes lies between -840 and 840"));
         }
         config.quality.check()?;
+        config.crew.check()?;
         Ok(config)
     }
 

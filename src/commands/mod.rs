@@ -221,7 +221,13 @@ impl Ground {
                 .into());
         }
         self.make_folder()?;
-        let options = RegistryOptions { clock, schemes, utc_offset_minutes: config.utc_offset_minutes };
+        let options = RegistryOptions {
+            clock,
+            schemes,
+            utc_offset_minutes: config.utc_offset_minutes,
+            scheme: config.scheme.clone(),
+            crew: config.crew,
+        };
         Ok(Registry::open(&self.database(), options).await?)
     }
 

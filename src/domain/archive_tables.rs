@@ -9,6 +9,7 @@ use super::area::{AreaKind, AreaShape};
 use super::case::CaseState;
 use super::claim::{ClaimAnswer, ClaimState};
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
+use super::crew::CrewKind;
 use super::edit::{BulkRowState, BulkState, Moved, RetireReason, StoredRefusal};
 use super::hazard::Hazard;
 use super::history::HistoryKind;
@@ -420,6 +421,28 @@ pub const TABLES: &[Table] = {
             refers: &[],
         },
         Table {
+            name: "crew_actions",
+            columns: &[
+                must("id", Id),
+                must("user_id", Id),
+                must("kind", Word(is::<CrewKind>)),
+                must("at", Whole),
+                must("done_at", Whole),
+                may("cover_id", Id),
+                may("token", Token),
+                may("case_id", Id),
+                may("result", Text),
+                may("note", Text),
+                may("lon", Real),
+                may("lat", Real),
+                may("accuracy_m", Real),
+                may("distance_m", Real),
+                may("answers", Id),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
             name: "history",
             columns: &[
                 must("manhole_id", Id),
@@ -457,6 +480,10 @@ pub const LEFT_BEHIND: &[(&str, &str)] = &[
     ("sessions", "log-ins"),
     ("api_tokens", "log-ins of programs"),
     ("idempotency", "answers to retries; they come within minutes"),
+    (
+        "field_photos",
+        "photos on their way in; a phone sends them again when it is told that they are not here",
+    ),
     ("changes", "the feed of a registry begins with it"),
     ("outbox", "has been heard where the registry was"),
     ("outbox_receivers", "has been heard where the registry was"),

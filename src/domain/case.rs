@@ -62,6 +62,8 @@ named_enum! {
         Accept = "accept",
         /// 处置反馈
         HandIn = "hand_in",
+        /// 即查即改: whoever found it mended it at once.
+        Fix = "fix",
         /// 返工: the check failed.
         SendBack = "send_back",
         /// 核查
@@ -117,6 +119,7 @@ pub const MOVES: &[MoveRule] = {
     const DESK: &[Role] = &[Role::Dispatcher, Role::Supervisor];
     const PARTY: &[Role] = &[Role::Handler];
     const CHECK: &[Role] = &[Role::Supervisor, Role::Dispatcher, Role::GridWorker];
+    const FIELD: &[Role] = &[Role::Crew, Role::GridWorker, Role::Engineer];
     const STRIKE_OFF: &[Role] = &[Role::Supervisor];
     const fn rule(
         from: CaseState,
@@ -130,15 +133,19 @@ pub const MOVES: &[MoveRule] = {
     &[
         rule(Reported, File, Filed, DESK, &[]),
         rule(Reported, CaseMove::Reject, Rejected, DESK, &[Reason]),
+        rule(Reported, Fix, Handled, FIELD, &[Photo]),
         rule(Reported, Join, Joined, DESK, &[Target]),
         rule(Filed, Dispatch, Dispatched, DESK, &[Evidence::Party]),
         rule(Filed, CaseMove::Reject, Rejected, DESK, &[Reason]),
+        rule(Filed, Fix, Handled, FIELD, &[Photo]),
         rule(Filed, Join, Joined, DESK, &[Target]),
         rule(Dispatched, Accept, Handling, PARTY, &[]),
         rule(Dispatched, Refuse, Returned, PARTY, &[Reason]),
         rule(Handling, Refuse, Returned, PARTY, &[Reason]),
+        rule(Handling, Dispatch, Dispatched, DESK, &[Evidence::Party]),
         rule(Returned, Dispatch, Dispatched, DESK, &[Evidence::Party]),
         rule(Returned, CaseMove::Reject, Rejected, DESK, &[Reason]),
+        rule(Returned, Fix, Handled, FIELD, &[Photo]),
         rule(Handling, HandIn, Handled, PARTY, &[Photo]),
         rule(Handling, Suspend, Suspended, STRIKE_OFF, &[Reason, Until]),
         rule(Suspended, Resume, Handling, STRIKE_OFF, &[]),
@@ -152,6 +159,7 @@ pub const MOVES: &[MoveRule] = {
         rule(Rejected, Reopen, Reopened, DESK, &[Reason]),
         rule(Reopened, Dispatch, Dispatched, DESK, &[Evidence::Party]),
         rule(Reopened, CaseMove::Reject, Rejected, DESK, &[Reason]),
+        rule(Reopened, Fix, Handled, FIELD, &[Photo]),
     ]
 };
 
@@ -166,6 +174,11 @@ pub struct MoveRequest {
     pub until: Option<Millis>,
 }
 
+/// The line of the table for a move from this state.
+pub fn find_rule(from: CaseState, made: CaseMove) -> Option<&'static MoveRule> {
+    MOVES.iter().find(|rule| rule.from == from && rule.made == made)
+}
+
 /// Finds the rule for a move, or refuses in the order in which a person can do something about it:
 /// not from this state, not this role, not this party's case, evidence missing.
 pub fn check_move(
@@ -174,7 +187,7 @@ pub fn check_move(
     actor: &Actor,
     request: &MoveRequest,
 ) -> Result<&'static MoveRule, Refusal> {
-    let rule = MOVES.iter().find(|rule| rule.from == case.state && rule.made == made).ok_or_else(|| {
+    let rule = find_rule(case.state, made).ok_or_else(|| {
         let fits: Vec<&str> =
             MOVES.iter().filter(|rule| rule.from == case.state).map(|rule| rule.made.as_str()).collect();
         Refusal::new("case.move_not_allowed")

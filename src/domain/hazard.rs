@@ -35,6 +35,10 @@ named_enum! {
         Cable = "cable",
         /// 铭牌损坏、被覆盖或伪码
         Plate = "plate",
+        /// 铭牌被覆盖: another code is pasted over it, perhaps one that asks for money.
+        PlatePastedOver = "plate_pasted_over",
+        /// 铭牌移位: it is met far from its cover.
+        PlateOutOfPlace = "plate_out_of_place",
         /// 废弃井
         Abandoned = "abandoned",
         Other = "other",

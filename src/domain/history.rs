@@ -17,6 +17,8 @@ named_enum! {
         PlateMade = "plate_made",
         PlateInstalled = "plate_installed",
         PlateChanged = "plate_changed",
+        /// Somebody went to look at the plate.
+        PlateChecked = "plate_checked",
         Reported = "reported",
         ReportJoined = "report_joined",
         CaseMoved = "case_moved",

@@ -53,6 +53,8 @@ uuid_id! {
     /// One order of plates.
     BatchId,
     PhotoId,
+    /// A photo on its way in from the field, named by the phone.
+    FieldPhotoId,
     /// 合并: one merge of two manholes.
     MergeId,
     /// 批量修改: one change of many covers.

@@ -9,6 +9,7 @@ pub mod case;
 pub mod claim;
 pub mod code;
 pub mod cover;
+pub mod crew;
 pub mod edit;
 pub mod formula;
 pub mod hazard;

@@ -48,6 +48,14 @@ impl Actor {
         }
     }
 
+    /// The member of staff; `None` for everybody else.
+    pub const fn user(&self) -> Option<UserId> {
+        match self {
+            Actor::Citizen | Actor::System => None,
+            Actor::Staff { user, .. } => Some(*user),
+        }
+    }
+
     /// The word the history keeps: `citizen`, `system` or `user:<uuid>`. Never a name.
     pub fn word(&self) -> String {
         match self {

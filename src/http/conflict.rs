@@ -67,20 +67,42 @@ fn changed_meanwhile(reader: &Reader, meanwhile: &Meanwhile, wanted: &Map<String
             shown
         })
         .collect();
-    let body = json!({
+    let more = Map::from_iter([
+        ("version".to_owned(), json!(meanwhile.now.version)),
+        ("changes".to_owned(), json!(changes)),
+    ]);
+    let mut response = problem_with(reader, status, &refusal, more);
+    response.headers_mut().extend(
+        etag(meanwhile.now.version).map(|(name, tag)| {
+            (name, HeaderValue::try_from(tag).expect("a number in quotes is visible ASCII"))
+        }),
+    );
+    response
+}
+
+/// A problem with members of its own beside the usual ones.
+pub(super) fn problem_with(
+    reader: &Reader,
+    status: StatusCode,
+    refusal: &Refusal,
+    more: Map<String, Value>,
+) -> Response {
+    let mut body = json!({
         "type": "about:blank",
         "title": status.canonical_reason().unwrap_or("Error"),
         "status": status.as_u16(),
         "code": refusal.code,
-        "detail": reader.catalogue().refusal(&refusal),
-        "version": meanwhile.now.version,
-        "changes": changes,
+        "detail": reader.catalogue().refusal(refusal),
     });
+    if let Some(body) = body.as_object_mut() {
+        body.extend(refusal.field.as_ref().map(|field| ("field".to_owned(), json!(field))));
+        body.extend(more);
+    }
     let content = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    let mut response = (status, content, etag(meanwhile.now.version), body.to_string()).into_response();
+    let mut response = (status, content, body.to_string()).into_response();
     response.extensions_mut().insert(Written);
     response
 }

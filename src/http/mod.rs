@@ -24,6 +24,9 @@ mod api_areas;
 mod api_bulk;
 mod api_cases;
 mod api_covers;
+mod api_crew;
+mod api_crew_actions;
+mod api_crew_photos;
 mod api_edit;
 mod api_plates;
 mod api_profiles;
@@ -53,6 +56,7 @@ mod import_desk;
 mod import_runs;
 mod imports;
 mod json;
+mod json_crew;
 mod limits;
 mod mapping_desk;
 mod operators;
@@ -96,6 +100,7 @@ struct Shared {
     /// What is under way for the import desk, and files of which a piece is coming in.
     works: census_work::Works,
     receiving: Mutex<HashSet<UploadId>>,
+    crew_photos: api_crew_photos::Intake,
     /// Files on their way out: each reads through the whole city.
     export_slots: Semaphore,
     tries: limits::Limiter,
@@ -119,6 +124,7 @@ impl AppState {
             heavy_slots: Semaphore::new(1),
             works: census_work::Works::default(),
             receiving: Mutex::default(),
+            crew_photos: api_crew_photos::Intake::default(),
             export_slots: Semaphore::new(2),
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),
@@ -171,6 +177,7 @@ fn build(state: AppState) -> doors::Doors {
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const ADMIN: Access = Access::Staff(&[Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
+    const CREW: Access = Access::Staff(&[Role::Crew, Role::GridWorker, Role::Engineer, Role::Admin]);
     const CLAIM_DESK: Access = Access::Staff(claim_pages::CLAIM_DESK);
     const CLAIM_VOICES: Access = Access::Staff(claim_pages::CLAIM_VOICES);
     const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
@@ -297,6 +304,14 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))
+        .open("GET", "/api/v1/crew/me", CREW, get(api_crew::show_me))
+        .open("GET", "/api/v1/crew/packages", CREW, get(api_crew::list_packages))
+        .open("GET", "/api/v1/crew/packages/covers", CREW, get(api_crew::list_covers))
+        .open("GET", "/api/v1/crew/stock", CREW, get(api_crew::list_stock))
+        .open("GET", "/api/v1/crew/plates/{token}", CREW, get(api_crew::find_plate))
+        .open("GET", "/api/v1/crew/photos/{id}", CREW, get(api_crew_photos::find_photo))
+        .open("PUT", "/api/v1/crew/photos/{id}", CREW, put(api_crew_photos::send_piece))
+        .open("POST", "/api/v1/crew/actions", CREW, post(api_crew_actions::create_action))
         .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_plates::create_batch))
         .open("GET", "/api/v1/plate-batches/{id}", FIELD, get(api_plates::find_batch))
         .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_plates::batch_pdf))

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::case::{CaseMove, CaseState};
 use crate::domain::claim::{ClaimAnswer, ClaimMove, ClaimState};
 use crate::domain::cover::{CoverClass, CoverState, Material, Placement, Shape};
+use crate::domain::crew::{CheckResult, FieldPhotoRole};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
 use crate::domain::plate::{PlateSpot, PlateState};
@@ -110,6 +111,8 @@ fn every_stored_word_has_a_shown_one() {
     words("state", CoverState::ALL);
     words("plate_state", PlateState::ALL);
     words("plate_spot", PlateSpot::ALL);
+    words("check_result", CheckResult::ALL);
+    words("photo_role", FieldPhotoRole::ALL);
     words("placement", Placement::ALL);
     words("material", Material::ALL);
     words("shape", Shape::ALL);

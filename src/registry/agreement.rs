@@ -310,6 +310,7 @@ impl FileClaims {
                 }
             }
             HistoryKind::PlateMade
+            | HistoryKind::PlateChecked
             | HistoryKind::PhotoAdded
             | HistoryKind::ReportJoined
             | HistoryKind::ToldApart

@@ -258,7 +258,7 @@ fn apply(case: &mut Case, to: CaseState, order: &MoveOrder, now: Millis) {
             case.handed_in_by = None;
         }
         CaseMove::Refuse => case.party = None,
-        CaseMove::HandIn => {
+        CaseMove::HandIn | CaseMove::Fix => {
             case.handed_in_by = match &order.actor {
                 Actor::Staff { user, .. } => Some(*user),
                 _ => None,

@@ -75,8 +75,9 @@ struct CreatedBody<'a> {
     survey: SurveyBody<'a>,
 }
 
+/// What the first entry says of a survey.
 #[derive(Serialize)]
-struct SurveyBody<'a> {
+pub(super) struct SurveyBody<'a> {
     district: &'a str,
     class: CoverClass,
     state: crate::domain::cover::CoverState,
@@ -111,7 +112,7 @@ struct SurveyBody<'a> {
 }
 
 impl<'a> SurveyBody<'a> {
-    fn of(survey: &'a Survey) -> Self {
+    pub(super) fn of(survey: &'a Survey) -> Self {
         let position = &survey.position;
         Self {
             district: &survey.district,

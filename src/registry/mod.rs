@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::Refusal;
 use crate::domain::code::{ComponentCode, Scheme};
+use crate::domain::crew::CrewRules;
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
@@ -30,15 +31,23 @@ mod claims;
 mod codebook;
 mod conflicts;
 mod covers;
+mod crew;
+mod crew_cases;
+mod crew_checks;
+mod crew_fit;
+mod crew_survey;
 mod editing;
 mod exports;
 mod feed;
+mod field_photos;
 mod fields;
 mod files;
+mod fitting;
 mod identity;
 mod import_profiles;
 mod imports;
 mod numbering;
+mod packages;
 mod plates;
 mod quality;
 mod report_desk;
@@ -47,6 +56,7 @@ mod resurvey;
 mod retirement;
 mod staff;
 mod structure;
+mod suspicion;
 mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
@@ -73,14 +83,17 @@ pub use claims::{
 };
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, Fact, Standing};
+pub use crew::{CrewDone, CrewOutcome, CrewQuestion, Theirs};
 pub use editing::{CodeEdit, FieldEdit};
 pub use exports::{
     CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
 };
 pub use feed::Counts;
+pub use field_photos::{FieldPhoto, KeptPhoto, NOT_HERE};
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
+pub use packages::{CrewCover, CrewPlate, PackageOrder, Street};
 pub use plates::{NewBatch, ScannedPlate};
 pub use quality::QualityRow;
 pub use reports::{NewReport, Reported, Tracked};
@@ -180,6 +193,9 @@ pub struct RegistryOptions {
     pub schemes: Vec<Scheme>,
     /// Minutes east of Greenwich; decides in which year a case is numbered. China: 480.
     pub utc_offset_minutes: i32,
+    /// Scheme in which covers that crews find are numbered.
+    pub scheme: String,
+    pub crew: CrewRules,
 }
 
 impl Default for RegistryOptions {
@@ -188,6 +204,8 @@ impl Default for RegistryOptions {
             clock: Clock::System,
             schemes: crate::domain::code::built_in_schemes(),
             utc_offset_minutes: 480,
+            scheme: "component-16".to_owned(),
+            crew: CrewRules::default(),
         }
     }
 }
@@ -203,6 +221,9 @@ pub struct Registry {
     instance_secret: Arc<[u8; 32]>,
     /// Minutes east of Greenwich of the city's clock.
     utc_offset_minutes: i32,
+    /// Scheme of new finds.
+    scheme: Arc<str>,
+    crew: CrewRules,
 }
 
 impl Registry {
@@ -231,6 +252,8 @@ impl Registry {
             ),
             instance_secret: Arc::new(instance_secret),
             utc_offset_minutes: options.utc_offset_minutes,
+            scheme: options.scheme.into(),
+            crew: options.crew,
         })
     }
 

@@ -6,13 +6,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::files::{self, NewEntry};
+use super::fitting::{self, Fitting};
 use super::{Registry, RegistryError, amend};
 use crate::domain::Refusal;
 use crate::domain::case::Case;
 use crate::domain::cover::CoverFile;
 use crate::domain::history::HistoryKind;
 use crate::domain::ids::{BatchId, CoverId};
-use crate::domain::plate::{Plate, PlateEvent, PlateState};
+use crate::domain::plate::{Plate, PlateEvent, PlateSpot, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::store::feed::{self, ChangeKind, News};
@@ -101,9 +102,10 @@ impl Registry {
     /// What a scan shows; `None` for a token that was never made, which is counted.
     pub async fn find_plate(&self, token: Token) -> Result<Option<ScannedPlate>, RegistryError> {
         let mut tx = self.store.read().await?;
-        let Some(plate) = plates::find_plate(&mut tx, token).await? else {
+        let Some(mut plate) = plates::find_plate(&mut tx, token).await? else {
             return Ok(None);
         };
+        plate.successor = end_of_chain(&mut tx, &plate).await?;
         let cover = match plate.cover {
             Some(cover) => covers::find_cover(&mut tx, cover).await?,
             None => None,
@@ -115,71 +117,38 @@ impl Registry {
         Ok(Some(ScannedPlate { plate, cover, open_cases }))
     }
 
-    /// Fits a plate to the cover of this code: a plate made for it, or a blank one. A plate that
-    /// the cover wears already is replaced and points to its successor.
+    /// Fits a plate to the cover of this code, outside: a plate made for it, or a blank one. A plate that the
+    /// cover wears there already is replaced and points to its successor.
     pub async fn install_plate(
         &self,
         token: Token,
         code: &str,
         actor: &Actor,
     ) -> Result<ScannedPlate, RegistryError> {
-        let cover = self.find_cover_by_code(code).await?.ok_or_else(|| {
-            RegistryError::NotFound(
-                Refusal::new("cover.unknown")
-                    .at("code")
-                    .with("read", code.chars().take(40).collect::<String>()),
-            )
-        })?;
-        let (now, actor, target) = (self.now(), actor.word(), cover.cover);
+        let cover = self.find_known_cover(code, "code").await?.cover;
+        let (now, actor) = (self.now(), actor.word());
         let registry = self.clone();
         self.store
             .write::<(), RegistryError, _>(move |tx| {
                 let (actor, registry) = (actor.clone(), registry.clone());
                 Box::pin(async move {
-                    let cover = target;
                     let taken = amend::take(tx, cover).await?;
                     amend::refuse_retired(&registry, &taken.file)?;
-                    let (manhole, file) = (taken.file.manhole, taken.locked);
-                    let plate = plates::find_plate(tx, token)
-                        .await?
-                        .ok_or_else(|| RegistryError::NotFound(Refusal::new("plate.unknown").at("token")))?;
-                    if let Some(bound) = plate.cover.filter(|bound| *bound != cover) {
-                        // A plate that was blank has no printed code: the cover itself says which.
-                        let file = covers::find_cover(tx, bound).await?;
-                        let code = file.map(|file| registry.grouped_code(&file.code)).unwrap_or_default();
-                        let refusal = Refusal::new("plate.bound_elsewhere").at("token").with("code", code);
-                        return Err(RegistryError::Conflict(refusal));
-                    }
-                    if plate.state == PlateState::Installed {
-                        // The same order again, after a lost answer.
+                    let order = Fitting {
+                        token,
+                        spot: PlateSpot::Public,
+                        replace: true,
+                        actor: &actor,
+                        now,
+                        fix: None,
+                        story: serde_json::Map::new(),
+                    };
+                    let hung = fitting::hang(tx, &registry, &taken.file, order).await?;
+                    if hung.already {
                         return Ok(());
                     }
-                    plate.state.check_step(PlateState::Installed).map_err(RegistryError::Conflict)?;
-                    let mut changed = vec![(ChangeKind::Cover, cover.0), (ChangeKind::Plate, plate_uuid(token))];
-                    let mut entries = Vec::new();
-                    for worn in plates::list_cover_plates(tx, cover).await? {
-                        if worn.token == token || worn.state != PlateState::Installed {
-                            continue;
-                        }
-                        let step = PlateStep {
-                            successor: Some(token),
-                            ..PlateStep::of(&worn, PlateState::Replaced, &actor, now)
-                        };
-                        step_or_conflict(tx, &step).await?;
-                        changed.push((ChangeKind::Plate, plate_uuid(worn.token)));
-                        let body = json!({"batch": worn.batch, "ordinal": worn.ordinal, "to": PlateState::Replaced});
-                        entries.push(NewEntry { actor: actor.clone(), kind: HistoryKind::PlateChanged, case: None, body });
-                    }
-                    let step = PlateStep {
-                        cover: Some(cover),
-                        manhole: Some(manhole),
-                        ..PlateStep::of(&plate, PlateState::Installed, &actor, now)
-                    };
-                    step_or_conflict(tx, &step).await?;
-                    let body = json!({"batch": plate.batch, "ordinal": plate.ordinal, "was_blank": plate.cover.is_none()});
-                    entries.push(NewEntry { actor, kind: HistoryKind::PlateInstalled, case: None, body });
-                    files::append(tx, manhole, file.head, now, entries).await?;
-                    Ok(feed::record(tx, now, News { events: Vec::new(), changed }).await?)
+                    files::append(tx, taken.file.manhole, taken.locked.head, now, hung.entries).await?;
+                    Ok(feed::record(tx, now, News { events: Vec::new(), changed: hung.changed }).await?)
                 })
             })
             .await?;
@@ -246,6 +215,23 @@ impl Registry {
             .await
     }
 }
+
+/// The plate that took over in the end: of a chain A → B → C, C. `None` for a plate without a successor.
+async fn end_of_chain(tx: &mut Tx, plate: &Plate) -> Result<Option<Token>, RegistryError> {
+    let mut end = plate.successor;
+    // Tokens are never recycled, so a chain has no ring; the bound is for rows that somebody wrote by hand.
+    for _ in 0..LONGEST_CHAIN {
+        let Some(token) = end else { break };
+        match plates::find_plate(tx, token).await?.and_then(|next| next.successor) {
+            Some(next) => end = Some(next),
+            None => break,
+        }
+    }
+    Ok(end)
+}
+
+/// A cover whose plate is replaced twice a year for thirty years.
+const LONGEST_CHAIN: usize = 60;
 
 /// The plates of a batch with the manholes on which their covers lie now: it took a while to draw them.
 /// Refuses a plate for a cover that is no longer in use.

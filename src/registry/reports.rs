@@ -68,7 +68,12 @@ impl Registry {
     pub async fn report_hazard(&self, new: NewReport) -> Result<Reported, RegistryError> {
         let new = checked(new)?;
         let request_hash = request_hash(&new);
-        self.report_desk.file(Arrived { new, request_hash }).await
+        let place = new.phone_position;
+        let reported = self.report_desk.file(Arrived { new, request_hash }).await?;
+        if let Some(place) = place {
+            self.weigh_sighting(reported.cover, place).await;
+        }
+        Ok(reported)
     }
 
     /// The last part of a tracking address: tracking number and secret. It opens one report to

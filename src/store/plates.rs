@@ -93,7 +93,7 @@ pub async fn find_batch(tx: &mut Tx, id: BatchId) -> Result<Option<Batch>, Store
 }
 
 #[derive(FromRow)]
-struct PlateRow {
+pub(super) struct PlateRow {
     token: i64,
     batch_id: Uuid,
     ordinal: i64,
@@ -114,7 +114,7 @@ struct PlateRow {
     state_at: i64,
 }
 
-const PLATE: &str =
+pub(super) const PLATE: &str =
     "SELECT p.token, p.batch_id, p.ordinal, p.state, p.payload, b.face, p.qr_version, p.qr_level,
     p.qr_mask, p.cover_id, p.manhole_id, p.printed_code, p.page, p.place_on_page, p.successor, p.spot,
     p.holder, p.state_at

@@ -178,6 +178,16 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     if let Some(until) = body["until"].as_i64() {
         add("line.until", &page.date(Millis(until)));
     }
+    if let Some(result) = body["result"].as_str() {
+        add("line.result", &page.word("check_result", result));
+    }
+    if let Some(spot) = body["spot"].as_str() {
+        add("line.spot", &page.word("plate_spot", spot));
+    }
+    if let Some(meters) = body["distance_m"].as_f64() {
+        add("line.distance", &format!("{meters:.0}"));
+    }
+    add("line.note", text("note"));
     if let Some(photos) = body["photos"].as_array().filter(|photos| !photos.is_empty()) {
         add("line.photos", &photos.len().to_string());
     }

@@ -37,7 +37,7 @@ const NEIGHBORHOODS: [(&str, u64); 13] = [
 async fn covers_by_district(place: &Place) -> BTreeMap<String, u64> {
     let folder = place.home.folder().to_owned();
     let options =
-        RegistryOptions { clock: Clock::System, schemes: built_in_schemes(), utc_offset_minutes: 480 };
+        RegistryOptions { clock: Clock::System, schemes: built_in_schemes(), ..RegistryOptions::default() };
     let registry = Registry::open(&Database::Sqlite(folder), options).await.unwrap();
     let mut counts = BTreeMap::new();
     let mut after = None;

@@ -56,7 +56,7 @@ fn import(place: &Place, text: &str, extra: &[&str]) -> Said {
 async fn kept(place: &Place) -> Vec<(f64, f64, f64, f64, u32)> {
     let folder = place.home.folder().to_owned();
     let options =
-        RegistryOptions { clock: Clock::System, schemes: built_in_schemes(), utc_offset_minutes: 480 };
+        RegistryOptions { clock: Clock::System, schemes: built_in_schemes(), ..RegistryOptions::default() };
     let registry = Registry::open(&Database::Sqlite(folder), options).await.unwrap();
     let filter = CoverFilter { limit: 100, ..CoverFilter::default() };
     let mut covers = registry.list_covers(filter).await.unwrap();

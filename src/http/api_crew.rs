@@ -1,0 +1,175 @@
+//! What crews take along into the field: who they are, streets, covers, plates.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api_crew_photos::{PIECE, clear_old};
+use super::ask::{Asked, Named, Nothing, Reader};
+use super::auth::Caller;
+use super::cover_query::limit;
+use super::forms::shortened;
+use super::{AppState, Problem, json_crew as shapes};
+use crate::domain::Refusal;
+use crate::domain::cover::{CoverClass, Placement};
+use crate::domain::crew::CREW_PHOTO_LIMIT;
+use crate::domain::hazard::Hazard;
+use crate::domain::token::Token;
+use crate::registry::PackageOrder;
+
+pub(super) async fn show_me(
+    State(state): State<AppState>,
+    caller: Caller,
+    _: Asked<Nothing>,
+) -> Result<Response, Problem> {
+    clear_old(&state).await?;
+    let (user, rules) = (&caller.user, &state.config.crew);
+    let classes: Vec<Value> =
+        CoverClass::ALL.iter().map(|class| shapes::word("class", "class", class.as_str())).collect();
+    let hazards: Vec<Value> =
+        Hazard::ALL.iter().map(|hazard| shapes::word("hazard", "hazard", hazard.as_str())).collect();
+    let placements: Vec<Value> = Placement::ALL
+        .iter()
+        .map(|placement| shapes::word("placement", "placement", placement.as_str()))
+        .collect();
+    let mut me = json!({
+        "user": user.login,
+        "name": user.name,
+        "role": user.role,
+        "server_time": state.registry.now(),
+        "photo_limit_bytes": state.photos.limits().bytes,
+        "accuracy_gate_m": rules.accuracy_gate_m,
+        "host": state.config.plate_host,
+        "rules": {
+            "far_m": rules.far_m,
+            "nearby_m": rules.nearby_m,
+            "photo_piece_bytes": PIECE,
+            "photos_per_action": CREW_PHOTO_LIMIT,
+        },
+        "classes": classes,
+        "hazards": hazards,
+        "placements": placements,
+    });
+    if let Some(bounds) = bounds(&state) {
+        me["bounds"] = json!(bounds);
+    }
+    Ok(Json(me).into_response())
+}
+
+/// The box around every cover in use: west, south, east, north.
+fn bounds(state: &AppState) -> Option<[f64; 4]> {
+    let snapshot = state.snapshot.load();
+    snapshot.rows().fold(None, |around, row| {
+        let [west, south, east, north] = around.unwrap_or([row.lon, row.lat, row.lon, row.lat]);
+        Some([west.min(row.lon), south.min(row.lat), east.max(row.lon), north.max(row.lat)])
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreetQuery {
+    district: Option<String>,
+}
+
+pub(super) async fn list_packages(
+    State(state): State<AppState>,
+    reader: Reader,
+    Asked(query): Asked<StreetQuery>,
+) -> Result<Response, Problem> {
+    let streets = state.registry.list_streets(query.district.as_deref()).await?;
+    let packages: Vec<Value> = streets.iter().map(|street| shapes::street(&reader, street)).collect();
+    Ok(Json(json!({"packages": packages})).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PackageQuery {
+    district: Option<String>,
+    road: Option<String>,
+    no_road: Option<String>,
+    bbox: Option<String>,
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+impl PackageQuery {
+    fn order(self) -> Result<PackageOrder, Refusal> {
+        let no_road = match self.no_road.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => {
+                let refusal = Refusal::new("form.true_or_false").at("no_road");
+                return Err(refusal.with("read", shortened(other)));
+            }
+        };
+        Ok(PackageOrder {
+            district: self.district,
+            road: self.road,
+            no_road,
+            within: self.bbox.as_deref().map(str::parse).transpose()?,
+            after: self
+                .after
+                .as_deref()
+                .map(str::parse)
+                .transpose()
+                .map_err(|refusal: Refusal| refusal.at("after"))?,
+            limit: limit(self.limit.as_deref(), 1000, 1000)?,
+        })
+    }
+}
+
+pub(super) async fn list_covers(
+    State(state): State<AppState>,
+    Asked(query): Asked<PackageQuery>,
+) -> Result<Response, Problem> {
+    let order = query.order().map_err(Problem::bad_request)?;
+    let (made_at, page_size) = (state.registry.now(), order.limit);
+    let covers = state.registry.list_package(order).await?;
+    let next = covers.last().filter(|_| covers.len() as i64 == page_size).map(|cover| cover.file.cover);
+    let covers: Vec<Value> = covers.iter().map(|cover| shapes::cover(&state, cover)).collect();
+    let mut answer = json!({"covers": covers, "made_at": made_at});
+    if let Some(next) = next {
+        answer["next"] = json!(next);
+    }
+    Ok(Json(answer).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StockQuery {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+pub(super) async fn list_stock(
+    State(state): State<AppState>,
+    caller: Caller,
+    Asked(query): Asked<StockQuery>,
+) -> Result<Response, Problem> {
+    let after = query.after.as_deref().map(str::parse::<Token>).transpose();
+    let after = after.map_err(|refusal| Problem::bad_request(refusal.at("after")))?;
+    let most = limit(query.limit.as_deref(), 1000, 1000).map_err(Problem::bad_request)?;
+    let stock = state.registry.list_crew_stock(&caller.actor(), after, most).await?;
+    let next = stock.last().filter(|_| stock.len() as i64 == most).map(|(plate, _)| plate.token);
+    let plates: Vec<Value> =
+        stock.iter().map(|(plate, file)| shapes::held(&state, plate, file.as_ref())).collect();
+    let mut answer = json!({"plates": plates});
+    if let Some(next) = next {
+        answer["next"] = json!(next);
+    }
+    Ok(Json(answer).into_response())
+}
+
+pub(super) async fn find_plate(
+    State(state): State<AppState>,
+    caller: Caller,
+    _: Asked<Nothing>,
+    Named(token): Named,
+) -> Result<Response, Problem> {
+    let token: Token = token.parse()?;
+    let found = state.registry.find_crew_plate(token, &caller.actor()).await?;
+    let found = found.ok_or_else(|| Problem::not_found("plate.unknown"))?;
+    Ok(Json(shapes::plate(&state, &found)).into_response())
+}
