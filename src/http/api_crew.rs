@@ -52,6 +52,10 @@ pub(super) async fn show_me(
         "hazards": hazards,
         "placements": placements,
     });
+    // A page cannot read its cookie, and must bring the session's word with every write.
+    if let Some(session) = &caller.session {
+        me["csrf"] = json!(session.csrf);
+    }
     if let Some(bounds) = bounds(&state) {
         me["bounds"] = json!(bounds);
     }

@@ -6,6 +6,7 @@ mod architecture;
 mod browser;
 mod commands;
 mod contract;
+mod crew_page;
 mod crs;
 mod editing_pages;
 mod export;

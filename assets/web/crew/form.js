@@ -7,6 +7,10 @@ import { positionField } from "./parts.js";
 import { PhoneFull, enqueue } from "./queue.js";
 import { t } from "./words.js";
 
+/** Degrees around the city's covers in which a new one may lie; a receiver that says another country is wrong. */
+const MARGIN = 0.1;
+const around = (bounds) => (bounds ? [bounds[0] - MARGIN, bounds[1] - MARGIN, bounds[2] + MARGIN, bounds[3] + MARGIN] : null);
+
 /** Opens a form: `{draft, me, keep, position, stop}`; `fresh` is what a new draft begins with. */
 export async function openForm(key, fresh, { needed = false } = {}) {
   const me = (await recall("me")) ?? {};
@@ -14,7 +18,7 @@ export async function openForm(key, fresh, { needed = false } = {}) {
   const said = h("p", { class: "wrong", role: "alert", hidden: true });
   const complain = (sentence) => { said.textContent = sentence; said.hidden = !sentence; if (sentence) said.scrollIntoView({ block: "center" }); };
   const keep = async () => { if (!(await keepDraft(draft))) complain(t("phone_full")); };
-  const position = positionField({ gate_m: me.accuracy_gate_m ?? 10, bounds: me.bounds ?? null, needed, onchange: () => complain("") });
+  const position = positionField({ gate_m: me.accuracy_gate_m ?? 10, bounds: around(me.bounds), needed, onchange: () => complain("") });
   return { key, draft, me, keep, position, said, complain, most: me.rules?.photos_per_action ?? 8, stop: () => position.stop() };
 }
 

@@ -112,7 +112,6 @@ async function begin() {
     status.loggedOut = error instanceof LoggedOut;
   }
   await drawBar();
-  if (!status.loggedOut && TABS.includes(location.hash.slice(2) || "list")) await show();
   start();
   await soon();
 }

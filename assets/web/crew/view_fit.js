@@ -47,6 +47,7 @@ export async function fitView(main, token, id) {
   }, 300);
 
   const missing = () => positionMissing(form)
+    ?? (draft.photos.some((photo) => photo.role === "plate") ? null : t("missing_plate_photo"))
     ?? (old() && draft.replace !== true ? t("missing_replace") : null)
     ?? (farBy() && !draft.far ? t("missing_far") : null);
   const make = () => ({

@@ -44,7 +44,7 @@ export async function listView(main) {
   }
 
   fill(main, h("h1", {}, t("list_title")),
-    h("div", { class: "pair" },
+    h("div", { class: "bare" },
       choices("order", t("list_order"), [["near", t("order_near")], ["road", t("order_road")]], chosen.order, (value) => { chosen.order = value; draw(); }),
       choices("which", t("list_which"), [["todo", t("which_todo")], ["all", t("which_all")]], chosen.which, (value) => { chosen.which = value; draw(); })),
     place, list, h("div", { class: "pair" }, link(t("survey_title"), "#/survey"), link(t("packages_choose"), "#/packages")));
