@@ -7,6 +7,7 @@ mod browser;
 mod commands;
 mod contract;
 mod crew_page;
+mod crew_kill;
 mod crs;
 mod editing_pages;
 mod export;

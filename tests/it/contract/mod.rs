@@ -1,6 +1,7 @@
 //! `openapi.yaml` against the router and against what the server really answers.
 
 mod areas;
+mod crew;
 mod doors;
 mod editing;
 pub mod house;

@@ -5,6 +5,7 @@ use lidmark::domain::role::Role;
 use serde_json::{Value, json};
 
 use super::areas::areas;
+use super::crew::crews;
 use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
@@ -36,6 +37,7 @@ both_engines! {
         profiles(&house).await;
         areas(&house).await;
         plates(&house).await;
+        crews(&house).await;
         desk_pages(&house).await;
         editing::programs(&house).await;
         editing::pages(&house).await;

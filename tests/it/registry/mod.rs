@@ -5,6 +5,7 @@ mod areas;
 pub mod bulk_edits;
 mod cases;
 mod census;
+mod crew;
 pub mod editing;
 pub(crate) mod ground;
 mod history;
