@@ -64,7 +64,7 @@ async function drawBar() {
   count.hidden = open === 0;
   const state = status.busy ? (status.percent === null ? t("bar_sending") : t("bar_sending_percent", { percent: status.percent }))
     : open === 0 ? t("bar_empty")
-    : !navigator.onLine || status.offline ? t("bar_offline", { count: open })
+    : status.offline ? t("bar_offline", { count: open })
     : t("bar_waiting", { count: open });
   fill(document.getElementById("state"), h("a", { href: "#/queue" }, state));
   fill(document.getElementById("notices"),
@@ -100,8 +100,6 @@ async function begin() {
   await tidy();
   addEventListener("hashchange", show);
   listen(() => drawBar());
-  addEventListener("online", drawBar);
-  addEventListener("offline", drawBar);
   await drawBar();
   await show();
   installWorker();

@@ -27,6 +27,7 @@ const say = (changes) => { Object.assign(status, changes); tell("sync"); };
 /** Begins to send whenever there may be a chance. */
 export function start() {
   addEventListener("online", () => soon());
+  addEventListener("offline", () => say({ offline: true }));
   document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
   addEventListener("pageshow", () => soon());
   listen((what) => { if (what === "queue" && !running) later(300); });
@@ -75,10 +76,10 @@ const lease = () => write(["meta"], async (store) => {
 
 async function run() {
   if (!(await listEntries()).some(isSendable)) return say({ busy: false, percent: null });
-  say({ busy: true, offline: false });
+  say({ busy: true });
   try {
     const caller = await loadMe();
-    say({ loggedOut: false, otherUser: false });
+    say({ offline: false, loggedOut: false, otherUser: false });
     for (let entry; (entry = await nextEntry(caller)); ) await send(entry);
     pause = FIRST_PAUSE_MS;
     say({ busy: false, percent: null });

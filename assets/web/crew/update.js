@@ -47,7 +47,8 @@ export async function updateNotice(open) {
   return null;
 }
 
-function take() {
+async function take() {
+  await remember("update_anyway", false);
   navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
   registration.waiting?.postMessage("take-over");
 }

@@ -22,7 +22,8 @@ export async function scanView(main, purpose = "", subject = "") {
   let watching = null, left = false;
 
   async function lead(token) {
-    navigator.vibrate?.(60);
+    // Browsers complain where nobody has touched the page yet.
+    if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(60);
     if (purpose === "answer") {
       const entry = await findEntry(subject);
       if (entry?.state === "question") await answer(subject, { token });
