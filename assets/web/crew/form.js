@@ -2,7 +2,7 @@
 
 import { recall } from "./db.js";
 import { button, fill, h } from "./dom.js";
-import { keepDraft, openDraft } from "./drafts.js";
+import { dropDraft, keepDraft, openDraft } from "./drafts.js";
 import { positionField } from "./parts.js";
 import { PhoneFull, enqueue } from "./queue.js";
 import { t } from "./words.js";
@@ -18,7 +18,8 @@ export async function openForm(key, fresh, { needed = false } = {}) {
   const said = h("p", { class: "wrong", role: "alert", hidden: true });
   const complain = (sentence) => { said.textContent = sentence; said.hidden = !sentence; if (sentence) said.scrollIntoView({ block: "center" }); };
   const keep = async () => { if (!(await keepDraft(draft))) complain(t("phone_full")); };
-  const position = positionField({ gate_m: me.accuracy_gate_m ?? 10, bounds: around(me.bounds), needed, onchange: () => complain("") });
+  const giveUp = needed ? async () => { await dropDraft(key); location.hash = "#/list"; } : null;
+  const position = positionField({ gate_m: me.accuracy_gate_m ?? 10, bounds: around(me.bounds), giveUp, onchange: () => complain("") });
   return { key, draft, me, keep, position, said, complain, most: me.rules?.photos_per_action ?? 8, stop: () => position.stop() };
 }
 

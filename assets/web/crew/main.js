@@ -55,10 +55,17 @@ async function show() {
   }
 }
 
+/** Puts children into an element where they differ from what it shows: nothing moves under a thumb without need. */
+function refill(element, ...children) {
+  const next = fill(element.cloneNode(false), ...children);
+  if (!next.isEqualNode(element)) element.replaceChildren(...next.childNodes);
+}
+
 /** What every screen says of queue, log-in and updates. */
 async function drawBar() {
   const { open, asks } = await countOpen();
   const me = await recall("me");
+  const update = await updateNotice(open);
   const count = document.getElementById("count");
   count.textContent = open ? String(open) : "";
   count.hidden = open === 0;
@@ -66,14 +73,14 @@ async function drawBar() {
     : open === 0 ? t("bar_empty")
     : status.offline ? t("bar_offline", { count: open })
     : t("bar_waiting", { count: open });
-  fill(document.getElementById("state"), h("a", { href: "#/queue" }, state));
-  fill(document.getElementById("notices"),
+  refill(document.getElementById("state"), h("a", { href: "#/queue" }, state));
+  refill(document.getElementById("notices"),
     status.loggedOut || !me ? h("div", { class: "notice hot" }, h("p", {}, open ? t("log_in_keeps", { count: open }) : t("log_in_first")),
       h("a", { class: "button main", href: "/login?next=/crew" }, t("log_in"))) : null,
     asks ? h("a", { class: "notice hot", href: "#/queue" }, t("bar_asks", { count: asks })) : null,
     status.otherUser ? h("a", { class: "notice hot", href: "#/queue" }, t("bar_other_user")) : null,
     me && Math.abs(me.clock_off_ms) > 300_000 ? h("p", { class: "notice" }, t("clock_off", { minutes: Math.round(Math.abs(me.clock_off_ms) / 60_000) })) : null,
-    await updateNotice(open));
+    update);
 }
 
 function drawFrame() {

@@ -46,19 +46,28 @@ export const byDistance = (covers, from) => from
 
 export const tokenText = (token) => h("span", { class: "code token" }, grouped(token));
 
+/** A button that throws something away by its second tap, which is elsewhere than the first. */
+export function sure(label, act) {
+  const box = h("div", {});
+  const ask = () => fill(box, button(label, () => fill(box, h("p", { class: "bad" }, t("discard_sure")),
+    button(t("discard_keep"), ask), button(t("discard_yes"), act, "danger")), "quiet"));
+  ask();
+  return box;
+}
+
 /** A sentence that must be read before going on. */
 export const warning = (...inside) => h("div", { class: "notice hot", role: "alert" }, ...inside);
 
 /**
- * Measures a position and asks where it is not good enough. `value` = the position, null = settled without one;
+ * Measures a position and asks where it is not good enough; where the form is nothing without one, `giveUp` ends it. `value` = the position, null = settled without one;
  * `settled` says whether a crew may go on; `accepted` that it was stored although it is worse than the gate.
  */
-export function positionField({ gate_m, bounds, needed, onchange }) {
+export function positionField({ gate_m, bounds, giveUp, onchange }) {
   const box = h("section", { class: "position" });
   const field = { element: box, value: null, settled: false, accepted: false, stop: () => {} };
   const settle = (changes) => { Object.assign(field, changes); onchange?.(field); };
   const again = () => button(t("position_again"), begin);
-  const without = (label) => (needed ? null : button(label, () => {
+  const without = (label) => (giveUp ? sure(t("position_give_up"), giveUp) : button(label, () => {
     settle({ value: null, settled: true, accepted: false });
     fill(box, h("p", {}, t("position_none_kept")), again());
   }));

@@ -16,7 +16,8 @@ async function lookUp(token) {
   const cover = await findByToken(token);
   if (cover) {
     const plate = cover.plates.find((known) => known.token === token);
-    return { cover, state: plate?.state ?? "issued", mine: cover.mine?.token === token, from: "package" };
+    const mine = cover.mine?.token === token;
+    return { cover, state: mine ? "installed" : plate?.state ?? "issued", from: "package" };
   }
   const stock = await findStock(token);
   if (stock) return { cover: stock.cover ? await findCover(stock.cover) : null, state: stock.state, bound: Boolean(stock.cover), from: "stock" };
@@ -51,13 +52,13 @@ export async function plateView(main, token, forCover = "") {
 
 function knownPlate(main, token, plate, forCover, head) {
   const id = plate.cover.cover;
-  const facts = coverFacts(plate.cover);
+  const facts = h("div", {}, coverFacts(plate.cover));
   const other = forCover && forCover !== id ? warning(h("p", {}, t("plate_of_other"))) : null;
   if (!other && forCover && plate.state !== "installed") {
     location.replace(`#/fit/${token}/${id}`);
     return undefined;
   }
-  const fitted = plate.state === "installed" || plate.mine;
+  const fitted = plate.state === "installed";
   fill(main, head(t(fitted ? "plate_fitted" : "plate_meant")), other, facts,
     h("div", { class: "actions" }, fitted
       ? [quickCheck(token, plate.cover),
@@ -67,12 +68,8 @@ function knownPlate(main, token, plate, forCover, head) {
       : [link(t("fit_here"), `#/fit/${token}/${id}`, "main"),
         link(t("report_title"), "#/report/" + id),
         stateLinks(token)]));
-  return follow((fix) => {
-    if (fix) facts.querySelector(".way-box").replaceChildren(...[wayOf(plate.cover, fix)]);
-  });
+  return follow((fix) => { if (fix) fill(facts, coverFacts(plate.cover, fix)); });
 }
-
-const wayOf = (cover, fix) => coverFacts(cover, fix).querySelector(".way-box");
 
 const stateLinks = (token) => h("div", { class: "pair" },
   link(t("plate_is_damaged"), `#/state/${token}/damaged`, "quiet"), link(t("plate_is_lost"), `#/state/${token}/lost`, "quiet"));

@@ -2,7 +2,8 @@
 
 import { recall } from "./db.js";
 import { button, fill, h, link } from "./dom.js";
-import { adopt, discard, findEntry, isOpen, listEntries, retry, answer } from "./queue.js";
+import { sure } from "./parts.js";
+import { adopt, answer, discard, findEntry, isOpen, listEntries, retry } from "./queue.js";
 import { listen } from "./signal.js";
 import { soon, status } from "./sync.js";
 import { questionCard } from "./view_question.js";
@@ -23,14 +24,7 @@ function stateOf(entry) {
   return t("state_" + entry.state);
 }
 
-/** Throwing something away takes two taps, the second one elsewhere. */
-export function discardButton(id) {
-  const box = h("div", {});
-  const ask = () => fill(box, button(t("discard"), () => fill(box, h("p", { class: "bad" }, t("discard_sure")),
-    button(t("discard_keep"), ask), button(t("discard_yes"), () => discard(id), "danger")), "quiet"));
-  ask();
-  return box;
-}
+const discardButton = (id) => sure(t("discard"), () => discard(id));
 
 /** Something that a person has to look at. */
 function needsCard(entry) {
@@ -69,7 +63,10 @@ export async function queueView(main) {
   }
   fill(main, h("h1", {}, t("queue_title")), lists);
   await draw();
-  return listen((what) => { if (what === "queue" || what === "sync") draw(); });
+  return listen((what) => {
+    // What a person is being asked stays under the thumb while something is sent.
+    if (what === "queue" || (what === "sync" && !lists.querySelector("button.danger"))) draw();
+  });
 }
 
 /** Said once an action is on disk, and not before. */

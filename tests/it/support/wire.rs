@@ -94,5 +94,13 @@ async fn carry(phone: TcpStream, target: &str, pace: &AtomicU32) -> std::io::Res
             to_server.write_all(&piece[..count]).await?;
         }
     };
-    tokio::try_join!(up, down).map(drop)
+    // What the server ends is ended for the phone too, or it would wait for an answer that nobody gives.
+    let up = async {
+        up.await?;
+        std::future::pending().await
+    };
+    tokio::select! {
+        ended = down => ended,
+        broken = up => broken,
+    }
 }
