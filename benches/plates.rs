@@ -1,11 +1,12 @@
 //! 10,000 plates on A4 with proof: seconds, bytes a plate, peak memory.
-//! `cargo bench --bench plates [-- COUNT [FACE [SHEET [FILE]]]]` (FILE keeps the sheets);
+//! `cargo bench --bench plates [-- COUNT [FACE [SHEET [FILE [LEVEL]]]]]` (FILE keeps the sheets);
 //! the last line is JSON for `make bench`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::ids::Millis;
+use lidmark::domain::plate::Finish;
 use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::plates::{Face, Level, Palette, PlateRun, PlateSpec, Sheet, plan, render_batch};
 use rand::SeedableRng;
@@ -18,14 +19,16 @@ fn main() {
     let face = words.next().unwrap_or_else(|| "rect-90x60".into());
     let sheet = words.next().unwrap_or_else(|| "a4".into());
     let file = words.next().unwrap_or_else(|| "/dev/null".into());
+    let level = words.next().map_or(Level::H, |word| word.parse().expect("LEVEL is M, Q or H"));
     let run = PlateRun {
         face: Face::built_in().into_iter().find(|known| known.id == face).expect("FACE is built in"),
         sheet: Sheet::built_in().into_iter().find(|known| known.id == sheet).expect("SHEET is built in"),
         palette: Palette::built_in(),
+        finish: Finish::Color,
         title: "bench".into(),
         dated: Millis(1_790_000_000_000),
     };
-    let mut plates = plates(count);
+    let mut plates = plates(count, level);
     let before = peak_kib();
 
     let (started, worked) = (Instant::now(), cpu_s());
@@ -66,7 +69,7 @@ fn main() {
 }
 
 /// Roads and owners from a thousand different ideographs, as a city has them.
-fn plates(count: usize) -> Vec<PlateSpec> {
+fn plates(count: usize, level: Level) -> Vec<PlateSpec> {
     let mut random = rand::rngs::SmallRng::seed_from_u64(1);
     let ideograph = |at: usize| char::from_u32(0x4e00 + (at * 7 % 6000) as u32).expect("within the block");
     let classes = [
@@ -88,7 +91,7 @@ fn plates(count: usize) -> Vec<PlateSpec> {
                 owner: format!("东营市{}{}排水管理处", ideograph(at % 400), ideograph(at % 300 + 400)),
                 hotline: "0546-12345".into(),
                 road: format!("{}{}路", ideograph(at % 500 + 200), ideograph(at % 300 + 700)),
-                level: Level::Q,
+                level: Some(level),
                 symbol: None,
             }
         })

@@ -16,6 +16,8 @@ need zbar-tools zbarimg
 need qpdf qpdf
 need proj-bin cs2cs
 need gdal-bin ogr2ogr               # also reads what `lidmark export` writes
+need zxing-cpp-tools ZXingReader      # a second decoder
+need mupdf-tools mutool
 need fonts-noto-cjk "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -62,6 +62,21 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// How plates are made.
+    #[derive(Default)]
+    Finish as "finish" {
+        /// In the colors of the classes, as UV printing does.
+        #[default]
+        Color = "color",
+        /// Black alone, for lasers and thermal printers: no gray that would be rastered.
+        Mono = "mono",
+        /// For steel whose ground is etched and filled: everything dark but texts, band and the symbol's
+        /// square. The symbol itself stays dark on light, as decoders want it.
+        Inverted = "inverted",
+    }
+}
+
 /// How a symbol was drawn, so that a reprint is the same symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SymbolRecord {

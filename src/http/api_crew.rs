@@ -1,10 +1,15 @@
 //! What crews take along into the field: who they are, streets, covers, plates.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::api_crew_photos::{PIECE, clear_old};
 use super::ask::{Asked, Named, Nothing, Reader};
@@ -17,7 +22,7 @@ use crate::domain::cover::{CoverClass, Placement};
 use crate::domain::crew::CREW_PHOTO_LIMIT;
 use crate::domain::hazard::Hazard;
 use crate::domain::token::Token;
-use crate::registry::PackageOrder;
+use crate::registry::{PackageOrder, Street};
 
 pub(super) async fn show_me(
     State(state): State<AppState>,
@@ -30,10 +35,6 @@ pub(super) async fn show_me(
         CoverClass::ALL.iter().map(|class| shapes::word("class", "class", class.as_str())).collect();
     let hazards: Vec<Value> =
         Hazard::ALL.iter().map(|hazard| shapes::word("hazard", "hazard", hazard.as_str())).collect();
-    let placements: Vec<Value> = Placement::ALL
-        .iter()
-        .map(|placement| shapes::word("placement", "placement", placement.as_str()))
-        .collect();
     let mut me = json!({
         "user": user.login,
         "name": user.name,
@@ -50,16 +51,16 @@ pub(super) async fn show_me(
         },
         "classes": classes,
         "hazards": hazards,
-        "placements": placements,
+        "placements": Placement::ALL,
     });
-    // A page cannot read its cookie, and must bring the session's word with every write.
-    if let Some(session) = &caller.session {
-        me["csrf"] = json!(session.csrf);
-    }
     if let Some(bounds) = bounds(&state) {
         me["bounds"] = json!(bounds);
     }
-    Ok(Json(me).into_response())
+    if let Some(session) = &caller.session {
+        // The app is a static page, so it cannot carry the token in a form.
+        me["csrf"] = json!(session.csrf);
+    }
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(me)).into_response())
 }
 
 /// The box around every cover in use: west, south, east, north.
@@ -77,13 +78,42 @@ pub(super) struct StreetQuery {
     district: Option<String>,
 }
 
+/// The streets of the city as they were a moment ago. To count them is one pass over all covers, so in a big
+/// city it is done for a twentieth of the time at most; in a small one the counts are fresh.
+#[derive(Default)]
+pub(super) struct StreetBoard(Mutex<Option<CountedStreets>>);
+
+struct CountedStreets {
+    streets: Arc<Vec<Street>>,
+    at: Instant,
+    took: Duration,
+}
+
+/// For how many times as long as it took a count is good.
+const GOOD_FOR: u32 = 20;
+
+impl StreetBoard {
+    async fn list(&self, state: &AppState) -> Result<Arc<Vec<Street>>, Problem> {
+        let mut board = self.0.lock().await;
+        if let Some(known) = board.as_ref().filter(|known| known.at.elapsed() < known.took * GOOD_FOR) {
+            return Ok(known.streets.clone());
+        }
+        let begun = Instant::now();
+        let streets = Arc::new(state.registry.list_streets().await?);
+        *board = Some(CountedStreets { streets: streets.clone(), at: Instant::now(), took: begun.elapsed() });
+        Ok(streets)
+    }
+}
+
 pub(super) async fn list_packages(
     State(state): State<AppState>,
     reader: Reader,
     Asked(query): Asked<StreetQuery>,
 ) -> Result<Response, Problem> {
-    let streets = state.registry.list_streets(query.district.as_deref()).await?;
-    let packages: Vec<Value> = streets.iter().map(|street| shapes::street(&reader, street)).collect();
+    let streets = state.shared.streets.list(&state).await?;
+    let wanted = |street: &&Street| query.district.as_ref().is_none_or(|code| street.district == *code);
+    let packages: Vec<Value> =
+        streets.iter().filter(wanted).map(|street| shapes::street(&reader, street)).collect();
     Ok(Json(json!({"packages": packages})).into_response())
 }
 

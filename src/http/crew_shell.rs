@@ -47,8 +47,17 @@ const SHELL: &str = include_str!("../../assets/web/crew/crew.html");
 const WORKER: &str = include_str!("../../assets/web/crew/sw.js");
 
 /// Lists of the catalogue that the page shows beside its own words.
-const LISTS: [&str; 9] =
-    ["crew.", "class.", "fact.", "hazard.", "placement.", "plate_state.", "role.", "state.", "refusal.token."];
+const LISTS: [&str; 9] = [
+    "crew.",
+    "class.",
+    "fact.",
+    "hazard.",
+    "placement.",
+    "plate_state.",
+    "role.",
+    "state.",
+    "refusal.token.",
+];
 
 /// Scripts of this host, and WebAssembly for the reader of symbols; nothing from elsewhere, no text that is run.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -143,10 +152,11 @@ pub(super) struct Spoken {
 }
 
 pub(super) async fn words(Asked(spoken): Asked<Spoken>, headers: HeaderMap) -> Result<Response, Problem> {
-    let language = Language::ALL.into_iter().find(|language| language.tag() == spoken.lang).ok_or_else(|| {
-        let read = super::forms::shortened(&spoken.lang);
-        Problem::bad_request(Refusal::new("form.language").at("lang").with("read", read))
-    })?;
+    let language =
+        Language::ALL.into_iter().find(|language| language.tag() == spoken.lang).ok_or_else(|| {
+            let read = super::forms::shortened(&spoken.lang);
+            Problem::bad_request(Refusal::new("form.language").at("lang").with("read", read))
+        })?;
     Ok(file(&headers, "application/json", words_of(language)))
 }
 
@@ -200,7 +210,10 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/web/crew");
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             let name = entry.file_name().into_string().unwrap();
-            assert!(known.contains(&*name) || ["crew.html", "sw.js"].contains(&&*name), "{name} is not handed out");
+            assert!(
+                known.contains(&*name) || ["crew.html", "sw.js"].contains(&&*name),
+                "{name} is not handed out"
+            );
         }
     }
 

@@ -101,6 +101,7 @@ struct Shared {
     works: census_work::Works,
     receiving: Mutex<HashSet<UploadId>>,
     crew_photos: api_crew_photos::Intake,
+    streets: api_crew::StreetBoard,
     /// Files on their way out: each reads through the whole city.
     export_slots: Semaphore,
     tries: limits::Limiter,
@@ -125,6 +126,7 @@ impl AppState {
             works: census_work::Works::default(),
             receiving: Mutex::default(),
             crew_photos: api_crew_photos::Intake::default(),
+            streets: api_crew::StreetBoard::default(),
             export_slots: Semaphore::new(2),
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),

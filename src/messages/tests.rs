@@ -10,7 +10,7 @@ use crate::domain::cover::{CoverClass, CoverState, Material, Placement, Shape};
 use crate::domain::crew::{CheckResult, FieldPhotoRole};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
-use crate::domain::plate::{PlateSpot, PlateState};
+use crate::domain::plate::{Finish, PlateSpot, PlateState};
 use crate::domain::position::PositionMethod;
 use crate::domain::quality::{FileField, Finding};
 use crate::domain::role::Role;
@@ -113,6 +113,7 @@ fn every_stored_word_has_a_shown_one() {
     words("plate_spot", PlateSpot::ALL);
     words("check_result", CheckResult::ALL);
     words("photo_role", FieldPhotoRole::ALL);
+    words("finish", Finish::ALL);
     words("placement", Placement::ALL);
     words("material", Material::ALL);
     words("shape", Shape::ALL);

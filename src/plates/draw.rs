@@ -10,12 +10,11 @@ use super::proof::Expected;
 use super::sheet::{Layout, Sheet};
 use super::symbol::Symbol;
 use super::typeset::{Line, MM_PER_PT};
+use crate::domain::plate::Finish;
 
 pub(super) const PT_PER_MM: f64 = 1.0 / MM_PER_PT;
 /// Modules kept clear around a symbol.
 pub(super) const QUIET: f64 = 4.0;
-const GRAY: Rgb = [0.35, 0.35, 0.35];
-const LINE_GRAY: &[u8] = b"0.55 G 0.1 w\n";
 /// Control points of a quarter circle.
 const KAPPA: f64 = 0.552_284_75;
 
@@ -142,24 +141,11 @@ impl Content {
     pub(super) fn color(&mut self, [r, g, b]: Rgb) {
         if r == g && g == b { self.op(&[r], "g") } else { self.op(&[r, g, b], "rg") }
     }
-}
 
-/// What all plates of a batch share: cut line, holes, fixed words. A form of its own.
-pub(super) fn shared_part(face: &Face, sheet: &Sheet, fixed: &[Line], fonts: &Fonts) -> Vec<u8> {
-    let mut content = Content::default();
-    let (_, height) = face.outline.size();
-    content.0.extend_from_slice(LINE_GRAY);
-    if sheet.cut_line {
-        content.outline(face.outline, 0.0);
-        content.raw("S");
+    /// A gray for hairlines.
+    fn stroke(&mut self, [gray, _, _]: Rgb) {
+        self.op(&[gray], "G 0.1 w");
     }
-    content.raw("1 g");
-    for hole in &face.holes {
-        content.circle(hole.x, height - hole.y, hole.d / 2.0);
-        content.raw("B");
-    }
-    content.lines(fixed, height, |ink| ink_color(ink, [0.0; 3]), fonts);
-    content.0
 }
 
 /// Draws pages of one batch.
@@ -167,11 +153,41 @@ pub(super) struct Drawing<'a> {
     pub(super) face: &'a Face,
     pub(super) sheet: &'a Sheet,
     pub(super) palette: &'a Palette,
+    pub(super) finish: Finish,
     pub(super) layout: &'a Layout,
     pub(super) fonts: &'a Fonts,
 }
 
 impl Drawing<'_> {
+    /// What all plates of a batch share: cut line, holes, fixed words. A form of its own.
+    pub(super) fn shared_part(&self, fixed: &[Line]) -> Vec<u8> {
+        let mut content = Content::default();
+        let (_, height) = self.face.outline.size();
+        content.lines(fixed, height, |ink| self.finish.ink(ink, self.palette, None), self.fonts);
+        content.stroke(self.finish.line());
+        if self.sheet.cut_line && self.sheet.cut_contour.is_none() {
+            content.outline(self.face.outline, 0.0);
+            content.raw("S");
+        }
+        content.raw("1 g");
+        for hole in &self.face.holes {
+            content.circle(hole.x, height - hole.y, hole.d / 2.0);
+            content.raw("B");
+        }
+        if self.sheet.cut_contour.is_some() {
+            // Over all that is printed, and printed over nothing: the cutter alone reads it.
+            content.raw("q /O gs /K CS 1 SCN 0.1 w");
+            content.outline(self.face.outline, 0.0);
+            content.raw("S");
+            for hole in &self.face.holes {
+                content.circle(hole.x, height - hole.y, hole.d / 2.0);
+                content.raw("S");
+            }
+            content.raw("Q");
+        }
+        content.0
+    }
+
     fn scale(&self) -> f64 {
         PT_PER_MM * self.sheet.printer.scale
     }
@@ -220,7 +236,11 @@ impl Drawing<'_> {
             content.raw("S");
         }
         if let Some(line) = caption {
-            content.lines(std::slice::from_ref(line), 0.0, |_| GRAY, self.fonts);
+            let ink = |ink| match self.finish {
+                Finish::Inverted => [0.0; 3],
+                finish => finish.ink(ink, self.palette, None),
+            };
+            content.lines(std::slice::from_ref(line), 0.0, ink, self.fonts);
         }
         content.raw("Q");
     }
@@ -238,20 +258,29 @@ impl Drawing<'_> {
         let (left, top) = self.layout.corner(place);
         let (x, y) = self.point(left, top + height);
         content.place(self.scale(), x, y);
+        let bleed = self.sheet.bleed;
+        let qr = self.face.qr;
+        if let Some(ground) = self.finish.ground() {
+            content.raw("q");
+            content.outline(self.face.outline, bleed);
+            content.raw("W n");
+            content.color(ground);
+            content.op(&[-bleed, -bleed, width + 2.0 * bleed, height + 2.0 * bleed], "re f");
+            content.raw("1 g");
+            content.op(&[qr.x, height - qr.y - qr.h, qr.w, qr.h], "re f Q");
+        }
         if let Some(band) = self.face.band {
-            let bleed = self.sheet.bleed;
             let band = grown(band, width, height, bleed);
             content.raw("q");
             content.outline(self.face.outline, bleed);
             content.raw("W n");
-            content.color(self.palette.ground(spec.class));
+            content.color(self.finish.band(self.palette, spec.class));
             content.op(&[band.x, height - band.y - band.h, band.w, band.h], "re f Q");
         }
         content.raw("/F Do");
-        let class_ink = self.palette.ink(spec.class);
-        content.lines(lines, height, |ink| ink_color(ink, class_ink), self.fonts);
+        let ink = |ink| self.finish.ink(ink, self.palette, Some(spec.class));
+        content.lines(lines, height, ink, self.fonts);
 
-        let qr = self.face.qr;
         let side = symbol.rows.len();
         let module = qr.w / (side as f64 + 2.0 * QUIET);
         content.symbol(module, (qr.x + QUIET * module, height - qr.y - qr.h + QUIET * module), symbol);
@@ -275,14 +304,6 @@ fn grown(area: Area, width: f64, height: f64, bleed: f64) -> Area {
     let right = if area.x + area.w >= width { area.x + area.w + bleed } else { area.x + area.w };
     let bottom = if area.y + area.h >= height { area.y + area.h + bleed } else { area.y + area.h };
     Area { x: left, y: top, w: right - left, h: bottom - top }
-}
-
-fn ink_color(ink: Ink, class_ink: Rgb) -> Rgb {
-    match ink {
-        Ink::Black => [0.0; 3],
-        Ink::Gray => GRAY,
-        Ink::ClassInk => class_ink,
-    }
 }
 
 /// Writes a number with at most `decimals` places and no more characters than it needs.

@@ -190,11 +190,11 @@ pub struct TextBox {
 }
 
 impl TextBox {
-    /// Whether every plate shows the same here.
+    /// Whether every plate shows the same here, in the same ink.
     pub(super) fn is_fixed(&self) -> bool {
-        self.pieces
-            .iter()
-            .all(|piece| matches!(piece, Piece::Words(_) | Piece::Field(Field::Notice | Field::NoticeEn)))
+        let same =
+            |piece: &Piece| matches!(piece, Piece::Words(_) | Piece::Field(Field::Notice | Field::NoticeEn));
+        self.ink != Ink::ClassInk && self.pieces.iter().all(same)
     }
 }
 

@@ -88,6 +88,15 @@ impl Font {
         })
     }
 
+    /// The cut-down font, to draw its glyphs.
+    pub(super) fn program(&self) -> Result<FontFace<'_>, FontError> {
+        let broken = |error: ttf_parser::FaceParsingError| FontError {
+            weight: self.weight,
+            reason: error.to_string(),
+        };
+        FontFace::parse(&self.program, 0).map_err(broken)
+    }
+
     pub(super) fn glyph(&self, character: char) -> Option<Glyph> {
         self.glyphs.get(&character).copied()
     }

@@ -5,16 +5,21 @@
 mod dossier;
 mod draw;
 mod face;
+mod finish;
 mod fonts;
+mod glyphs;
 mod label_file;
 mod ledger;
 mod palette;
 mod pdf;
 mod proof;
+mod shapes;
 mod sheet;
+mod svg;
 mod symbol;
 mod typeset;
 mod workers;
+mod zpl;
 
 use flate2::Compression;
 use std::collections::BTreeSet;
@@ -25,13 +30,15 @@ pub use face::{Align, Area, Face, Field, Hole, Ink, Outline, TextBox, Weight};
 pub use fonts::FontError;
 pub use ledger::write_ledger;
 pub use palette::Palette;
-pub use sheet::{Layout, Sheet};
+pub use sheet::{Layout, Printer, Sheet};
+pub use svg::render_svgs;
 pub use symbol::Level;
+pub use zpl::{PrintHead, render_zpl};
 
 use crate::domain::Refusal;
 use crate::domain::cover::CoverClass;
 use crate::domain::ids::Millis;
-use crate::domain::plate::SymbolRecord;
+use crate::domain::plate::{Finish, SymbolRecord};
 use crate::domain::token::Token;
 use draw::{Content, Drawing, Fonts, PT_PER_MM, QUIET, font_of};
 use fonts::Font;
@@ -51,6 +58,7 @@ pub struct PlateRun {
     pub face: Face,
     pub sheet: Sheet,
     pub palette: Palette,
+    pub finish: Finish,
     /// Names the batch in the caption and in the title of the file.
     pub title: String,
     /// When the batch was made; the file's date, so that a reprint has the same bytes.
@@ -71,7 +79,8 @@ pub struct PlateSpec {
     pub owner: String,
     pub hotline: String,
     pub road: String,
-    pub level: Level,
+    /// `None` = H where its modules are not too small on the face, else Q.
+    pub level: Option<Level>,
     /// The symbol of an earlier print, to be drawn again; it overrides `level`.
     pub symbol: Option<SymbolRecord>,
 }
@@ -150,6 +159,7 @@ pub fn render_batch(
         batch.fonts.iter().flatten(),
         &batch.shared_part,
         [-bleed, -bleed, width + bleed, height + bleed],
+        run.sheet.cut_contour.as_deref(),
     )?;
     let mut placed = Vec::with_capacity(plates.len());
     let pages_per_part = PLATES_PER_PART.div_ceil(batch.layout.per_page());
@@ -237,12 +247,19 @@ impl<'a> Batch<'a> {
         for page in [0, pages - 1] {
             batch.caption_line(page)?;
         }
-        let mut fixed = Vec::new();
-        for text in run.face.texts.iter().filter(|text| text.is_fixed()) {
-            fixed.extend(batch.set(0, text, None)?);
-        }
-        batch.shared_part = draw::shared_part(&run.face, &run.sheet, &fixed, &batch.fonts);
+        batch.shared_part = batch.drawing().shared_part(&batch.fixed_lines()?);
         Ok(batch)
+    }
+
+    fn drawing(&self) -> Drawing<'_> {
+        Drawing {
+            face: &self.run.face,
+            sheet: &self.run.sheet,
+            palette: &self.run.palette,
+            finish: self.run.finish,
+            layout: &self.layout,
+            fonts: &self.fonts,
+        }
     }
 
     fn placed(&self, index: usize, symbol: SymbolRecord) -> PlacedPlate {
@@ -252,6 +269,15 @@ impl<'a> Batch<'a> {
             page: (index / per_page + 1) as i64,
             place_on_page: (index % per_page + 1) as i64,
         }
+    }
+
+    /// The texts that every plate shows alike.
+    fn fixed_lines(&self) -> Result<Vec<Line>, Refusal> {
+        let mut lines = Vec::new();
+        for text in self.run.face.texts.iter().filter(|text| text.is_fixed()) {
+            lines.extend(self.set(0, text, None)?);
+        }
+        Ok(lines)
     }
 
     /// The texts of one plate that are its own.
@@ -332,11 +358,17 @@ impl<'a> Batch<'a> {
         index: usize,
         spec: &PlateSpec,
     ) -> Result<symbol::Symbol, PlateError> {
-        let symbol = maker
-            .make(&spec.payload, spec.level, spec.symbol)
-            .map_err(|refusal| refusal.with("plate", index + 1))?;
-        let modules = side(symbol.record.version) as f64 + 2.0 * QUIET;
-        let module = self.run.face.qr.w / modules;
+        let mut make = |level| {
+            maker.make(&spec.payload, level, spec.symbol).map_err(|refusal| refusal.with("plate", index + 1))
+        };
+        let modules = |symbol: &symbol::Symbol| side(symbol.record.version) as f64 + 2.0 * QUIET;
+        let size = self.run.face.qr.w;
+        let mut symbol = make(spec.level.unwrap_or(Level::H))?;
+        if spec.level.is_none() && size / modules(&symbol) < SMALLEST_MODULE {
+            symbol = make(Level::Q)?;
+        }
+        let modules = modules(&symbol);
+        let module = size / modules;
         if module < SMALLEST_MODULE {
             return Err(Refusal::new("plates.module_small")
                 .at("payload")
@@ -351,13 +383,7 @@ impl<'a> Batch<'a> {
 
     /// Draws and proves a page.
     fn page(&self, maker: &mut SymbolMaker, page: usize) -> Result<Page, PlateError> {
-        let drawing = Drawing {
-            face: &self.run.face,
-            sheet: &self.run.sheet,
-            palette: &self.run.palette,
-            layout: &self.layout,
-            fonts: &self.fonts,
-        };
+        let drawing = self.drawing();
         let mut content = Content(Vec::with_capacity(4096 * self.layout.per_page()));
         drawing.page_frame(&mut content, self.caption_line(page)?.as_ref());
         let first = page * self.layout.per_page();
@@ -369,14 +395,17 @@ impl<'a> Batch<'a> {
             expected.push(drawing.plate(&mut content, place, spec, &lines, &symbol));
         }
         let payloads: Vec<&str> = specs.iter().map(|spec| spec.payload.as_str()).collect();
-        proof::check_page(&content.0, &self.shared_part, &expected, &payloads).map_err(|(at, fault)| {
-            Refusal::new("plates.proof").with("plate", first + at + 1).with("fault", fault.word())
-        })?;
+        proof::check_page(&content.0, &self.shared_part, &expected, &payloads)
+            .map_err(|(at, fault)| refused_proof(first + at, fault))?;
         Ok(Page {
             deflated: deflate(&content.0, Compression::default())?,
             records: expected.iter().map(|one| one.record).collect(),
         })
     }
+}
+
+fn refused_proof(index: usize, fault: proof::Fault) -> Refusal {
+    Refusal::new("plates.proof").with("plate", index + 1).with("fault", fault.word())
 }
 
 /// A character so that people can find it, invisible ones too.
@@ -406,7 +435,7 @@ mod tests {
             owner: "东营区城市管理局".into(),
             hotline: "12345".into(),
             road: "济南路".into(),
-            level: Level::Q,
+            level: Some(Level::Q),
             symbol: None,
         }
     }
@@ -416,6 +445,7 @@ mod tests {
             face: Face::built_in().remove(0),
             sheet: Sheet::built_in().remove(0),
             palette: Palette::built_in(),
+            finish: Finish::Color,
             title: "东营区 2026-001".into(),
             dated: Millis(1_790_000_000_000),
         }
@@ -423,16 +453,13 @@ mod tests {
 
     /// Content, shared part, what is expected and the payload of a page with one plate.
     pub(super) fn page_of_one(spec: &PlateSpec) -> (Vec<u8>, Vec<u8>, Expected, String) {
-        let run = run();
+        page_of(&run(), spec)
+    }
+
+    pub(super) fn page_of(run: &PlateRun, spec: &PlateSpec) -> (Vec<u8>, Vec<u8>, Expected, String) {
         let specs = [spec.clone()];
-        let batch = Batch::prepare(&run, &specs).unwrap();
-        let drawing = Drawing {
-            face: &run.face,
-            sheet: &run.sheet,
-            palette: &run.palette,
-            layout: &batch.layout,
-            fonts: &batch.fonts,
-        };
+        let batch = Batch::prepare(run, &specs).unwrap();
+        let drawing = batch.drawing();
         let mut content = Content::default();
         drawing.page_frame(&mut content, None);
         let symbol = batch.symbol(&mut SymbolMaker::default(), 0, spec).unwrap();

@@ -89,17 +89,26 @@ impl<'w, W: Write> PdfWriter<'w, W> {
         self.write(b"\nendstream\nendobj\n")
     }
 
-    /// Writes the fonts and the part that all plates share; pages may then name `/R`, `/B` and `/F`.
+    /// Writes the fonts and the part that all plates share; pages may then name `/R`, `/B` and `/F`. With
+    /// the name of a spot color the shared part may name it `/K`, and `/O` prints over what is below.
     pub(super) fn resources<'f>(
         &mut self,
         fonts: impl Iterator<Item = &'f Font>,
         shared_part: &[u8],
         shared_box: [f64; 4],
+        spot_color: Option<&str>,
     ) -> io::Result<Resources> {
         let entries = self.fonts(fonts)?;
+        // Shown as magenta by whoever has no such plate.
+        let spot = spot_color.map_or_else(String::new, |name| {
+            format!(
+                "/ColorSpace<</K[/Separation/{name}/DeviceCMYK<</FunctionType 2/Domain[0 1]/C0[0 0 0 0]\
+                 /C1[0 1 0 0]/N 1>>]>>/ExtGState<</O<</OP true/OPM 1>>>>"
+            )
+        });
         let form = self.promise();
         let head = format!(
-            "/Type/XObject/Subtype/Form/BBox[{}]/Resources<</Font<<{entries}>>>>",
+            "/Type/XObject/Subtype/Form/BBox[{}]/Resources<</Font<<{entries}>>{spot}>>",
             numbers(&shared_box)
         );
         self.stream(form, &head, &deflate(shared_part, Compression::best())?)?;

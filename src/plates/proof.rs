@@ -62,24 +62,39 @@ pub(super) fn check_page(
     expected: &[Expected],
     payloads: &[&str],
 ) -> Result<(), (usize, Fault)> {
-    let mut found = Found { expected, rows: expected.iter().map(|one| vec![0; one.rows.len()]).collect() };
+    let mut found = Found {
+        expected,
+        rows: expected.iter().map(|one| vec![0; one.rows.len()]).collect(),
+        dark_around: vec![false; expected.len()],
+    };
     let page = Matrix { x_scale: 1.0, y_scale: 1.0, x: 0.0, y: 0.0 };
     found.follow(content, Some(shared_part), page)?;
     for (at, (one, rows)) in expected.iter().zip(&found.rows).enumerate() {
-        if *rows != one.rows {
-            return Err((at, Fault::Modules));
+        if found.dark_around[at] {
+            return Err((at, Fault::QuietZone));
         }
-        let mut read = Vec::with_capacity(64);
-        let grid = rqrr::Grid::new(Modules(rows));
-        let meta = grid.decode_to(&mut read).map_err(|_| (at, Fault::Payload))?;
-        let same_symbol = meta.version.0 == usize::from(one.record.version)
-            && meta.mask == u16::from(one.record.mask)
-            && level_of(meta.ecc_level) == Some(one.record.level);
-        if !same_symbol || payloads.get(at).map(|payload| payload.as_bytes()) != Some(&read) {
-            return Err((at, Fault::Payload));
-        }
+        let payload = payloads.get(at).ok_or((at, Fault::Payload))?;
+        check_symbol(rows, &one.rows, one.record, payload).map_err(|fault| (at, fault))?;
     }
     Ok(())
+}
+
+/// Checks modules that were read back against what was meant.
+pub(super) fn check_symbol(
+    read: &[u64],
+    meant: &[u64],
+    record: SymbolRecord,
+    payload: &str,
+) -> Result<(), Fault> {
+    if read != meant {
+        return Err(Fault::Modules);
+    }
+    let mut said = Vec::with_capacity(64);
+    let meta = rqrr::Grid::new(Modules(read)).decode_to(&mut said).map_err(|_| Fault::Payload)?;
+    let same_symbol = meta.version.0 == usize::from(record.version)
+        && meta.mask == u16::from(record.mask)
+        && level_of(meta.ecc_level) == Some(record.level);
+    if same_symbol && said == payload.as_bytes() { Ok(()) } else { Err(Fault::Payload) }
 }
 
 /// Whether a symbol says this, read by another library than the one that drew it.
@@ -123,6 +138,8 @@ impl Matrix {
 struct Found<'e> {
     expected: &'e [Expected],
     rows: Vec<Vec<u64>>,
+    /// Whether the quiet zone of each was left dark.
+    dark_around: Vec<bool>,
 }
 
 /// Widest slip from the grid, in modules, that three decimals of a point can make.
@@ -204,7 +221,7 @@ impl Found<'_> {
                     }
                 }
                 // Curves and strokes draw outlines, holes and marks; faces keep those off the symbol.
-                (b"m" | b"l" | b"c" | b"h" | b"w" | b"G" | b"Tf", _) => {}
+                (b"m" | b"l" | b"c" | b"h" | b"w" | b"G" | b"Tf" | b"gs" | b"CS" | b"SCN", _) => {}
                 (b"W" | b"BT" | b"ET" | b"Tj" | b">Tj", []) => {}
                 _ => return unreadable,
             }
@@ -219,6 +236,13 @@ impl Found<'_> {
             let (end_column, end_row) = one.in_modules(right, bottom);
             let (near, far) = (-QUIET + SLIP, one.side() + QUIET - SLIP);
             if end_column <= near || end_row <= near || first_column >= far || first_row >= far {
+                continue;
+            }
+            // A ground under the whole square, or the light that the square leaves in it.
+            if first_column <= near && first_row <= near && end_column >= far && end_row >= far {
+                let row = if dark { (1u64 << one.rows.len()) - 1 } else { 0 };
+                self.rows[at].fill(row);
+                self.dark_around[at] = dark;
                 continue;
             }
             let on_grid = |place: f64| (place - place.round()).abs() < SLIP;
@@ -267,7 +291,9 @@ fn parse_number(token: &[u8]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plates::tests::{page_of_one, plate};
+    use crate::domain::plate::Finish;
+    use crate::plates::PlateRun;
+    use crate::plates::tests::{page_of, page_of_one, plate, run};
 
     fn check(content: &str) -> Result<(), Fault> {
         let (_, shared, expected, payload) = page_of_one(&plate(1));
@@ -302,6 +328,21 @@ mod tests {
             assert_ne!(altered, content);
             assert_eq!(check(&altered), Err(fault));
         }
+    }
+
+    #[test]
+    fn a_dark_ground_needs_the_light_square_of_the_symbol() {
+        let run = PlateRun { finish: Finish::Inverted, ..run() };
+        let (content, shared, expected, payload) = page_of(&run, &plate(1));
+        let content = String::from_utf8(content).unwrap();
+        let check = |content: &str| {
+            check_page(content.as_bytes(), &shared, &[expected.clone()], &[&payload])
+                .map_err(|(_, fault)| fault)
+        };
+        assert_eq!(check(&content), Ok(()));
+        let dark = content.replacen("\n1 g\n", "\n0 g\n", 1);
+        assert_ne!(dark, content);
+        assert_eq!(check(&dark), Err(Fault::QuietZone));
     }
 
     #[test]

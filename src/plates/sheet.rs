@@ -23,6 +23,8 @@ pub struct Sheet {
     /// How far paint that touches the edge of a face runs over it.
     pub bleed: f64,
     pub cut_line: bool,
+    /// Name of the spot color in which cutters look for outline and holes, e.g. `CutContour`.
+    pub cut_contour: Option<String>,
     pub crop_marks: Option<CropMarks>,
     pub printer: Printer,
     /// Words at the lower edge; `{batch}`, `{face}`, `{page}` and `{pages}` are filled in.
@@ -99,6 +101,7 @@ struct SheetFile {
     bleed: Spanned<f64>,
     #[serde(default)]
     cut_line: bool,
+    cut_contour: Option<Spanned<String>>,
     crop_marks: Option<CropMarks>,
     printer: Option<Spanned<Printer>>,
     caption: Option<String>,
@@ -129,6 +132,16 @@ impl Sheet {
             if !(0.0..=100.0).contains(length.get_ref()) {
                 return Err(file.refuse(length.span().start, format!("{name} is 0 to 100 mm")));
             }
+        }
+        let plain = |name: &str| {
+            (1..=40).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        if let Some(name) = &read.cut_contour
+            && !plain(name.get_ref())
+        {
+            let reason = "the name of a spot color is 1 to 40 letters, digits and hyphens";
+            return Err(file.refuse(name.span().start, reason));
         }
         let (gap, bleed) = (*read.gap.get_ref(), *read.bleed.get_ref());
         if page.is_some() && bleed * 2.0 > gap {
@@ -161,6 +174,7 @@ impl Sheet {
             gap,
             bleed,
             cut_line: read.cut_line,
+            cut_contour: read.cut_contour.map(Spanned::into_inner),
             crop_marks: read.crop_marks,
             printer,
             caption: read.caption,
@@ -172,6 +186,7 @@ impl Sheet {
         [
             include_str!("../../labels/sheets/a4.toml"),
             include_str!("../../labels/sheets/single.toml"),
+            include_str!("../../labels/sheets/single-cut.toml"),
             include_str!("../../labels/sheets/a3.toml"),
             include_str!("../../labels/sheets/letter.toml"),
             include_str!("../../labels/sheets/steel-300x600.toml"),
@@ -272,7 +287,8 @@ mod tests {
         let counts: Vec<usize> =
             Face::built_in().iter().map(|face| sheets[0].lay_out(face).unwrap().per_page()).collect();
         assert_eq!(counts, [8, 18, 3, 4, 6, 3, 6]);
-        let layout = sheets[1].lay_out(&Face::built_in()[0]).unwrap();
+        let single = sheets.iter().find(|sheet| sheet.id == "single").unwrap();
+        let layout = single.lay_out(&Face::built_in()[0]).unwrap();
         assert_eq!((layout.page.width, layout.page.height, layout.per_page()), (94.0, 64.0, 1));
     }
 

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::domain::Refusal;
-use crate::domain::cover::{CoverClass, CoverFile, Placement};
+use crate::domain::cover::{CoverClass, CoverFile};
 use crate::domain::ids::{BatchId, CoverId};
-use crate::domain::plate::{Plate, PlateSpot, PlateState};
+use crate::domain::plate::{Finish, Plate, PlateSpot, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::{Token, plate_payload};
 use crate::messages::{Catalogue, Language};
@@ -44,7 +44,7 @@ pub struct PlateOrder {
     pub most: usize,
     pub face: String,
     pub sheet: String,
-    /// `None` = what suits each plate: H in the carriageway, Q elsewhere.
+    /// `None` = H where its modules are not too small on the face, else Q.
     pub level: Option<Level>,
     pub note: String,
     pub actor: Actor,
@@ -168,9 +168,7 @@ pub async fn make_batch(
             created_at: registry.now(),
         };
         let mut specs = draw_specs(registry, config, &wanted);
-        if let Some(level) = order.level {
-            specs.iter_mut().for_each(|spec| spec.level = level);
-        }
+        specs.iter_mut().for_each(|spec| spec.level = order.level);
         let run = plate_run(&batch, face.clone(), sheet.clone());
         let (waiting, specs, summary) = render(run, specs, target.to_owned()).await?;
         let plates = ledger_plates(&batch, &wanted, &specs, &summary);
@@ -309,6 +307,7 @@ fn plate_run(batch: &Batch, face: Face, sheet: Sheet) -> PlateRun {
         face,
         sheet,
         palette: Palette::built_in(),
+        finish: Finish::Color,
         title: batch.id.to_string(),
         dated: batch.created_at,
     }
@@ -351,7 +350,7 @@ fn spec_of(
             owner: config.city_zh.clone(),
             hotline: config.hotline.clone(),
             road: String::new(),
-            level: Level::Q,
+            level: None,
             symbol: None,
         };
     };
@@ -371,7 +370,7 @@ fn spec_of(
             .clone()
             .or_else(|| cover.survey.address.clone())
             .unwrap_or_else(|| cover.district.name_zh.clone()),
-        level: if cover.survey.placement == Some(Placement::Carriageway) { Level::H } else { Level::Q },
+        level: None,
         symbol: None,
     }
 }

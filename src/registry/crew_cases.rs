@@ -19,7 +19,7 @@ use crate::store::reports::{self, Filed, JoinedReports};
 use crate::store::{Tx, cases, people};
 
 /// In which crews are answered when a case of theirs moves.
-const LANGUAGE: &str = "zh-CN";
+pub(super) const LANGUAGE: &str = "zh-CN";
 
 impl Work {
     pub(super) async fn report(&self, tx: &mut Tx, found: &Found) -> Result<Noted, RegistryError> {

@@ -22,6 +22,9 @@ use crate::store::{Tx, history};
 /// What a crew relies on when it fits a plate; another change does not concern it.
 const RELIED_ON: &[&str] = &["class", "position", "retired", "manhole"];
 
+/// Code of the notice that a plate hung there before.
+const ALREADY: &str = "crew.already_fitted";
+
 impl Work {
     pub(super) async fn fit(&self, tx: &mut Tx, fit: &Fit) -> Result<Noted, RegistryError> {
         let taken = self.take(tx, fit.cover).await?;
@@ -32,7 +35,8 @@ impl Work {
         noted.distance_m = fix.and_then(|fix| fix.distance_m);
         let plate = (fit.token, fit.spot, fit.replace);
         self.hang(tx, (&taken.file, taken.locked.head), plate, fix, &mut noted).await?;
-        self.keep(tx, &noted, (Some(fit.token), fix), None).await?;
+        let already = noted.notices.iter().any(|notice| notice.code == ALREADY);
+        self.keep(tx, &noted, (Some(fit.token), fix), already.then_some("already")).await?;
         Ok(noted)
     }
 

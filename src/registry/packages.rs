@@ -50,12 +50,9 @@ pub struct PackageOrder {
 const PAGE_LIMIT: i64 = 1000;
 
 impl Registry {
-    /// Every street with a cover in use, to choose from.
-    pub async fn list_streets(&self, district: Option<&str>) -> Result<Vec<Street>, RegistryError> {
-        if district.is_some_and(|district| district.contains('\0')) {
-            return Ok(Vec::new());
-        }
-        Ok(packages::list_streets(&mut self.store.read().await?, district).await?)
+    /// Every street with a cover in use, to choose from. One pass over all covers.
+    pub async fn list_streets(&self) -> Result<Vec<Street>, RegistryError> {
+        Ok(packages::list_streets(&mut self.store.read().await?).await?)
     }
 
     /// One page of covers in use, in the order of their ids; at most 1000.

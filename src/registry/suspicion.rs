@@ -2,18 +2,19 @@
 //! somebody to look, not one for each of them.
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
-use super::crew_cases::{event, opened};
+use super::crew_cases::{LANGUAGE, event, opened};
 use super::files::{self, NewEntry};
 use super::{Registry, RegistryError, amend, year_at};
-use crate::domain::case::PhonePosition;
+use crate::domain::case::{PhonePosition, Report};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
-use crate::domain::ids::{CoverId, Millis};
+use crate::domain::ids::{CoverId, Millis, ReportId};
 use crate::domain::position::distance_m;
 use crate::domain::role::Actor;
 use crate::store::feed::ChangeKind;
-use crate::store::reports::{self, Filed};
+use crate::store::reports::{self as store_reports, Filed};
 use crate::store::{Tx, cases, covers, crew, people};
 
 const DAY_MS: i64 = 86_400_000;
@@ -66,23 +67,35 @@ async fn raise(tx: &mut Tx, registry: &Registry, cover: CoverId, now: Millis) ->
         return Ok(());
     }
     let year = year_at(now, registry.utc_offset_minutes);
-    let [number, last_change, last_event] =
-        people::advance_counters(tx, [(&format!("case:{year}"), 1), ("changes", 2), ("outbox", 1)]).await?;
-    let mut case = opened(file, HAZARD, format!("{year}-{number:06}"), now);
-    // Nobody said so; what was said belongs to other cases.
-    case.report_count = 0;
-    let body = json!({"case": case.number, "hazard": HAZARD, "sightings": elsewhere, "meters": rules.out_of_place_m,
-        "days": rules.out_of_place_days});
+    let (cases, reports) = (format!("case:{year}"), format!("report:{year}"));
+    let wanted = [(cases.as_str(), 1), ("changes", 2), ("outbox", 1), (reports.as_str(), 1)];
+    let [number, last_change, last_event, report_number] = people::advance_counters(tx, wanted).await?;
+    let case = opened(file, HAZARD, format!("{year}-{number:06}"), now);
+    // Lidmark itself reports it; what people said belongs to cases of their own.
+    let report = Report {
+        id: ReportId::fresh(),
+        tracking: format!("R{year}-{report_number:06}"),
+        case: case.id,
+        hazard: HAZARD,
+        description: String::new(),
+        contact: None,
+        phone_position: None,
+        created_at: now,
+    };
+    let body = json!({"case": case.number, "report": report.tracking, "hazard": HAZARD,
+        "description_sha256": super::hex(&Sha256::digest(report.description.as_bytes())),
+        "sightings": elsewhere, "meters": rules.out_of_place_m, "days": rules.out_of_place_days});
     let entry =
         NewEntry { actor: Actor::System.word(), kind: HistoryKind::Reported, case: Some(case.id), body };
     let mut filed = Filed {
         entries: files::chained(file.manhole, taken.locked.head, now, vec![entry]),
+        reports: vec![(report, LANGUAGE)],
         ..Filed::default()
     };
     filed.news.events.push(event(&case, "case"));
     filed.news.changed = vec![(ChangeKind::Case, case.id.0), (ChangeKind::Cover, cover.0)];
     filed.opened.push((case, taken.locked.district.clone()));
     // Nothing is joined, so nothing can have moved.
-    reports::write(tx, &filed, "", now, [last_change, last_event]).await?;
+    store_reports::write(tx, &filed, "", now, [last_change, last_event]).await?;
     Ok(())
 }

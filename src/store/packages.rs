@@ -33,7 +33,7 @@ pub struct Street {
 }
 
 /// Every street that has a cover in use, by district and road.
-pub async fn list_streets(tx: &mut Tx, district: Option<&str>) -> Result<Vec<Street>, StoreError> {
+pub async fn list_streets(tx: &mut Tx) -> Result<Vec<Street>, StoreError> {
     on_db!(tx, |c| {
         Ok(sqlx::query_as(
             "SELECT h.district, d.name_zh AS district_zh, d.name_en AS district_en, h.road,
@@ -43,10 +43,9 @@ pub async fn list_streets(tx: &mut Tx, district: Option<&str>) -> Result<Vec<Str
              FROM covers c JOIN manholes h ON h.id = c.manhole_id JOIN districts d ON d.code = h.district
              LEFT JOIN (SELECT DISTINCT cover_id FROM plates WHERE state = 'installed' AND cover_id IS NOT NULL) w
                  ON w.cover_id = c.id
-             WHERE c.retired_at IS NULL AND ($1 IS NULL OR h.district = $1)
+             WHERE c.retired_at IS NULL
              GROUP BY h.district, d.name_zh, d.name_en, h.road ORDER BY h.district, h.road",
         )
-        .bind(district)
         .fetch_all(&mut *c)
         .await?)
     })

@@ -21,7 +21,7 @@ use crate::registry::ground::{MONDAY, Town, batch, candidate, plate};
 use crate::support::server::{Server, run_command};
 
 const PIECE: usize = 6000;
-const ROUNDS: u32 = 25;
+const ROUNDS: u32 = 20;
 
 both_engines! {
     async fn a_killed_server_keeps_every_piece_and_every_action_that_it_answered(ground: Ground) {
@@ -43,7 +43,7 @@ both_engines! {
         for _ in 0..ROUNDS {
             let (at_work, jobs) = (phone.clone(), jobs.clone());
             let crew = tokio::spawn(async move { at_work.work_until_killed(&jobs).await });
-            tokio::time::sleep(Duration::from_millis(random.random_range(10..250))).await;
+            tokio::time::sleep(Duration::from_millis(random.random_range(30..600))).await;
             server.kill();
             crew.await.expect("nobody panics");
             server.restart().await;

@@ -107,8 +107,8 @@ impl Field {
         for y in 0..height {
             for x in 0..width {
                 let inside = x >= left && y >= top && x < left + side * scale && y < top + side * scale;
-                let dark = inside
-                    && modules[(y - top) / scale * side + (x - left) / scale] == qrcode::Color::Dark;
+                let dark =
+                    inside && modules[(y - top) / scale * side + (x - left) / scale] == qrcode::Color::Dark;
                 video.push(if dark { 30 } else { 220 });
             }
         }
@@ -146,9 +146,7 @@ impl<'f> Phone<'f> {
     async fn take(field: &'f Field, browser: Browser) -> Self {
         let origin = field.wire.url("");
         let permissions = json!(["geolocation", "videoCapture", "durableStorage"]);
-        browser
-            .cdp("Browser.grantPermissions", json!({"origin": origin, "permissions": permissions}))
-            .await;
+        browser.cdp("Browser.grantPermissions", json!({"origin": origin, "permissions": permissions})).await;
         let phone = Self { browser, field };
         phone.stand_at(Field::place(0), 5.0).await;
         phone
@@ -157,7 +155,8 @@ impl<'f> Phone<'f> {
     /// Some fixes, a centimeter apart, as a receiver gives them.
     async fn stand_at(&self, (lon, lat): (f64, f64), accuracy_m: f64) {
         for step in 0..4 {
-            let fix = json!({"longitude": lon + f64::from(step) * 1e-7, "latitude": lat, "accuracy": accuracy_m});
+            let fix =
+                json!({"longitude": lon + f64::from(step) * 1e-7, "latitude": lat, "accuracy": accuracy_m});
             self.browser.cdp("Emulation.setGeolocationOverride", fix).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -404,7 +403,8 @@ async fn browser_a_day_without_a_network_arrives_once_and_in_order() {
     registry.close().await;
     let kinds = field.ground.sql("SELECT kind FROM crew_actions ORDER BY at, id");
     assert_eq!(kinds.lines().collect::<Vec<_>>(), ["fit", "fit", "fit", "fit", "survey", "fix"]);
-    let swapped = "SELECT count(*) FROM crew_actions a JOIN crew_actions b ON a.done_at < b.done_at AND a.at > b.at";
+    let swapped =
+        "SELECT count(*) FROM crew_actions a JOIN crew_actions b ON a.done_at < b.done_at AND a.at > b.at";
     assert_eq!(field.ground.sql(swapped), "0", "they arrived in their order");
     let checked = run_command(&field.ground.home(), &["check", "--json"]);
     assert_eq!(checked.code, Some(0), "{checked:?}");
@@ -474,7 +474,12 @@ async fn browser_a_token_is_checked_on_the_phone_as_the_server_checks_it() {
         }
         texts.push(spoiled.into_iter().collect());
     }
-    texts.extend(texts[0..3].iter().map(|text| text.to_lowercase().replace('1', "l").replace('0', "o")).collect::<Vec<_>>());
+    texts.extend(
+        texts[0..3]
+            .iter()
+            .map(|text| text.to_lowercase().replace('1', "l").replace('0', "o"))
+            .collect::<Vec<_>>(),
+    );
     texts.extend(["".into(), "ſſſſſſſſſſſſ".into(), "7K3Q-9XW2-M4AB-".into(), "ı".repeat(12)]);
     let read = format!(
         "const done = arguments[arguments.length - 1];

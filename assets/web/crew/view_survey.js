@@ -64,7 +64,7 @@ export async function surveyView(main, token = "") {
     photoFields(roles, draft.photos, form.keep, form.most),
     h("label", {}, t("survey_road"), road), roads,
     textField(form, "address", t("survey_address"), t("survey_address_hint"), 1),
-    choices("placement", t("survey_placement"), (me.placements?.map((entry) => entry.placement) ?? listed("placement")).map((name) => [name, word("placement", name)]), draft.placement, (value) => { draft.placement = value; form.keep(); }),
+    choices("placement", t("survey_placement"), (me.placements ?? listed("placement")).map((name) => [name, word("placement", name)]), draft.placement, (value) => { draft.placement = value; form.keep(); }),
     h("h2", {}, t("survey_plate")), plateBox.element,
     textField(form, "note", t("note")),
     confirmButton(form, t("survey_confirm"), missing, make),

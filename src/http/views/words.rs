@@ -184,6 +184,9 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     if let Some(spot) = body["spot"].as_str() {
         add("line.spot", &page.word("plate_spot", spot));
     }
+    if let Some(sightings) = body["sightings"].as_i64() {
+        add("line.sightings", &sightings.to_string());
+    }
     if let Some(meters) = body["distance_m"].as_f64() {
         add("line.distance", &format!("{meters:.0}"));
     }

@@ -36,6 +36,8 @@ async fn act(house: &House, body: Value, status: u16) -> Value {
 pub async fn crews(house: &House) {
     let me = house.get(CREW, "/api/v1/crew/me").expect(200).await.json();
     assert_eq!((&me["user"], &me["accuracy_gate_m"]), (&json!("crew"), &json!(10.0)));
+    assert!(me.get("csrf").is_none() && me["placements"][0] == "carriageway", "{me}");
+    log_in(house).await;
     assert!(me["bounds"][0].as_f64().unwrap() < me["bounds"][2].as_f64().unwrap(), "{me}");
     let packages = house.get(CREW, "/api/v1/crew/packages").expect(200).await.json();
     let road =
@@ -49,10 +51,12 @@ pub async fn crews(house: &House) {
         house.get(CREW, &format!("/api/v1/crew/packages/covers?{query}&after={after}")).expect(200).await;
     assert!(rest.json()["covers"][0]["plates"][0]["token"].is_string(), "{}", rest.text());
     let none = house.get(CREW, "/api/v1/crew/packages/covers?no_road=true").expect(200).await.json();
-    assert_eq!(none["covers"], json!([]));
+    assert!(none["covers"].as_array().unwrap().iter().all(|cover| cover.get("road").is_none()), "{none}");
     assert_eq!(house.get(CREW, "/api/v1/crew/stock?limit=5").expect(200).await.json()["plates"], json!([]));
     let cover = &page["covers"][0];
-    let token = cover["plates"][0]["token"].as_str().unwrap();
+    let hung =
+        cover["plates"].as_array().unwrap().iter().find(|plate| plate["state"] == "installed").unwrap();
+    let token = hung["token"].as_str().unwrap();
     let plate = house.get(CREW, &format!("/api/v1/crew/plates/{token}")).expect(200).await.json();
     assert_eq!((&plate["cover"]["code"], &plate["yours"]), (&cover["code"], &json!(false)));
 
@@ -74,11 +78,11 @@ pub async fn crews(house: &House) {
     let other = json!({"kind": "fit", "done_at": MONDAY, "token": blank, "cover": cover["cover"]});
     let question = act(house, other.clone(), 409).await;
     assert_eq!((&question["code"], &question["about"]), (&json!("cover.wears_plate"), &json!("cover")));
-    assert_eq!(question["theirs"]["plates"][0]["token"], json!(token));
+    assert!(question["theirs"]["plates"].as_array().unwrap().contains(hung), "{question}");
     assert_eq!(question["yours"]["token"], json!(blank));
 
     let find = json!({"kind": "survey", "done_at": MONDAY, "class": "storm", "road": "南一路", "token": blank,
-        "position": {"lon": 118.58, "lat": 37.47, "accuracy_m": 6.5, "taken_at": MONDAY}});
+        "position": {"lon": 118.5904, "lat": 37.4603, "accuracy_m": 6.5, "taken_at": MONDAY}});
     let found = act(house, find.clone(), 201).await["cover"].clone();
     assert_eq!(found["plates"][0]["token"], json!(blank));
     let mut twin = find;
@@ -125,6 +129,19 @@ async fn blank(house: &House) -> String {
     let at = made.header("location").unwrap().to_owned();
     let ledger = house.get(CREW, &format!("{at}/ledger.csv")).expect(200).await.text();
     ledger.lines().nth(1).unwrap().split(',').nth(1).unwrap().to_owned()
+}
+
+/// The app is a static page: it learns from `me` what it must send with its cookie.
+async fn log_in(house: &House) {
+    let fields = [("login", "crew"), ("password", "correct horse")];
+    let welcome = house.post(As::Nobody, "/login").form(&fields).expect(303).await;
+    let cookie = welcome.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let me = house.get(As::Nobody, "/api/v1/crew/me").header("cookie", &cookie).expect(200).await.json();
+    let csrf = me["csrf"].as_str().unwrap();
+    let act =
+        || house.post(As::Nobody, "/api/v1/crew/actions").keyed().header("cookie", &cookie).json(json!({}));
+    assert_eq!(act().expect(403).await.code(), "http.csrf");
+    act().header("x-csrf-token", csrf).expect(422).await;
 }
 
 both_engines! {

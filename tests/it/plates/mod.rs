@@ -1,7 +1,11 @@
 //! Finished sheets, read back by other people's tools: text, symbols, structure.
 
+mod damage;
+mod outputs;
+
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::ids::Millis;
+use lidmark::domain::plate::Finish;
 use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::plates::{
     Face, Level, Palette, PlacedPlate, PlateRun, PlateSpec, RenderSummary, Sheet, plan, render_batch,
@@ -38,7 +42,7 @@ fn plates(count: usize) -> Vec<PlateSpec> {
                 owner: owner.into(),
                 hotline: "0546-12345".into(),
                 road: road.into(),
-                level: [Level::M, Level::Q, Level::H][at % 3],
+                level: Some([Level::M, Level::Q, Level::H][at % 3]),
                 symbol: None,
             }
         })
@@ -46,7 +50,7 @@ fn plates(count: usize) -> Vec<PlateSpec> {
 }
 
 /// Die-cut labels take only the faces that are not larger.
-const FACES_ON_SHEETS: usize = 56;
+const FACES_ON_SHEETS: usize = 63;
 
 /// Every face on every sheet on which it fits.
 fn runs() -> impl Iterator<Item = PlateRun> {
@@ -57,6 +61,7 @@ fn runs() -> impl Iterator<Item = PlateRun> {
             face: face.clone(),
             sheet,
             palette: Palette::built_in(),
+            finish: Finish::Color,
             title: "2026-001 批".into(),
             dated: Millis(1_790_000_000_000),
         })

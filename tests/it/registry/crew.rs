@@ -372,7 +372,7 @@ both_engines! {
         let holder = "(SELECT id FROM users WHERE login = 'crew')";
         let token = held[0].to_i64();
         ground.sql(&format!("UPDATE plates SET state = 'issued', holder = {holder} WHERE token = {token}"));
-        let streets = town.registry.list_streets(None).await.unwrap();
+        let streets = town.registry.list_streets().await.unwrap();
         assert_eq!(streets.len(), 1);
         assert_eq!((streets[0].covers, streets[0].without_plate), (5, 2));
         let order = lidmark::registry::PackageOrder { road: Some("黄河路".into()), limit: 4, ..Default::default() };
