@@ -46,7 +46,9 @@ export const listPackages = () => read(["packages"], (store) => ask(store("packa
 /** What the server has to choose from. */
 export const offered = async () => (await call("packages")).packages;
 
-const box = (bounds) => "bbox=" + bounds.map((degree) => degree.toFixed(6)).join(",");
+/** Rounded outwards, so that a cover on the edge stays inside; one cover's own box is a point. */
+const box = ([west, south, east, north]) =>
+  "bbox=" + [west - 1e-6, south - 1e-6, east + 1e-6, north + 1e-6].map((degree) => degree.toFixed(7)).join(",");
 
 /** How the address of a package's covers begins: a piece of the map, or a road of a district. */
 function query(wish) {

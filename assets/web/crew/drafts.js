@@ -5,10 +5,10 @@ import { ask, read, write } from "./db.js";
 
 const KEPT_MS = 24 * 3_600_000;
 
-/** The draft of a form, or a new one from `fresh`. */
+/** The draft of a form, with `kept` = when it was left, or a new one from `fresh`. */
 export async function openDraft(key, fresh) {
-  const kept = await read(["drafts"], (store) => ask(store("drafts").get(key)));
-  return kept && Date.now() - kept.at < KEPT_MS ? kept : { key, at: Date.now(), photos: [], ...fresh };
+  const old = await read(["drafts"], (store) => ask(store("drafts").get(key)));
+  return old && Date.now() - old.at < KEPT_MS ? { ...old, kept: old.at } : { key, at: Date.now(), photos: [], ...fresh };
 }
 
 /** Keeps a draft; `false` where the phone has no room. */

@@ -5,13 +5,16 @@ import { button, fill, h } from "./dom.js";
 import { dropDraft, keepDraft, openDraft } from "./drafts.js";
 import { positionField } from "./parts.js";
 import { PhoneFull, enqueue } from "./queue.js";
-import { t } from "./words.js";
+import { clock, t } from "./words.js";
 
 /** Degrees around the city's covers in which a new one may lie; a receiver that says another country is wrong. */
 const MARGIN = 0.1;
 const around = (bounds) => (bounds ? [bounds[0] - MARGIN, bounds[1] - MARGIN, bounds[2] + MARGIN, bounds[3] + MARGIN] : null);
 
-/** Opens a form: `{draft, me, keep, position, stop}`; `fresh` is what a new draft begins with. */
+/**
+ * Opens a form: `{draft, me, left, keep, position, stop}`; `fresh` is what a new draft begins with, `left` says that the form
+ * goes on where it was left.
+ */
 export async function openForm(key, fresh, { needed = false } = {}) {
   const me = (await recall("me")) ?? {};
   const draft = await openDraft(key, fresh);
@@ -20,7 +23,9 @@ export async function openForm(key, fresh, { needed = false } = {}) {
   const keep = async () => { if (!(await keepDraft(draft))) complain(t("phone_full")); };
   const giveUp = needed ? async () => { await dropDraft(key); location.hash = "#/list"; } : null;
   const position = positionField({ gate_m: me.accuracy_gate_m ?? 10, bounds: around(me.bounds), giveUp, onchange: () => complain("") });
-  return { key, draft, me, keep, position, said, complain, most: me.rules?.photos_per_action ?? 8, stop: () => position.stop() };
+  const anew = async () => { await dropDraft(key); dispatchEvent(new HashChangeEvent("hashchange")); };
+  const left = draft.kept ? h("div", { class: "notice" }, h("p", {}, t("draft_kept", { time: clock(draft.kept) })), button(t("draft_new"), anew, "quiet")) : null;
+  return { key, draft, me, left, keep, position, said, complain, most: me.rules?.photos_per_action ?? 8, stop: () => position.stop() };
 }
 
 /** The position as the server takes it. */

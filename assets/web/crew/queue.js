@@ -29,7 +29,8 @@ export class PhoneFull extends Error {}
 /** Refuses before anything is confirmed where the photos would not fit. */
 async function checkRoom(bytes) {
   try {
-    await navigator.storage?.persist?.();
+    // Some browsers ask a person; what is confirmed does not wait for that.
+    navigator.storage?.persist?.().catch(() => {});
     const { quota, usage } = (await navigator.storage?.estimate?.()) ?? {};
     if (quota && quota - usage < bytes * 2 + 1_000_000) throw new PhoneFull();
   } catch (error) {

@@ -41,7 +41,7 @@ export async function checkForm(main, token, id, result) {
   if (!cover) return void fill(main, deadEnd(t("cover_unknown")));
   const form = await openForm(`check:${id}:${result}`, { note: "" });
   const read = token === "-" ? null : token;
-  fill(main, h("h1", {}, t("check_" + result)), read ? h("p", {}, t("plate"), " ", tokenText(read)) : null, coverFacts(cover),
+  fill(main, h("h1", {}, t("check_" + result)), read ? h("p", {}, t("plate"), " ", tokenText(read)) : null, form.left, coverFacts(cover),
     form.position.element, photoFields(["plate"], form.draft.photos, form.keep, form.most), textField(form, "note", t("note")),
     confirmButton(form, t("confirm"), () => positionMissing(form), () => ({
       cover: id,
@@ -60,7 +60,7 @@ export async function checkForm(main, token, id, result) {
 export async function plateForm(main, token, state) {
   const form = await openForm(`state:${token}:${state}`, { reason: "" });
   const stock = await findStock(token);
-  fill(main, h("h1", {}, t("plate_is_" + state)), h("p", {}, t("plate"), " ", tokenText(token)),
+  fill(main, h("h1", {}, t("plate_is_" + state)), h("p", {}, t("plate"), " ", tokenText(token)), form.left,
     textField(form, "reason", t("plate_reason"), t("plate_reason_hint")),
     photoFields(["plate"], form.draft.photos, form.keep, form.most),
     confirmButton(form, t("confirm"), () => (form.draft.reason.trim() ? null : t("missing_reason")), () => ({

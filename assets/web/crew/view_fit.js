@@ -59,7 +59,7 @@ export async function fitView(main, token, id) {
     },
   });
 
-  fill(main, h("h1", {}, t("fit_title")), h("p", {}, t("plate"), " ", tokenText(token)), coverFacts(cover),
+  fill(main, h("h1", {}, t("fit_title")), h("p", {}, t("plate"), " ", tokenText(token)), form.left, coverFacts(cover),
     replaceBox.element, settled.element, farBox.element,
     photoFields(["cover", "surroundings", "plate"], draft.photos, form.keep, form.most),
     choices("spot", t("spot"), [["public", t("spot_public")], ["inner", t("spot_inner")]], draft.spot, (value) => {

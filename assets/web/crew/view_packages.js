@@ -21,7 +21,7 @@ export async function packagesView(main) {
     if (busy) return;
     busy = true;
     try {
-      await navigator.storage?.persist?.();
+      navigator.storage?.persist?.().catch(() => {});
       fill(said, h("p", { class: "notice" }, t("package_loading", { name: label, count: 0 })));
       const count = await download(wish, (sofar) => fill(said, h("p", { class: "notice" }, t("package_loading", { name: label, count: sofar }))));
       await downloadStock();

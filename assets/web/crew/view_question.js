@@ -2,6 +2,7 @@
 
 import { button, h, link } from "./dom.js";
 import { offset } from "./geo.js";
+import { sure } from "./parts.js";
 import { answer, discard } from "./queue.js";
 import { grouped } from "./token.js";
 import { clock, meters, t, word } from "./words.js";
@@ -61,7 +62,7 @@ function sameCover(entry) {
   const { body, problem } = entry;
   return (problem.nearby ?? [problem.theirs]).filter(Boolean).map((cover) => {
     const label = t("choice_same_cover", { code: cover.code_groups ?? cover.code ?? "" });
-    if (!body.token) return button(label, () => discard(entry.id), "main");
+    if (!body.token) return sure(label, () => discard(entry.id));
     return button(label, () => answer(entry.id, {
       kind: "fit", token: body.token, cover: cover.cover, seen_version: cover.version, spot: body.spot, replace: false,
       class: undefined, placement: undefined, road: undefined, address: undefined, accuracy_accepted: undefined, nearby_seen: undefined,
@@ -69,8 +70,8 @@ function sameCover(entry) {
   });
 }
 
-/** `discardButton` makes the way to throw it away, which every question has. */
-export function questionCard(entry, discardButton) {
+/** A question with its ways on; the last is to throw the action away. */
+export function questionCard(entry) {
   const { problem } = entry;
   return [h("p", { class: "bad", role: "alert" }, problem.detail ?? problem.code),
     (problem.changes ?? []).length ? h("ul", {}, problem.changes.map((change) =>
@@ -78,5 +79,5 @@ export function questionCard(entry, discardButton) {
     h("div", { class: "versions" }, column(t("version_ours"), ours(entry)), column(t("version_theirs"), theirs(entry))),
     problem.choices.includes("same_cover") ? sameCover(entry) : null,
     problem.choices.filter((name) => name !== "same_cover").map((name) => choice(entry, name)),
-    discardButton(entry.id)];
+    sure(t("discard"), () => discard(entry.id))];
 }

@@ -13,7 +13,7 @@ import { clock, t, word } from "./words.js";
 function headOf(entry) {
   const { shown } = entry;
   return [h("p", { class: "row-name" }, h("b", {}, t("kind_" + entry.kind)), " ", shown.class ? word("class", shown.class) + " " : "",
-    h("span", { class: "code" }, shown.title)),
+    h("span", { class: "code" }, entry.answer?.cover?.code_groups ?? shown.title)),
   h("p", { class: "row-place" }, [shown.place, shown.hazard ? word("hazard", shown.hazard) : "", clock(entry.made_at),
     entry.photos.length ? t("queue_photos", { count: entry.photos.length }) : ""].filter(Boolean).join(" · "))];
 }
@@ -24,8 +24,6 @@ function stateOf(entry) {
   return t("state_" + entry.state);
 }
 
-const discardButton = (id) => sure(t("discard"), () => discard(id));
-
 /** Something that a person has to look at. */
 function needsCard(entry) {
   const photo = entry.problem.photo;
@@ -33,11 +31,11 @@ function needsCard(entry) {
     h("p", { class: "bad", role: "alert" }, entry.problem.detail ?? entry.problem.code ?? ""),
     button(t("send_again"), () => retry(entry.id), "main"),
     photo ? button(t("send_without_photo"), () => answer(entry.id, { photos: entry.body.photos.filter((kept) => kept.id !== photo) })) : null,
-    discardButton(entry.id));
+    sure(t("discard"), () => discard(entry.id)));
 }
 
 function card(entry, me) {
-  if (entry.state === "question") return h("li", { class: "entry is-asking" }, headOf(entry), questionCard(entry, discardButton));
+  if (entry.state === "question") return h("li", { class: "entry is-asking" }, headOf(entry), questionCard(entry));
   if (entry.state === "needs_you") return needsCard(entry);
   const foreign = isOpen(entry) && entry.by && me?.user && entry.by !== me.user;
   return h("li", { class: "entry is-" + entry.state, "data-id": entry.id }, headOf(entry), h("p", { class: "state" }, stateOf(entry)),

@@ -34,7 +34,7 @@ export async function reportView(main, id) {
   const photos = h("div", {});
   const drawPhotos = () => fill(photos, photoFields(draft.fixed ? ["before", "after"] : ["before"], draft.photos, form.keep, form.most));
   const hazards = form.me.hazards?.map((entry) => entry.hazard) ?? listed("hazard");
-  fill(main, h("h1", {}, t("report_title")), coverFacts(cover), h("p", { class: "notice" }, t("report_danger")),
+  fill(main, h("h1", {}, t("report_title")), form.left, coverFacts(cover), h("p", { class: "notice" }, t("report_danger")),
     choices("hazard", t("report_hazard"), hazards.map((name) => [name, word("hazard", name)]), draft.hazard, (value) => { draft.hazard = value; form.keep(); }),
     choices("fixed", t("report_fixed"), [["yes", t("report_fixed_yes")], ["no", t("report_fixed_no")]],
       draft.fixed === null ? null : draft.fixed ? "yes" : "no", (value) => { draft.fixed = value === "yes"; form.keep(); drawPhotos(); }),

@@ -59,7 +59,7 @@ export async function surveyView(main, token = "") {
     },
   });
 
-  fill(main, h("h1", {}, t("survey_title")), form.position.element,
+  fill(main, h("h1", {}, t("survey_title")), form.left, form.position.element,
     choices("class", t("survey_class"), classes.map((name) => [name, word("class", name)]), draft.class, (value) => { draft.class = value; form.keep(); }),
     photoFields(roles, draft.photos, form.keep, form.most),
     h("label", {}, t("survey_road"), road), roads,
