@@ -102,7 +102,9 @@ fn file(asked: &HeaderMap, media_type: &'static str, body: impl Into<Vec<u8>>) -
     let etag = crate::tiles::etag(0, &body);
     let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known.is_some_and(|known| crate::tiles::is_known(known, &body)) {
-        return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response();
+        // With the policy: a browser takes the headers of a 304 for those of what it kept.
+        let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
+        return (StatusCode::NOT_MODIFIED, policy, [(header::ETAG, etag)]).into_response();
     }
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),

@@ -16,7 +16,9 @@ pub async fn crew_shell(house: &House) {
         let file = house.get(NOBODY, path).expect(200).await;
         assert_eq!(file.header("cache-control"), Some("no-cache"), "{path}");
         let etag = file.header("etag").unwrap();
-        house.ask(NOBODY, "GET", path).header("if-none-match", etag).expect(304).await;
+        let same = house.ask(NOBODY, "GET", path).header("if-none-match", etag).expect(304).await;
+        let policy = "content-security-policy";
+        assert_eq!(same.header(policy), file.header(policy), "{path}: a browser keeps what a 304 says");
     }
     let page = house.get(NOBODY, "/crew").expect(200).await;
     let policy = page.header("content-security-policy").unwrap();
