@@ -41,7 +41,8 @@ async function show() {
   const main = h("main", { id: "main", tabindex: "-1" });
   document.getElementById("main").replaceWith(main);
   document.querySelectorAll("nav a").forEach((tab) => {
-    tab.toggleAttribute("aria-current", tab.dataset.tab === (name || "list"));
+    if (tab.dataset.tab === (name || "list")) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
   });
   scrollTo(0, 0);
   try {

@@ -64,7 +64,8 @@ function knownPlate(main, token, plate, forCover, head) {
       ? [quickCheck(token, plate.cover),
         link(t("report_title"), "#/report/" + id),
         link(t("check_damaged"), `#/check/${token}/${id}/damaged`),
-        link(t("check_wrong_plate"), `#/check/${token}/${id}/wrong_plate`)]
+        // Where somebody stands at another cover, that one is the cover which wears a wrong plate.
+        link(t("check_wrong_plate"), `#/check/${token}/${other ? forCover : id}/wrong_plate`)]
       : [link(t("fit_here"), `#/fit/${token}/${id}`, "main"),
         link(t("report_title"), "#/report/" + id),
         stateLinks(token)]));
