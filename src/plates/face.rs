@@ -15,14 +15,16 @@ pub struct Face {
     pub name_zh: String,
     pub name_en: String,
     pub outline: Outline,
+    /// How far from the edge every text stays.
+    pub safe: f64,
     pub holes: Vec<Hole>,
     /// Square that holds the symbol and its quiet zone.
     pub qr: Area,
     /// Painted in the color of the class.
     pub band: Option<Area>,
     pub texts: Vec<TextBox>,
-    pub(super) notice: String,
-    pub(super) notice_en: String,
+    pub notice: String,
+    pub notice_en: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -186,7 +188,7 @@ pub struct TextBox {
     pub show: String,
     pub(super) pieces: Vec<Piece>,
     /// Shown where a placeholder has nothing to say; `None` leaves the box empty.
-    pub(super) blank: Option<String>,
+    pub blank: Option<String>,
 }
 
 impl TextBox {
@@ -353,6 +355,7 @@ impl Face {
             name_zh: read.name_zh,
             name_en: read.name_en,
             outline,
+            safe,
             holes,
             qr,
             band,

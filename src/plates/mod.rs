@@ -2,9 +2,12 @@
 //! ledger; and the file of a manhole becomes a document. Knows `domain` and the files in `labels/`; who may
 //! print and what is stored is not decided here.
 
+mod calibration;
+mod checks;
 mod dossier;
 mod draw;
 mod face;
+mod face_file;
 mod finish;
 mod fonts;
 mod glyphs;
@@ -25,6 +28,8 @@ use flate2::Compression;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+pub use calibration::{Measured, Rulers, render_calibration};
+pub use checks::{PlateChecks, check_face};
 pub use dossier::{Body, Dossier, Section, render_dossier};
 pub use face::{Align, Area, Face, Field, Hole, Ink, Outline, TextBox, Weight};
 pub use fonts::FontError;

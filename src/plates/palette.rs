@@ -60,6 +60,40 @@ impl Palette {
             .expect("the built-in palette is read by a test")
     }
 
+    /// The colors of one class, as `#rrggbb`: ground and ink.
+    pub fn colors(&self, class: CoverClass) -> [String; 2] {
+        let written = |color: Rgb| {
+            let [r, g, b] = color.map(|part| (part * 255.0).round() as u8);
+            format!("#{r:02x}{g:02x}{b:02x}")
+        };
+        let (ground, ink) = *self.by_class.get(&class).unwrap_or(&self.other);
+        [written(ground), written(ink)]
+    }
+
+    /// The palette with other colors for one class, refused where people could not read the ink.
+    pub fn with(&self, class: CoverClass, [ground, ink]: [&str; 2]) -> Result<Self, Refusal> {
+        let color = |written: &str, field: &'static str| {
+            parse_color(written).ok_or_else(|| Refusal::new("palette.color").at(field).with("read", written))
+        };
+        let (ground, ink) = (color(ground, "ground")?, color(ink, "ink")?);
+        if contrast(ground, ink) < 3.0 {
+            return Err(Refusal::new("palette.contrast").at("ink"));
+        }
+        let mut palette = self.clone();
+        palette.by_class.insert(class, (ground, ink));
+        Ok(palette)
+    }
+
+    /// The palette as the file that [`Palette::from_toml`] reads.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::from("[colors]\n");
+        for class in self.by_class.keys() {
+            let [ground, ink] = self.colors(*class);
+            out.push_str(&format!("{class} = {{ ground = \"{ground}\", ink = \"{ink}\" }}\n"));
+        }
+        out
+    }
+
     pub(super) fn ground(&self, class: CoverClass) -> Rgb {
         self.by_class.get(&class).unwrap_or(&self.other).0
     }
