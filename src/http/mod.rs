@@ -42,6 +42,7 @@ mod claim_pages;
 mod conflict;
 mod cover_list;
 mod cover_query;
+mod crew_shell;
 mod csv_body;
 mod desk;
 mod doors;
@@ -167,7 +168,8 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = text(header::CONTENT_TYPE);
     let short = text(header::CONTENT_LENGTH).parse::<u64>().is_ok_and(|bytes| bytes < 500);
-    !short && (media_type.starts_with("text/") || media_type.contains("json") || media_type.contains("yaml"))
+    let shrinks = ["json", "yaml", "wasm", "svg"].iter().any(|kind| media_type.contains(kind));
+    !short && (media_type.starts_with("text/") || shrinks)
 }
 
 fn build(state: AppState) -> doors::Doors {
@@ -198,6 +200,11 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/r/{tracking}/photos/{n}", Public, get(public::tracking_photo))
         .open("POST", "/language", Public, post(public::language))
         .open("GET", "/assets/{name}", Public, get(public::asset))
+        .open("GET", "/crew", Public, get(crew_shell::show))
+        .open("GET", "/crew/sw.js", Public, get(crew_shell::worker))
+        .open("GET", "/crew/manifest.webmanifest", Public, get(crew_shell::manifest))
+        .open("GET", "/crew/words.json", Public, get(crew_shell::words))
+        .open("GET", "/crew/{asset}", Public, get(crew_shell::asset))
         .open("GET", "/login", Public, get(desk::login_form))
         .open("POST", "/login", Public, post(desk::login))
         .open("POST", "/logout", STAFF, post(desk::logout))

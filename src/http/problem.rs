@@ -192,7 +192,8 @@ pub(super) async fn dress(State(state): State<AppState>, request: Request, next:
             response = write_problem(&state, &reader, &problem, response);
         }
     }
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    // The crew's page brings a policy of its own.
+    response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| POLICY.clone());
     for (name, value) in SECURITY {
         response.headers_mut().insert(name, value);
     }

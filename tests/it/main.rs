@@ -7,6 +7,7 @@ mod browser;
 mod commands;
 mod contract;
 mod crew_kill;
+mod crew_page;
 mod crs;
 mod editing_pages;
 mod export;

@@ -2,6 +2,7 @@
 
 mod areas;
 mod crew;
+mod crew_shell;
 mod doors;
 mod editing;
 pub mod house;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::areas::areas;
 use super::crew::crews;
+use super::crew_shell::crew_shell;
 use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
@@ -38,6 +39,7 @@ both_engines! {
         areas(&house).await;
         plates(&house).await;
         crews(&house).await;
+        crew_shell(&house).await;
         desk_pages(&house).await;
         editing::programs(&house).await;
         editing::pages(&house).await;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -30,11 +31,13 @@ pub struct Visitor {
     /// `Accept-Language`, e.g. `zh-CN,zh`.
     pub language: &'static str,
     pub dark: bool,
+    /// Further options of Chromium, e.g. what its camera shows.
+    pub flags: Vec<String>,
 }
 
 impl Default for Visitor {
     fn default() -> Self {
-        Self { screen: PHONE, scripts: true, language: "zh-CN,zh", dark: false }
+        Self { screen: PHONE, scripts: true, language: "zh-CN,zh", dark: false, flags: Vec::new() }
     }
 }
 
@@ -60,20 +63,37 @@ pub struct Browser {
     driver: Child,
     http: reqwest::Client,
     session: String,
-    _profile: TempDir,
+    profile: Arc<TempDir>,
 }
 
 impl Browser {
     /// `None`, with a message, where Chromium is missing; a failure where `CI` is set.
     pub async fn open(visitor: Visitor) -> Option<Self> {
+        let profile = tempfile::Builder::new().prefix("lidmark-chromium-").tempdir().expect("a folder");
+        Self::open_on(visitor, Arc::new(profile)).await
+    }
+
+    /// Ends it as an empty battery would: every process of it is killed at once. What it kept on its disk is there
+    /// for [`Browser::open_on`].
+    pub fn kill(self) -> Arc<TempDir> {
+        self.profile.clone()
+    }
+
+    /// Ends it as a person closes it.
+    pub async fn close(self) -> Arc<TempDir> {
+        let _ = self.http.delete(&self.session).send().await;
+        self.profile.clone()
+    }
+
+    /// The same with what an earlier browser kept.
+    pub async fn open_on(visitor: Visitor, profile: Arc<TempDir>) -> Option<Self> {
         if !have("chromium") || !have("chromedriver") {
             skip_or_fail("a browser (packages chromium, chromium-driver)");
             return None;
         }
-        let profile = tempfile::Builder::new().prefix("lidmark-chromium-").tempdir().expect("a folder");
         let (driver, address) = start_driver(profile.path());
         let http = reqwest::Client::builder().timeout(Duration::from_secs(90)).build().expect("a client");
-        let mut browser = Self { driver, http, session: address, _profile: profile };
+        let mut browser = Self { driver, http, session: address, profile };
         let opened = browser.command("POST", "/session", browser.wishes(&visitor)).await;
         let id = opened["sessionId"].as_str().expect("a new session has an id");
         browser.session = format!("{}/session/{id}", browser.session);
@@ -93,7 +113,7 @@ impl Browser {
     }
 
     fn wishes(&self, visitor: &Visitor) -> Value {
-        let profile = self._profile.path().join("profile");
+        let profile = self.profile.path().join("profile");
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -112,6 +132,7 @@ impl Browser {
         arguments.push(format!("--user-data-dir={}", profile.display()));
         arguments.push(format!("--window-size={},{}", visitor.screen.0.max(500), visitor.screen.1));
         arguments.push(format!("--lang={}", visitor.language.split(',').next().unwrap_or("en")));
+        arguments.extend(visitor.flags.iter().cloned());
         let mut preferences = json!({"intl.accept_languages": visitor.language});
         if !visitor.scripts {
             preferences["profile.managed_default_content_settings.javascript"] = json!(2);

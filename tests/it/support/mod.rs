@@ -8,6 +8,7 @@ pub mod disk;
 pub mod engines;
 pub mod postgres;
 pub mod server;
+pub mod wire;
 
 use std::path::Path;
 use std::process::Command;

@@ -1,0 +1,69 @@
+// Today's list: the covers of the downloaded packages, nearest first or by road.
+
+import { allCovers, listPackages, standing } from "./covers.js";
+import { button, choices, fill, h, link } from "./dom.js";
+import { distance } from "./geo.js";
+import { follow } from "./gnss.js";
+import { byDistance, coverRow } from "./parts.js";
+import { listen } from "./signal.js";
+import { t } from "./words.js";
+
+const ROWS = 60;
+/** What stays chosen while the page is open. */
+const chosen = { order: "near", which: "todo" };
+
+export async function listView(main) {
+  let covers = await allCovers(), from = null, rows = ROWS, drawnFrom = null;
+  if (covers.length === 0) {
+    const packages = await listPackages();
+    fill(main, h("h1", {}, t("list_title")), h("p", {}, packages.length ? t("list_all_empty") : t("list_empty")),
+      link(t("packages_choose"), "#/packages", "main"), link(t("survey_title"), "#/survey"));
+    return listen((what) => { if (what === "covers") dispatchEvent(new HashChangeEvent("hashchange")); });
+  }
+  const place = h("p", { class: "hint", role: "status" }, t("here_looking"));
+  const list = h("div", { class: "covers" });
+
+  const wanted = (cover) => chosen.which === "all" || standing(cover) === "planned" || standing(cover) === "problem";
+
+  function draw() {
+    drawnFrom = from;
+    const todo = covers.filter(wanted);
+    const counted = h("p", {}, t("list_counted", { count: todo.length, all: covers.length }));
+    if (chosen.order === "near") {
+      return fill(list, counted, h("ul", { class: "rows" }, byDistance(todo, from).slice(0, rows).map((cover) => coverRow(cover, from))),
+        todo.length > rows ? button(t("list_more"), () => { rows += ROWS; draw(); }) : null);
+    }
+    const roads = new Map();
+    for (const cover of todo) roads.set(cover.road ?? "", [...(roads.get(cover.road ?? "") ?? []), cover]);
+    const nearest = (inside) => (from ? Math.min(...inside.map((cover) => distance(from, cover))) : 0);
+    const sorted = [...roads].map(([road, inside]) => [road, inside, nearest(inside)])
+      .sort((left, right) => left[2] - right[2] || left[0].localeCompare(right[0]));
+    return fill(list, counted, sorted.map(([road, inside], at) => h("details", { open: at === 0 },
+      h("summary", {}, h("b", {}, road || t("no_road")), " ", t("list_road_count", { count: inside.length })),
+      h("ul", { class: "rows" }, byDistance(inside, from).slice(0, rows).map((cover) => coverRow(cover, from))))));
+  }
+
+  fill(main, h("h1", {}, t("list_title")),
+    h("div", { class: "bare" },
+      choices("order", t("list_order"), [["near", t("order_near")], ["road", t("order_road")]], chosen.order, (value) => { chosen.order = value; draw(); }),
+      choices("which", t("list_which"), [["todo", t("which_todo")], ["all", t("which_all")]], chosen.which, (value) => { chosen.which = value; draw(); })),
+    place, list, h("div", { class: "pair" }, link(t("survey_title"), "#/survey"), link(t("packages_choose"), "#/packages")));
+  draw();
+
+  const stopFollowing = follow((fix, why) => {
+    if (!fix) {
+      if (!from) place.textContent = t(why === "silent" ? "here_looking" : "here_none");
+      return;
+    }
+    from = fix;
+    place.textContent = t("here_known", { meters: Math.round(fix.accuracy_m) });
+    // A list that jumps under the thumb is worse than one that is 5 m behind.
+    if (!drawnFrom || distance(drawnFrom, fix) > 5) draw();
+  });
+  const stopListening = listen(async (what) => {
+    if (what !== "covers") return;
+    covers = await allCovers();
+    draw();
+  });
+  return () => { stopFollowing(); stopListening(); };
+}

@@ -1,0 +1,83 @@
+// A conflict as a question: what this phone says and what the server knows now, side by side, and the ways on.
+
+import { button, h, link } from "./dom.js";
+import { offset } from "./geo.js";
+import { sure } from "./parts.js";
+import { answer, discard } from "./queue.js";
+import { grouped } from "./token.js";
+import { clock, meters, t, word } from "./words.js";
+
+/** A version as lines of `[name, text]`. */
+function ours(entry) {
+  const { body, shown } = entry;
+  return [
+    ["cover_title", body.cover ? shown.title : null], ["class", body.class ? word("class", body.class) : shown.class ? word("class", shown.class) : null],
+    ["place", shown.place || null], ["plate", body.token ? grouped(body.token) : null],
+    ["position", body.position ? `± ${meters(body.position.accuracy_m)}` : null], ["at", clock(entry.made_at)],
+  ];
+}
+
+function theirs(entry) {
+  const { about, theirs: now } = entry.problem;
+  if (!now) return [];
+  const cover = about === "plate" ? now.cover : now;
+  const plates = (cover?.plates ?? []).filter((plate) => plate.state === "installed").map((plate) => grouped(plate.token));
+  const away = cover && entry.body.position ? offset(entry.body.position, cover) : null;
+  return [
+    about === "plate" ? ["plate", `${grouped(now.token)} · ${word("plate_state", now.state)}`] : null,
+    ["cover_title", cover ? cover.code_groups ?? cover.code : null], ["class", cover ? word("class", cover.class) : null],
+    ["place", cover ? [cover.road, cover.address].filter(Boolean).join(" · ") : null],
+    plates.length ? ["wears", plates.join(" ")] : null,
+    away ? ["away", meters(Math.hypot(away.east, away.north))] : null,
+  ].filter(Boolean);
+}
+
+function column(title, lines) {
+  return h("section", { class: "version" }, h("h3", {}, title),
+    h("dl", {}, lines.filter(([, text]) => text).map(([name, text]) => [h("dt", {}, t("version_" + name)), h("dd", {}, text)])));
+}
+
+/** What each choice of the contract sends. */
+function choice(entry, name) {
+  const { problem, body } = entry;
+  const cover = problem.about === "plate" ? problem.theirs?.cover : problem.theirs;
+  switch (name) {
+    case "replace":
+      return button(t("choice_replace"), () => answer(entry.id, { replace: true, seen_version: cover?.version ?? body.seen_version }), "main");
+    case "again":
+      return button(t("choice_again"), () => answer(entry.id, { seen_version: cover?.version ?? body.seen_version }), "main");
+    case "other_plate":
+      return link(t("choice_other_plate"), "#/scan/answer/" + entry.id, "main");
+    case "new_cover":
+      return button(t("choice_new_cover"), () => answer(entry.id, {
+        nearby_seen: [...new Set([...(body.nearby_seen ?? []), ...(problem.nearby ?? [cover]).map((near) => near.cover)])],
+      }));
+    default:
+      return null;
+  }
+}
+
+/** Which of the covers nearby is the one: with a plate it is fitted there, without one the survey was not needed. */
+function sameCover(entry) {
+  const { body, problem } = entry;
+  return (problem.nearby ?? [problem.theirs]).filter(Boolean).map((cover) => {
+    const label = t("choice_same_cover", { code: cover.code_groups ?? cover.code ?? "" });
+    if (!body.token) return sure(label, () => discard(entry.id));
+    return button(label, () => answer(entry.id, {
+      kind: "fit", token: body.token, cover: cover.cover, seen_version: cover.version, spot: body.spot, replace: false,
+      class: undefined, placement: undefined, road: undefined, address: undefined, accuracy_accepted: undefined, nearby_seen: undefined,
+    }), "main");
+  });
+}
+
+/** A question with its ways on; the last is to throw the action away. */
+export function questionCard(entry) {
+  const { problem } = entry;
+  return [h("p", { class: "bad", role: "alert" }, problem.detail ?? problem.code),
+    (problem.changes ?? []).length ? h("ul", {}, problem.changes.map((change) =>
+      h("li", {}, t("version_changed", { field: word("fact", change.field), before: change.before ?? "–", after: change.after ?? "–" })))) : null,
+    h("div", { class: "versions" }, column(t("version_ours"), ours(entry)), column(t("version_theirs"), theirs(entry))),
+    problem.choices.includes("same_cover") ? sameCover(entry) : null,
+    problem.choices.filter((name) => name !== "same_cover").map((name) => choice(entry, name)),
+    sure(t("discard"), () => discard(entry.id))];
+}
