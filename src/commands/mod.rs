@@ -19,6 +19,7 @@ mod demo;
 mod export;
 mod import;
 mod imports;
+mod plate_steps;
 mod plates;
 mod profiles;
 mod say;
@@ -88,7 +89,7 @@ enum Command {
     /// Write covers, cases, plates or whole files for other programs
     #[command(subcommand)]
     Export(export::ExportCommand),
-    /// Make plates, or print a batch once more
+    /// Make plates, print a batch once more, hand plates to crews
     #[command(subcommand)]
     Plates(plates::PlatesCommand),
     /// Members of staff

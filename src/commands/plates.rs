@@ -1,17 +1,23 @@
 //! `lidmark plates`: orders from the command line.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::json;
 
+use super::plate_steps::{self, ListArgs, StepArgs};
 use super::{Ending, Failure, Ground, Outcome, file_trouble};
 use crate::domain::Refusal;
+use crate::domain::area::AreaKind;
 use crate::domain::ids::BatchId;
+use crate::domain::plate::PlateState;
+use crate::domain::plate_batch::Ordinals;
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
-use crate::press::{self, PlateOrder, PressError, Pressed, Wanted};
-use crate::registry::CoverFilter;
+use crate::import::{read_codes, read_outline};
+use crate::press::{self, Files, NewPlates, Outline, PlateOrder, PressError, Sheets, Wanted};
+use crate::registry::{Batch, CoverFilter, Registry};
 
 #[derive(Subcommand)]
 pub(super) enum PlatesCommand {
@@ -19,10 +25,20 @@ pub(super) enum PlatesCommand {
     Make(MakeArgs),
     /// Print a batch, or some of its plates, once more
     Reprint(ReprintArgs),
+    /// Batches with what became of their plates; stock of each crew
+    List(ListArgs),
+    /// The print shop delivered plates that were ordered unprinted
+    Printed(StepArgs),
+    /// Plates that came out wrong; needs --reason
+    Spoil(StepArgs),
+    /// Hand plates to a crew; needs --crew
+    Issue(StepArgs),
+    /// A crew hands plates back
+    Return(StepArgs),
 }
 
 #[derive(Args)]
-#[command(group(ArgGroup::new("wanted").required(true).args(["count", "which"])))]
+#[command(group(ArgGroup::new("wanted").required(true).args(["count", "which", "covers", "area", "within"])))]
 pub(super) struct MakeArgs {
     /// This many blank plates, to be bound in the field
     #[arg(long)]
@@ -30,15 +46,36 @@ pub(super) struct MakeArgs {
     /// One plate for each cover without a live plate that fits, e.g. district=370502,class=sewage,road=济南路
     #[arg(long = "for", id = "which", value_name = "KEY=VALUE,…")]
     which: Option<String>,
+    /// One plate for each of the codes in this file: one a line, or a table
+    #[arg(long, value_name = "FILE")]
+    covers: Option<PathBuf>,
+    /// One plate for each cover without a live plate in an area that the city keeps, e.g. district:370502
+    #[arg(long, value_name = "KIND:CODE")]
+    area: Option<String>,
+    /// One plate for each cover without a live plate within the polygon of this file
+    #[arg(long, value_name = "FILE.geojson")]
+    within: Option<PathBuf>,
     /// Face of the plate
     #[arg(long, default_value = "rect-90x60")]
     face: String,
     /// How plates lie on a page
     #[arg(long, default_value = "a4")]
     sheet: String,
-    /// Error correction of the symbols, M, Q or H; H in the carriageway and Q elsewhere unless given
+    /// Error correction of the symbols, M, Q or H; H where it fits the face and Q elsewhere unless given
     #[arg(long)]
     level: Option<String>,
+    /// How the plates are made: color, mono or inverted
+    #[arg(long, default_value = "color")]
+    finish: String,
+    /// Correct the sheets for this printer of the data folder's `printers`
+    #[arg(long)]
+    printer: Option<String>,
+    /// So many plates a file, FILE-001.pdf and so on; a run that is killed goes on when it is called again
+    #[arg(long, value_name = "PLATES")]
+    split: Option<usize>,
+    /// The file goes to a print shop; `plates printed` reports the plates printed
+    #[arg(long)]
+    unprinted: bool,
     /// What the batch is for
     #[arg(long, default_value = "")]
     note: String,
@@ -53,9 +90,15 @@ pub(super) struct MakeArgs {
 #[derive(Args)]
 pub(super) struct ReprintArgs {
     batch: String,
-    /// Only the plates with these tokens
+    /// Only the plates with these tokens; none that was ever issued
     #[arg(long, value_name = "TOKEN", num_args = 1..)]
     only: Vec<String>,
+    /// Make successors of the plates in --only, in a batch of their own
+    #[arg(long, requires = "only")]
+    successors: bool,
+    /// This file of a batch that was split
+    #[arg(long, value_name = "NUMBER", conflicts_with = "only")]
+    file: Option<i64>,
     /// Where the PDF goes
     #[arg(short, long, value_name = "FILE.pdf")]
     output: PathBuf,
@@ -77,34 +120,106 @@ pub(super) async fn plates(ground: &Ground, command: PlatesCommand) -> Outcome<E
     match command {
         PlatesCommand::Make(args) => make(ground, args).await,
         PlatesCommand::Reprint(args) => reprint(ground, args).await,
+        PlatesCommand::List(args) => plate_steps::list(ground, args).await,
+        PlatesCommand::Printed(args) => plate_steps::step(ground, args, plate_steps::Way::Printed).await,
+        PlatesCommand::Spoil(args) => plate_steps::step(ground, args, plate_steps::Way::Spoil).await,
+        PlatesCommand::Issue(args) => plate_steps::step(ground, args, plate_steps::Way::Issue).await,
+        PlatesCommand::Return(args) => plate_steps::step(ground, args, plate_steps::Way::Return).await,
     }
 }
 
 async fn make(ground: &Ground, args: MakeArgs) -> Outcome<Ending> {
     let config = ground.config()?;
-    let wanted = match (args.count, &args.which) {
-        (Some(count), None) => Wanted::Blank(count),
-        (None, Some(which)) => Wanted::Matching(read_filter(which)?),
-        _ => return Err(Refusal::new("batch.empty").into()),
-    };
-    let order = PlateOrder {
-        wanted,
-        most: press::MOST_PLATES,
-        face: args.face,
-        sheet: args.sheet,
-        level: args.level.as_deref().map(str::parse).transpose()?,
-        note: args.note,
-        actor: Actor::System,
-    };
     check_target(&args.output)?;
     if let Some(ledger) = &args.ledger {
         check_target(ledger)?;
     }
+    let level = args.level.as_deref().map(str::parse).transpose()?;
+    let finish = args.finish.parse()?;
+    let early = match (&args.count, &args.which) {
+        (Some(count), _) => Some(Wanted::Blank(*count)),
+        (None, Some(which)) => Some(Wanted::Matching(read_filter(which)?)),
+        _ => None,
+    };
     let registry = ground.open(&config).await?;
-    let made = press::make_batch(&registry, &config, &ground.place.data, &order, &args.output).await?;
-    let ending = finish(ground, &made, &args.output, args.ledger.as_deref());
+    let wanted = match early {
+        Some(wanted) => wanted,
+        None => wanted_on_disk(&registry, &args).await?,
+    };
+    let absolute = std::path::absolute(&args.output).unwrap_or_else(|_| args.output.clone());
+    let order = PlateOrder {
+        face: args.face,
+        sheet: args.sheet,
+        level,
+        finish,
+        printer: args.printer,
+        split: args.split,
+        made_as: if args.unprinted { PlateState::Made } else { PlateState::Printed },
+        note: args.note,
+        target: args.split.map(|_| absolute.display().to_string()),
+        ..PlateOrder::usual(wanted, Actor::System)
+    };
+    let data = &ground.place.data;
+    let ending = if order.split.is_none() {
+        let made = press::make_batch(&registry, &config, data, &order, &args.output).await?;
+        let (batch, files) = (&made.batch, vec![args.output.clone()]);
+        let made =
+            Made { batch, count: made.count, pages: Some(made.pages), bytes: made.bytes, files, only: None };
+        report(ground, &registry, &made, args.ledger.as_deref()).await
+    } else {
+        let known = press::find_broken_off(&registry, &order).await?;
+        let id = match known {
+            Some(id) => id,
+            None => press::begin_order(&registry, &config, data, &order).await?,
+        };
+        if let Some(known) = known.filter(|_| !ground.say.json) {
+            ground.say.words(
+                format!("继续未完成的批次 {known}"),
+                format!("Going on with batch {known}, which was broken off"),
+            );
+        }
+        let files = Files::beside(&args.output);
+        let batch = press::go_on(&registry, &config, data, (id, &files), |_| {}).await?;
+        let files: Vec<PathBuf> = (1..=press::file_count(&batch)).map(|file| files.path(file)).collect();
+        let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
+        let count = batch.plate_count as usize;
+        let made = Made { batch: &batch, count, pages: None, bytes, files, only: None };
+        report(ground, &registry, &made, args.ledger.as_deref()).await
+    };
     registry.close().await;
     Ok(ending)
+}
+
+async fn wanted_on_disk(registry: &Registry, args: &MakeArgs) -> Outcome<Wanted> {
+    let read = |path: &Path| std::fs::read(path).map_err(|error| file_trouble("file.not_read", path, &error));
+    let filter = CoverFilter { without_plate: true, limit: 1000, ..CoverFilter::default() };
+    if let Some(path) = &args.covers {
+        let listed = read_codes(&read(path)?, press::MOST_PLATES)?;
+        let codes: Vec<String> = listed.iter().map(|listed| listed.code.clone()).collect();
+        let found = registry.list_covers_by_code(&codes).await?;
+        let mut covers = Vec::with_capacity(found.len());
+        for (listed, cover) in listed.iter().zip(found) {
+            let unknown = || {
+                Refusal::new("batch.code_unknown")
+                    .at("covers")
+                    .with("line", listed.line)
+                    .with("read", &listed.code)
+            };
+            covers.push(cover.ok_or_else(unknown)?);
+        }
+        return Ok(Wanted::Covers(covers));
+    }
+    if let Some(area) = &args.area {
+        let (kind, code) = area.split_once(':').unwrap_or(("district", area));
+        let kind: AreaKind = kind.parse()?;
+        let shape = registry.find_area(kind, code).await?.shape;
+        return Ok(Wanted::Within(Box::new(Outline { area: Some((kind, code.to_owned())), shape, filter })));
+    }
+    let path = args.within.as_deref().ok_or_else(|| Refusal::new("batch.empty"))?;
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| Refusal::new("batch.outline").at("within").with("reason", "UTF-8"))?;
+    let shape = read_outline(&text)?;
+    Ok(Wanted::Within(Box::new(Outline { area: None, shape, filter })))
 }
 
 async fn reprint(ground: &Ground, args: ReprintArgs) -> Outcome<Ending> {
@@ -113,8 +228,37 @@ async fn reprint(ground: &Ground, args: ReprintArgs) -> Outcome<Ending> {
     let only = args.only.iter().map(|token| token.parse::<Token>()).collect::<Result<Vec<_>, _>>()?;
     check_target(&args.output)?;
     let registry = ground.open(&config).await?;
-    let made = press::reprint(&registry, &config, &ground.place.data, (id, &only), &args.output).await?;
-    let ending = finish(ground, &made, &args.output, args.ledger.as_deref());
+    let data = &ground.place.data;
+    let mut listed = None;
+    let printed = if only.is_empty() {
+        let sheets = args.file.map_or(Sheets::All, Sheets::File);
+        press::reprint(&registry, &config, data, (id, &sheets), &args.output).await?
+    } else {
+        let plates = registry.list_plates_by_token(&only).await?;
+        if let Some(stranger) = plates.iter().find(|plate| plate.batch != id) {
+            let read = stranger.token.grouped();
+            return Err(Refusal::new("batch.other_plate").at("only").with("read", read).into());
+        }
+        if args.successors {
+            let note = format!("{id}");
+            let new = NewPlates { of: id, plates, note, actor: Actor::System, key: None };
+            press::replace_plates(&registry, &config, data, &new, &args.output).await?
+        } else {
+            let ordinals = Ordinals::of(plates.iter().map(|plate| plate.ordinal));
+            registry.check_never_issued(id, &ordinals).await?;
+            listed = Some(ordinals.clone());
+            press::reprint(&registry, &config, data, (id, &Sheets::Only(ordinals)), &args.output).await?
+        }
+    };
+    let made = Made {
+        batch: &printed.batch,
+        count: printed.count,
+        pages: Some(printed.pages),
+        bytes: printed.bytes,
+        files: vec![args.output.clone()],
+        only: listed,
+    };
+    let ending = report(ground, &registry, &made, args.ledger.as_deref()).await;
     registry.close().await;
     Ok(ending)
 }
@@ -128,26 +272,52 @@ pub(super) fn check_target(target: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What a command made.
+struct Made<'b> {
+    batch: &'b Batch,
+    count: usize,
+    pages: Option<usize>,
+    bytes: u64,
+    files: Vec<PathBuf>,
+    /// Which plates the ledger lists; `None` = all of the batch.
+    only: Option<Ordinals>,
+}
+
 /// Writes the ledger and says what there is. The batch stands even where the ledger cannot be written.
-fn finish(ground: &Ground, made: &Pressed, output: &Path, ledger: Option<&Path>) -> Ending {
+async fn report(ground: &Ground, registry: &Registry, made: &Made<'_>, ledger: Option<&Path>) -> Ending {
     let say = ground.say;
-    let (id, count, pages) = (made.batch.id, made.plates.len(), made.pages);
-    say.words(
-        format!("批次 {id}：铭牌 {count} 块，{pages} 页，{} 字节 → {}", made.bytes, output.display()),
-        format!("Batch {id}: {count} plates on {pages} pages, {} bytes → {}", made.bytes, output.display()),
-    );
+    let (id, count, bytes) = (made.batch.id, made.count, made.bytes);
+    let first = made.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+    match (made.pages, made.files.as_slice()) {
+        (Some(pages), [_]) => say.words(
+            format!("批次 {id}：铭牌 {count} 块，{pages} 页，{bytes} 字节 → {first}"),
+            format!("Batch {id}: {count} plates on {pages} pages, {bytes} bytes → {first}"),
+        ),
+        (_, files) => say.words(
+            format!("批次 {id}：铭牌 {count} 块，文件 {} 个，{bytes} 字节，从 {first} 起", files.len()),
+            format!("Batch {id}: {count} plates in {} files, {bytes} bytes, from {first} on", files.len()),
+        ),
+    }
     let mut ending = Ending::Done;
     if let Some(path) = ledger
-        && let Err(error) = std::fs::write(path, press::ledger(&made.plates))
+        && let Err(failure) = save_ledger(registry, (id, made.only.as_ref()), path).await
     {
-        say.failure_line(&Failure::Refused(file_trouble("file.not_written", path, &error)));
+        say.failure_line(&failure);
         ending = Ending::Part;
     }
+    let shown: Vec<String> = made.files.iter().map(|file| file.display().to_string()).collect();
     say.summary(&json!({
-        "batch": id, "plates": count, "pages": pages, "bytes": made.bytes, "pdf": output.display().to_string(),
+        "batch": id, "plates": count, "pages": made.pages, "bytes": bytes, "pdf": first, "files": shown,
         "ledger": ledger.map(|path| path.display().to_string()),
     }));
     ending
+}
+
+async fn save_ledger(registry: &Registry, which: (BatchId, Option<&Ordinals>), path: &Path) -> Outcome<()> {
+    let trouble = |error: std::io::Error| Failure::Refused(file_trouble("file.not_written", path, &error));
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).map_err(trouble)?);
+    press::write_ledger_of(registry, which, &mut out).await?;
+    out.flush().map_err(trouble)
 }
 
 fn read_filter(text: &str) -> Result<CoverFilter, Refusal> {

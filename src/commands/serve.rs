@@ -85,6 +85,7 @@ pub(super) async fn run(
     let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
+    state.resume_plate_orders().await;
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::new)?;

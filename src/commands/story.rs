@@ -406,7 +406,11 @@ impl Workshop<'_> {
     async fn street(&self, covers: Vec<CoverId>) -> Outcome<Vec<Plate>> {
         let (pdf, ledger) = street_files(self.place);
         let plates = self.make(STREET_NOTE, Wanted::Covers(covers), &pdf).await?;
-        std::fs::write(&ledger, press::ledger(&plates))
+        let mut text = Vec::new();
+        if let Some(first) = plates.first() {
+            press::write_ledger_of(self.registry, (first.batch, None), &mut text).await?;
+        }
+        std::fs::write(&ledger, text)
             .map_err(|error| super::file_trouble("file.not_written", &ledger, &error))?;
         Ok(plates)
     }
@@ -423,19 +427,12 @@ impl Workshop<'_> {
         let note = format!("{note}, for {}", config.plate_base());
         let batches = registry.list_batches().await?;
         if let Some(batch) = batches.iter().find(|batch| batch.note == note) {
-            press::reprint(registry, config, &place.data, (batch.id, &[]), pdf).await?;
+            press::reprint(registry, config, &place.data, (batch.id, &press::Sheets::All), pdf).await?;
             return Ok(press::list_plates(registry, batch.id).await?);
         }
-        let order = PlateOrder {
-            wanted,
-            most: press::MOST_PLATES,
-            face: "rect-90x60".into(),
-            sheet: "a4".into(),
-            level: None,
-            note,
-            actor: Actor::System,
-        };
-        Ok(press::make_batch(registry, config, &place.data, &order, pdf).await?.plates)
+        let order = PlateOrder { note, ..PlateOrder::usual(wanted, Actor::System) };
+        let made = press::make_batch(registry, config, &place.data, &order, pdf).await?;
+        Ok(press::list_plates(registry, made.batch.id).await?)
     }
 }
 

@@ -15,6 +15,7 @@ use super::hazard::Hazard;
 use super::history::HistoryKind;
 use super::import_run::{ImportState, PassedOver};
 use super::plate::{PlateSpot, PlateState};
+use super::plate_batch::{BatchLabels, BatchState, Ordered, PlateWords, PrinterRecord};
 use super::position::PositionMethod;
 use super::role::Role;
 
@@ -312,8 +313,29 @@ pub const TABLES: &[Table] = {
                 must("actor", Text),
                 must("plate_count", Whole),
                 must("created_at", Whole),
+                must("state", Word(is::<BatchState>)),
+                must("made_as", Word(is::<PlateState>)),
+                must("ordered", Word(is_ordered)),
+                may("level", Word(is_level)),
+                may("printer", Word(is_json::<PrinterRecord>)),
+                must("labels", Word(is_json::<BatchLabels>)),
+                may("split", Whole),
+                may("target", Text),
+                must("lines_done", Whole),
             ],
             key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "plate_lines",
+            columns: &[
+                must("batch_id", Id),
+                must("ordinal", Whole),
+                must("cover_id", Id),
+                must("code", Text),
+                must("words", Word(is_json::<PlateWords>)),
+            ],
+            key: &["batch_id", "ordinal"],
             refers: &[],
         },
         Table {
@@ -357,6 +379,36 @@ pub const TABLES: &[Table] = {
                 may("distance_m", Real),
             ],
             key: &["token", "step"],
+            refers: &[],
+        },
+        Table {
+            name: "spot_checks",
+            columns: &[
+                must("id", Id),
+                must("seed", Text),
+                must("from_at", Whole),
+                must("until_at", Whole),
+                may("crew", Text),
+                may("district", Text),
+                must("population", Whole),
+                must("plate_count", Whole),
+                must("actor", Text),
+                must("created_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "spot_check_plates",
+            columns: &[
+                must("check_id", Id),
+                must("ordinal", Whole),
+                must("token", Token),
+                must("cover_id", Id),
+                must("fitted_by", Text),
+                must("fitted_at", Whole),
+            ],
+            key: &["check_id", "ordinal"],
             refers: &[],
         },
         Table {
@@ -496,6 +548,15 @@ fn is_outline(text: &str) -> bool {
 /// Columns of a census that nobody has a field for, as they are stored: on one line.
 fn is_extra(text: &str) -> bool {
     !text.contains(['\n', '\r']) && serde_json::from_str::<BTreeMap<String, String>>(text).is_ok()
+}
+
+fn is_json<T: serde::de::DeserializeOwned>(text: &str) -> bool {
+    serde_json::from_str::<T>(text).is_ok()
+}
+
+/// What a batch was ordered for; nothing of those from before orders were kept.
+fn is_ordered(text: &str) -> bool {
+    text == "{}" || is_json::<Ordered>(text)
 }
 
 fn is_level(text: &str) -> bool {

@@ -55,6 +55,8 @@ uuid_id! {
     PhotoId,
     /// A photo on its way in from the field, named by the phone.
     FieldPhotoId,
+    /// 抽查: plates drawn at random to be looked at.
+    SpotCheckId,
     /// 合并: one merge of two manholes.
     MergeId,
     /// 批量修改: one change of many covers.

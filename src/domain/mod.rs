@@ -19,6 +19,7 @@ pub mod import_profile;
 pub mod import_run;
 pub mod names;
 pub mod plate;
+pub mod plate_batch;
 pub mod position;
 pub mod quality;
 pub mod refusal;

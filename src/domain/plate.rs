@@ -28,10 +28,10 @@ impl PlateState {
         use PlateState::*;
         matches!(
             (self, next),
-            (Made, Printed | Revoked)
-                | (Printed, Spoiled | Issued | Installed | Revoked | Lost)
+            (Made, Printed | Spoiled | Revoked)
+                | (Printed, Spoiled | Issued | Installed | Replaced | Revoked | Lost)
                 | (Spoiled, Printed | Replaced | Revoked)
-                | (Issued, Printed | Issued | Installed | Damaged | Lost | Revoked)
+                | (Issued, Printed | Issued | Installed | Damaged | Lost | Replaced | Revoked)
                 | (Installed, Damaged | Lost | Replaced | Revoked)
                 | (Damaged | Lost, Replaced | Revoked | Installed)
         )

@@ -11,7 +11,7 @@ use super::problem::from_io;
 use super::{AppState, Problem, views};
 use crate::domain::Refusal;
 use crate::domain::cover::District;
-use crate::domain::ids::UploadId;
+use crate::domain::ids::{BatchId, UploadId};
 use crate::domain::import_run::ImportNumber;
 use crate::domain::role::Actor;
 use crate::import::{AUTO, Coordinates, Findings, Format, Look, Profile, Told, TypedTold, find_built_in};
@@ -31,6 +31,8 @@ pub(super) enum Subject {
     Run(ImportNumber),
     /// Which district each manhole lies in.
     Districts,
+    /// An order of plates.
+    Batch(BatchId),
 }
 
 /// How far a piece of work has come.

@@ -182,7 +182,7 @@ async fn send(
 const PART: usize = 1 << 18;
 
 /// The file from its start, a part at a time.
-fn parts(file: File) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> {
+pub(super) fn parts(file: File) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> {
     use std::io::Seek;
     futures_util::stream::try_unfold((file, false), |(mut file, begun)| async move {
         let read = tokio::task::spawn_blocking(move || {

@@ -12,6 +12,7 @@ use super::ask::has_media_type;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::case::{PHOTO_LIMIT, PhonePosition};
+use crate::import::decode_text;
 use crate::registry::AttachedPhoto;
 
 /// Longest text field, in bytes: 4000 characters of four bytes.
@@ -210,9 +211,16 @@ async fn read(
                 form.photos.push(bytes.into());
             }
         } else {
-            let text = String::from_utf8(bytes).map_err(|_| {
-                Problem::bad_request(Refusal::new("form.not_utf8").at(name.clone()).with("field", &name))
-            })?;
+            let is_file = texts.contains(&name.as_str()) && name.ends_with("_file");
+            let text = String::from_utf8(bytes)
+                .or_else(|error| match is_file {
+                    // A table as a spreadsheet program of this country saves it.
+                    true => decode_text(error.as_bytes()).ok_or(()),
+                    false => Err(()),
+                })
+                .map_err(|()| {
+                    Problem::bad_request(Refusal::new("form.not_utf8").at(name.clone()).with("field", &name))
+                })?;
             form.fields.insert(name, text);
             if form.fields.len() > FIELD_COUNT {
                 return Err(Problem::bad_request(Refusal::new("form.unreadable")));

@@ -8,6 +8,8 @@ use crate::domain::cover::{CoverFile, Party, Retired};
 use crate::domain::edit::BulkRowState;
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::Millis;
+use crate::domain::plate::Plate;
+use crate::domain::plate_batch::BatchState;
 use crate::messages::Catalogue;
 use crate::registry::{
     Batch, BulkEdit, BulkLine, BulkRecord, BulkSet, CaseLine, ChainState, EarlierFile, PhotoRecord,
@@ -15,7 +17,7 @@ use crate::registry::{
 };
 
 /// An object of the pairs whose value is known.
-fn known(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+pub(super) fn known(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     Value::Object(
         pairs
             .into_iter()
@@ -213,15 +215,38 @@ pub(super) fn photo(photo: &PhotoRecord) -> Value {
 }
 
 pub(super) fn batch(batch: &Batch) -> Value {
-    json!({
-        "id": batch.id,
-        "face": batch.face,
-        "sheet": batch.sheet,
-        "host": batch.host,
-        "note": batch.note,
-        "plate_count": batch.plate_count,
-        "created_at": time(batch.created_at),
-    })
+    known([
+        ("id", json!(batch.id)),
+        ("state", json!(batch.order.state)),
+        ("face", json!(batch.face)),
+        ("sheet", json!(batch.sheet)),
+        ("host", json!(batch.host)),
+        ("note", json!(batch.note)),
+        ("plate_count", json!(batch.plate_count)),
+        ("lines_done", json!((batch.order.state == BatchState::UnderWay).then_some(batch.order.lines_done))),
+        ("ordered", json!(batch.order.ordered)),
+        ("level", json!(batch.order.level)),
+        ("finish", json!(batch.order.labels.finish)),
+        ("printer", json!(batch.order.printer.as_ref().map(|printer| &printer.name))),
+        ("split", json!(batch.order.split)),
+        ("file_count", json!(crate::press::file_count(batch))),
+        ("created_at", json!(time(batch.created_at))),
+    ])
+}
+
+/// A plate as the ledger knows it, with who has it.
+pub(super) fn ledger_plate(plate: &Plate, holder: Option<String>) -> Value {
+    known([
+        ("token", json!(plate.token)),
+        ("ordinal", json!(plate.ordinal)),
+        ("state", json!(plate.state)),
+        ("code", json!(plate.printed_code)),
+        ("page", json!(plate.page)),
+        ("position", json!(plate.place_on_page)),
+        ("crew", json!(holder)),
+        ("successor", json!(plate.successor)),
+        ("state_at", json!(time(plate.state_at))),
+    ])
 }
 
 pub(super) fn bulk_edit(edit: &BulkEdit) -> Value {

@@ -21,6 +21,7 @@ use crate::registry::Registry;
 use crate::spatial::LiveSnapshot;
 
 mod api_areas;
+mod api_batches;
 mod api_bulk;
 mod api_cases;
 mod api_covers;
@@ -35,6 +36,8 @@ mod api_reports;
 mod area_desk;
 mod ask;
 mod auth;
+mod batch_form;
+mod batch_pages;
 mod bulk_pages;
 mod census_files;
 mod census_work;
@@ -43,6 +46,7 @@ mod conflict;
 mod cover_list;
 mod cover_query;
 mod crew_shell;
+mod crew_watch;
 mod csv_body;
 mod desk;
 mod doors;
@@ -62,6 +66,10 @@ mod mapping_desk;
 mod operators;
 mod page_cache;
 mod paper;
+mod plate_moves;
+mod plate_stock;
+mod plate_wishes;
+mod plate_work;
 mod problem;
 mod profile_desk;
 mod public;
@@ -264,6 +272,21 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/admin/import-profiles/{name}", REGISTRY, get(profile_desk::show_profile))
         .open("GET", "/admin/import-profiles/{name}/profile.toml", REGISTRY, get(profile_desk::download))
         .open("POST", "/admin/import-profiles/{name}/remove", REGISTRY, post(profile_desk::remove))
+        .open("GET", "/admin/plates", REGISTRY, get(batch_pages::list))
+        .open("POST", "/admin/plates", REGISTRY, post(batch_form::send))
+        .open("GET", "/admin/plates/new", REGISTRY, get(batch_form::show))
+        .open("GET", "/admin/plates/stock", FIELD, get(plate_stock::show))
+        .open("POST", "/admin/plates/stock", REGISTRY, post(plate_stock::send))
+        .open("GET", "/admin/plates/{id}", REGISTRY, get(batch_pages::show))
+        .open("GET", "/admin/plates/{id}/plates", REGISTRY, get(batch_pages::plates))
+        .open("POST", "/admin/plates/{id}/steps", REGISTRY, post(batch_pages::step))
+        .open("POST", "/admin/plates/{id}/resume", REGISTRY, post(batch_pages::resume))
+        .open("POST", "/admin/plates/{id}/stop", REGISTRY, post(batch_pages::stop))
+        .open("GET", "/admin/crews", EXPORT, get(crew_watch::show))
+        .open("GET", "/admin/crews/export", EXPORT, get(crew_watch::export))
+        .open("GET", "/admin/crews/checks", EXPORT, get(crew_watch::list_checks))
+        .open("POST", "/admin/crews/checks", EXPORT, post(crew_watch::draw))
+        .open("GET", "/admin/crews/checks/{id}", EXPORT, get(crew_watch::show_check))
         .open("GET", "/admin/areas", REGISTRY, get(area_desk::show))
         .open("POST", "/admin/areas", ADMIN, post(area_desk::send))
         .open("POST", "/admin/areas/assign", ADMIN, post(area_desk::assign))
@@ -314,10 +337,17 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/crew/photos/{id}", CREW, get(api_crew_photos::find_photo))
         .open("PUT", "/api/v1/crew/photos/{id}", CREW, put(api_crew_photos::send_piece))
         .open("POST", "/api/v1/crew/actions", CREW, post(api_crew_actions::create_action))
-        .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_plates::create_batch))
-        .open("GET", "/api/v1/plate-batches/{id}", FIELD, get(api_plates::find_batch))
-        .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_plates::batch_pdf))
-        .open("GET", "/api/v1/plate-batches/{id}/ledger.csv", FIELD, get(api_plates::batch_ledger))
+        .open("GET", "/api/v1/plate-batches", REGISTRY, get(api_batches::list_batches))
+        .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_batches::create_batch))
+        .open("GET", "/api/v1/plate-batches/{id}", FIELD, get(api_batches::find_batch))
+        .open("GET", "/api/v1/plate-batches/{id}/plates", FIELD, get(api_batches::list_batch_plates))
+        .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_batches::batch_pdf))
+        .open("GET", "/api/v1/plate-batches/{id}/ledger.csv", FIELD, get(api_batches::batch_ledger))
+        .open("POST", "/api/v1/plate-batches/{id}/steps", REGISTRY, post(api_batches::step_batch))
+        .open("POST", "/api/v1/plate-batches/{id}/resume", REGISTRY, post(api_batches::resume_batch))
+        .open("POST", "/api/v1/plate-batches/{id}/stop", REGISTRY, post(api_batches::stop_batch))
+        .open("GET", "/api/v1/plate-stock", FIELD, get(api_batches::list_stock))
+        .open("POST", "/api/v1/plate-stock", REGISTRY, post(api_batches::step_stock))
         .open("POST", "/api/v1/imports", REGISTRY, post(imports::create_import))
         .open("GET", "/api/v1/import-profiles", REGISTRY, get(api_profiles::list_profiles))
         .open("GET", "/api/v1/import-profiles/{name}", REGISTRY, get(api_profiles::find_profile))

@@ -34,6 +34,7 @@ mod look;
 mod mapping;
 mod merged;
 mod ods;
+mod order_lists;
 mod place;
 mod profile;
 mod profile_edit;
@@ -59,6 +60,7 @@ pub use encoding::{Encoding, EncodingFound, FoundBy};
 pub use format::Format;
 pub use lexicon::Lexicon;
 pub use look::{Coordinates, Look, Observation, WantedCrs, look};
+pub use order_lists::{ListedCode, decode_text, read_codes, read_outline};
 pub use profile::{AUTO, Field, Profile, built_in_profiles, find_built_in, find_built_in_for};
 pub use profile_edit::{ColumnUse, ProfileChange, change_profile, unit_kept_in};
 

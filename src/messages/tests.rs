@@ -11,6 +11,7 @@ use crate::domain::crew::{CheckResult, FieldPhotoRole};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
 use crate::domain::plate::{Finish, PlateSpot, PlateState};
+use crate::domain::plate_batch::{BatchState, PlateAction};
 use crate::domain::position::PositionMethod;
 use crate::domain::quality::{FileField, Finding};
 use crate::domain::role::Role;
@@ -122,6 +123,8 @@ fn every_stored_word_has_a_shown_one() {
     words("file_field", FileField::ALL);
     words("finding", Finding::ALL);
     words("finding_hint", Finding::ALL);
+    words("batch_state", BatchState::ALL);
+    words("plate_action", PlateAction::ALL);
     words("claim_state", ClaimState::ALL);
     words("claim_answer", ClaimAnswer::ALL);
     words("claim_move", ClaimMove::ALL);

@@ -192,7 +192,7 @@ fn read_box(text: &str) -> Result<[f64; 4], Refusal> {
 }
 
 /// Midnight on the city's clock, so many days after the one that is named.
-fn start_of_day(
+pub fn start_of_day(
     field: &'static str,
     text: &str,
     utc_offset_minutes: i32,

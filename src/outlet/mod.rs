@@ -5,6 +5,7 @@
 mod archive;
 mod columns;
 mod filters;
+mod table;
 
 use std::fs::File;
 use std::path::Path;
@@ -19,7 +20,8 @@ use crate::registry::{CaseSelection, CoverFilter, ExportPages, PlateSelection, R
 use columns::{Names, Sheet};
 
 pub use archive::{TakenIn, export_archive, import_archive, open_archive};
-pub use filters::{CaseFilters, CoverFilters, PlateFilters};
+pub use filters::{CaseFilters, CoverFilters, PlateFilters, start_of_day};
+pub use table::{Cell, Table, TableColumn, TableKind, write_table};
 
 pub use crate::export::{ExportError, Format, Manifest, Written};
 

@@ -1,40 +1,45 @@
 //! Plates from order to release, shared by command line and HTTP: draws tokens, lets `plates` render
-//! and prove the sheets into a file beside the target, commits the batch, and only then gives the
-//! file its name. **No batch is in the registry whose sheets were not proved.**
+//! and prove the sheets into a file beside the target, commits their plates, and only then gives the
+//! file its name. **No plate is in the registry whose sheet was not proved.**
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+mod again;
+mod labels;
+mod orders;
+mod print;
+mod successors;
+mod wanted;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use again::{Printed, Sheets, file_count, reprint};
+pub use labels::{find_face, find_sheet, list_faces, list_printers, list_sheets};
+pub use orders::{Files, go_on};
+pub use successors::{NewPlates, replace_plates};
+pub use wanted::{Outline, Wanted};
 
 use crate::config::Config;
 use crate::domain::Refusal;
-use crate::domain::cover::{CoverClass, CoverFile};
-use crate::domain::ids::{BatchId, CoverId};
-use crate::domain::plate::{Finish, Plate, PlateSpot, PlateState};
+use crate::domain::ids::{BatchId, IdempotencyKey};
+use crate::domain::plate::{Finish, Plate, PlateState};
+use crate::domain::plate_batch::{BatchState, Ordinals};
 use crate::domain::role::Actor;
-use crate::domain::token::{Token, plate_payload};
-use crate::messages::{Catalogue, Language};
-use crate::plates::{
-    Face, Level, Palette, PlateError, PlateRun, PlateSpec, RenderSummary, Sheet, render_batch, write_ledger,
-};
-use crate::registry::{Batch, CoverFilter, NewBatch, Registry, RegistryError};
+use crate::plates::{Level, PlateError, write_ledger};
+use crate::registry::{Batch, BatchExtras, BatchOrder, NewBatch, OrderCall, Registry, RegistryError};
+use labels::Labels;
+use print::{Piece, plate_run, render};
+use wanted::{Resolved, blank_words, letter, resolve};
 
-/// Most plates of one order from the command line.
+/// Most plates of one order.
 pub const MOST_PLATES: usize = 100_000;
+/// Most plates of one file of an order that is split.
+pub const MOST_PER_FILE: usize = 20_000;
+/// Plates of one file of a large order unless it says otherwise.
+pub const USUAL_SPLIT: usize = 10_000;
 /// How often a clash of tokens is answered with new ones. One clash in 2⁵⁵ draws per plate is expected.
 const DRAWS: usize = 4;
-
-/// Which plates are wanted.
-#[derive(Debug, Clone)]
-pub enum Wanted {
-    /// To be bound in the field.
-    Blank(usize),
-    /// One for each, in this order.
-    Covers(Vec<CoverId>),
-    /// One for each cover that fits.
-    Matching(CoverFilter),
-}
 
 /// An order of plates.
 #[derive(Debug, Clone)]
@@ -46,16 +51,76 @@ pub struct PlateOrder {
     pub sheet: String,
     /// `None` = H where its modules are not too small on the face, else Q.
     pub level: Option<Level>,
+    pub finish: Finish,
+    /// Whose offset and scale correct the sheets.
+    pub printer: Option<String>,
+    /// Plates of each file; `None` = all in one.
+    pub split: Option<usize>,
+    /// In which state plates leave their proof: `printed`, or `made` where somebody reports the print.
+    pub made_as: PlateState,
     pub note: String,
     pub actor: Actor,
+    /// The same order under the same key is carried out once.
+    pub key: Option<IdempotencyKey>,
+    /// Where the files of a split order go, as it is found again; `None` = into the data folder.
+    pub target: Option<String>,
+}
+
+impl PlateOrder {
+    /// What is usual: plates of 90 × 60 mm on A4, all in one file, printed at once.
+    pub fn usual(wanted: Wanted, actor: Actor) -> Self {
+        Self {
+            wanted,
+            most: MOST_PLATES,
+            face: "rect-90x60".to_owned(),
+            sheet: "a4".to_owned(),
+            level: None,
+            finish: Finish::Color,
+            printer: None,
+            split: None,
+            made_as: PlateState::Printed,
+            note: String::new(),
+            actor,
+            key: None,
+            target: None,
+        }
+    }
+
+    /// The call that this order is, where it may come again.
+    fn call(&self) -> Option<OrderCall> {
+        let key = self.key?;
+        let wanted = match &self.wanted {
+            Wanted::Covers(ids) => format!("{ids:?}"),
+            Wanted::Within(outline) => format!("{outline:?}"),
+            other => format!("{:?}", other.ordered()),
+        };
+        let said = format!(
+            "{:?}",
+            (
+                &self.face,
+                &self.sheet,
+                self.level,
+                self.finish,
+                &self.printer,
+                self.split,
+                self.made_as,
+                &self.note
+            )
+        );
+        let mut hasher = Sha256::new();
+        for part in [wanted, said, self.actor.word()] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Some(OrderCall { key, request_hash: hasher.finalize().into() })
+    }
 }
 
 /// A batch that is released.
 #[derive(Debug, Clone)]
 pub struct Pressed {
     pub batch: Batch,
-    /// In the order of the ledger.
-    pub plates: Vec<Plate>,
+    pub count: usize,
     pub pages: usize,
     pub bytes: u64,
 }
@@ -104,40 +169,79 @@ fn write_trouble(path: &Path, source: &std::io::Error) -> Refusal {
     }
 }
 
-/// The city's face of this id: built in, or in the data folder's `faces`.
-pub fn find_face(data: &Path, id: &str) -> Result<Face, Refusal> {
-    let own = own_labels(&data.join("faces"))?;
-    let own = own.iter().map(|text| Face::from_toml(text)).collect::<Result<Vec<_>, _>>()?;
-    let all: Vec<Face> = own.into_iter().chain(Face::built_in()).collect();
-    let fits: Vec<&str> = all.iter().map(|face| face.id.as_str()).collect();
-    let refusal = Refusal::new("face.unknown").at("face").with("read", id).with("fits", fits.join(", "));
-    all.iter().find(|face| face.id == id).cloned().ok_or(refusal)
+fn unknown_batch(id: BatchId) -> RegistryError {
+    RegistryError::NotFound(Refusal::new("batch.unknown").at("batch").with("read", id))
 }
 
-/// The city's sheet of this id: built in, or in the data folder's `sheets`.
-pub fn find_sheet(data: &Path, id: &str) -> Result<Sheet, Refusal> {
-    let own = own_labels(&data.join("sheets"))?;
-    let own = own.iter().map(|text| Sheet::from_toml(text)).collect::<Result<Vec<_>, _>>()?;
-    let all: Vec<Sheet> = own.into_iter().chain(Sheet::built_in()).collect();
-    let fits: Vec<&str> = all.iter().map(|sheet| sheet.id.as_str()).collect();
-    let refusal = Refusal::new("sheet.unknown").at("sheet").with("read", id).with("fits", fits.join(", "));
-    all.iter().find(|sheet| sheet.id == id).cloned().ok_or(refusal)
+/// An order that was checked as far as can be before tokens are drawn.
+struct Ready {
+    batch: Batch,
+    labels: Labels,
+    resolved: Resolved,
+    call: Option<OrderCall>,
 }
 
-fn own_labels(folder: &Path) -> Result<Vec<String>, Refusal> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-    files.sort();
-    let read = |file: &PathBuf| {
-        std::fs::read_to_string(file)
-            .map_err(|error| Refusal::new("file.not_read").with("file", file.display()).with("reason", error))
+async fn make_ready(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    order: &PlateOrder,
+) -> Result<Ready, PressError> {
+    let asked = (order.face.as_str(), order.sheet.as_str(), order.printer.as_deref());
+    let (labels, mut kept, printer) = labels::choose(data, asked)?;
+    if config.plate_host.is_empty() {
+        return Err(Refusal::new("plates.no_host").into());
+    }
+    check_order(order)?;
+    let resolved = resolve(registry, config, &order.wanted, order.most, order.level).await?;
+    kept.finish = order.finish;
+    kept.blank = resolved.lines.is_empty().then(|| blank_words(config, order.level));
+    let batch = Batch {
+        id: BatchId::fresh(),
+        face: labels.face.id.clone(),
+        sheet: labels.sheet.id.clone(),
+        host: config.plate_host.clone(),
+        note: order.note.clone(),
+        actor: order.actor.word(),
+        plate_count: resolved.count as i64,
+        created_at: registry.now(),
+        order: BatchOrder {
+            state: BatchState::Released,
+            made_as: order.made_as,
+            ordered: Some(order.wanted.ordered()),
+            level: order.level.map(letter),
+            printer,
+            labels: kept,
+            split: None,
+            target: None,
+            lines_done: 0,
+        },
     };
-    files.iter().map(read).collect()
+    Ok(Ready { batch, labels, resolved, call: order.call() })
 }
 
-/// Makes a batch: tokens drawn, sheets proved, batch committed, PDF at `target`. `data` is the data
-/// folder, for faces and sheets of the city's own.
+fn check_order(order: &PlateOrder) -> Result<(), Refusal> {
+    if order.note.chars().count() > 200 || order.note.chars().any(char::is_control) {
+        return Err(Refusal::new("batch.note").at("note"));
+    }
+    match order.split {
+        Some(split) if !(1..=MOST_PER_FILE).contains(&split) => {
+            Err(Refusal::new("batch.split").at("split").with("read", split).with("most", MOST_PER_FILE))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What became of an order.
+#[derive(Debug, Clone)]
+pub enum Placed {
+    Made(Box<Pressed>),
+    /// [`go_on`] makes its files.
+    UnderWay(BatchId),
+}
+
+/// Makes a batch in one file: tokens drawn, sheets proved, batch committed, PDF at `target`. `data` is
+/// the data folder, for faces and sheets of the city's own.
 pub async fn make_batch(
     registry: &Registry,
     config: &Config,
@@ -145,39 +249,102 @@ pub async fn make_batch(
     order: &PlateOrder,
     target: &Path,
 ) -> Result<Pressed, PressError> {
-    let face = find_face(data, &order.face)?;
-    let sheet = find_sheet(data, &order.sheet)?;
-    if config.plate_host.is_empty() {
-        return Err(Refusal::new("plates.no_host").into());
+    if let Some(first) = find_first(registry, order).await? {
+        return again_from(registry, config, data, first, target).await;
     }
-    if order.note.chars().count() > 200 || order.note.chars().any(char::is_control) {
-        return Err(Refusal::new("batch.note").at("note").into());
+    let ready = make_ready(registry, config, data, order).await?;
+    press_one(registry, config, data, ready, &|_| target.to_owned()).await
+}
+
+/// Keeps an order whose files are made one after the other by [`go_on`]. Nothing of it is made yet, but
+/// every plate of it can be.
+pub async fn begin_order(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    order: &PlateOrder,
+) -> Result<BatchId, PressError> {
+    if let Some(first) = find_first(registry, order).await? {
+        return Ok(first);
     }
-    let wanted = find_wanted(registry, &order.wanted, order.most).await?;
+    let ready = make_ready(registry, config, data, order).await?;
+    begin(registry, config, ready, order).await
+}
+
+/// Makes a small order into a file of the data folder, and keeps one of more than `one_file` plates, or
+/// with a split of its own, for [`go_on`].
+pub async fn place(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    order: &PlateOrder,
+    one_file: usize,
+) -> Result<Placed, PressError> {
+    let folder = data.join("batches");
+    let trouble = |source| PressError::File { path: folder.clone(), source };
+    std::fs::create_dir_all(&folder).map_err(trouble)?;
+    let target = |id: BatchId| folder.join(format!("{id}.pdf"));
+    if let Some(first) = find_first(registry, order).await? {
+        let batch = registry.find_batch(first).await?.ok_or_else(|| unknown_batch(first))?;
+        if batch.order.split.is_some() {
+            return Ok(Placed::UnderWay(first));
+        }
+        let made = again_from(registry, config, data, first, &target(first)).await?;
+        return Ok(Placed::Made(Box::new(made)));
+    }
+    let ready = make_ready(registry, config, data, order).await?;
+    if order.split.is_none() && ready.resolved.count <= one_file {
+        return Ok(Placed::Made(Box::new(press_one(registry, config, data, ready, &target).await?)));
+    }
+    Ok(Placed::UnderWay(begin(registry, config, ready, order).await?))
+}
+
+async fn begin(
+    registry: &Registry,
+    config: &Config,
+    ready: Ready,
+    order: &PlateOrder,
+) -> Result<BatchId, PressError> {
+    let Ready { mut batch, labels, resolved, call } = ready;
+    orders::check_all(config, &batch, &labels, &resolved).await?;
+    batch.order.state = BatchState::UnderWay;
+    batch.order.split = Some(order.split.unwrap_or(USUAL_SPLIT) as i64);
+    batch.order.target = order.target.clone();
+    let extras = BatchExtras { lines: resolved.lines, replaces: Vec::new(), call };
+    Ok(registry.begin_order(batch, extras).await?)
+}
+
+async fn press_one(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    ready: Ready,
+    target: &(dyn Fn(BatchId) -> PathBuf + Sync),
+) -> Result<Pressed, PressError> {
+    let Ready { batch, labels, resolved, call } = ready;
     let mut draws = 0;
     loop {
         draws += 1;
-        let batch = Batch {
-            id: BatchId::fresh(),
-            face: face.id.clone(),
-            sheet: sheet.id.clone(),
-            host: config.plate_host.clone(),
-            note: order.note.clone(),
-            actor: order.actor.word(),
-            plate_count: wanted.len() as i64,
-            created_at: registry.now(),
+        // Tokens of a try that failed are in nobody's ledger: the batch has another name as well.
+        let batch = Batch { id: BatchId::fresh(), ..batch.clone() };
+        let piece = match resolved.lines.as_slice() {
+            [] => Piece::Blank(1..=batch.plate_count),
+            lines => Piece::Lines(lines),
         };
-        let mut specs = draw_specs(registry, config, &wanted);
-        specs.iter_mut().for_each(|spec| spec.level = order.level);
-        let run = plate_run(&batch, face.clone(), sheet.clone());
-        let (waiting, specs, summary) = render(run, specs, target.to_owned()).await?;
-        let plates = ledger_plates(&batch, &wanted, &specs, &summary);
-        let new = NewBatch { batch: batch.clone(), plates: plates.clone() };
-        match registry.commit_batch(new).await {
-            Ok(()) => {
-                waiting.release(target)?;
-                return Ok(Pressed { batch, plates, pages: summary.pages, bytes: summary.bytes });
+        let target = target(batch.id);
+        let specs = piece.draw(config, &batch)?;
+        let (waiting, specs, summary) =
+            render(plate_run(&batch, labels.clone(), None), specs, target.clone()).await?;
+        let plates = piece.plates(&batch, specs, &summary);
+        let count = plates.len();
+        let extras = BatchExtras { lines: resolved.lines.clone(), replaces: Vec::new(), call };
+        match registry.commit_order(NewBatch { batch: batch.clone(), plates }, extras).await {
+            Ok(id) if id == batch.id => {
+                waiting.release(&target)?;
+                return Ok(Pressed { batch, count, pages: summary.pages, bytes: summary.bytes });
             }
+            // The same call was under way elsewhere and was faster.
+            Ok(first) => return again_from(registry, config, data, first, &target).await,
             // A token that exists already: the odds are against two in a row.
             Err(RegistryError::Conflict(_)) if draws < DRAWS => continue,
             Err(error) => return Err(error.into()),
@@ -185,48 +352,40 @@ pub async fn make_batch(
     }
 }
 
-/// Prints a batch, or some of its plates, once more: the same tokens, the same symbols.
-pub async fn reprint(
+/// An order like this one that was broken off, to go on with.
+pub async fn find_broken_off(registry: &Registry, order: &PlateOrder) -> Result<Option<BatchId>, PressError> {
+    let open = registry.list_open_orders().await?;
+    let ordered = order.wanted.ordered();
+    let same = |batch: &Batch| {
+        batch.order.target == order.target
+            && batch.order.ordered.as_ref() == Some(&ordered)
+            && batch.order.split == order.split.map(|split| split as i64)
+            && batch.order.level == order.level.map(letter)
+            && batch.order.labels.finish == order.finish
+            && batch.order.printer.as_ref().map(|printer| &printer.name) == order.printer.as_ref()
+            && (&batch.face, &batch.sheet, &batch.note) == (&order.face, &order.sheet, &order.note)
+            && batch.actor == order.actor.word()
+    };
+    Ok(open.into_iter().find(same).map(|batch| batch.id))
+}
+
+async fn find_first(registry: &Registry, order: &PlateOrder) -> Result<Option<BatchId>, PressError> {
+    match order.call() {
+        Some(call) => Ok(registry.find_ordered(call).await?),
+        None => Ok(None),
+    }
+}
+
+async fn again_from(
     registry: &Registry,
     config: &Config,
     data: &Path,
-    (id, only): (BatchId, &[Token]),
+    id: BatchId,
     target: &Path,
 ) -> Result<Pressed, PressError> {
-    let unknown = || RegistryError::NotFound(Refusal::new("batch.unknown").at("batch").with("read", id));
-    let batch = registry.find_batch(id).await?.ok_or_else(unknown)?;
-    let face = find_face(data, &batch.face)?;
-    let sheet = find_sheet(data, &batch.sheet)?;
-    let mut plates = list_plates(registry, id).await?;
-    if let Some(stranger) = only.iter().find(|token| !plates.iter().any(|plate| plate.token == **token)) {
-        return Err(Refusal::new("batch.other_plate").at("only").with("read", stranger.grouped()).into());
-    }
-    if !only.is_empty() {
-        plates.retain(|plate| only.contains(&plate.token));
-    }
-    let covers: Vec<CoverId> = plates.iter().filter_map(|plate| plate.cover).collect();
-    let covers = find_covers(registry, &covers).await?;
-    let specs: Vec<PlateSpec> = plates
-        .iter()
-        .map(|plate| {
-            let cover = plate.cover.and_then(|cover| covers.get(&cover));
-            // A plate that was printed blank stays blank, whatever it was bound to since.
-            let cover = cover.filter(|_| plate.printed_code.is_some());
-            let drawn = (plate.token, plate.payload.clone());
-            let mut spec = spec_of(registry, config, cover, drawn);
-            if let (Some(digits), Some(cover)) = (&plate.printed_code, cover) {
-                let code =
-                    crate::domain::code::ComponentCode { digits: digits.clone(), ..cover.code.clone() };
-                spec.code_groups = Some(registry.grouped_code(&code));
-            }
-            spec.symbol = Some(plate.symbol);
-            spec
-        })
-        .collect();
-    let run = plate_run(&batch, face, sheet);
-    let (waiting, _, summary) = render(run, specs, target.to_owned()).await?;
-    waiting.release(target)?;
-    Ok(Pressed { batch, plates, pages: summary.pages, bytes: summary.bytes })
+    let printed = reprint(registry, config, data, (id, &Sheets::All), target).await?;
+    let Printed { batch, count, pages, bytes } = printed;
+    Ok(Pressed { batch, count, pages, bytes })
 }
 
 /// Every plate of a batch in the order of the ledger.
@@ -242,210 +401,32 @@ pub async fn list_plates(registry: &Registry, id: BatchId) -> Result<Vec<Plate>,
     }
 }
 
-/// The ledger of a batch as CSV.
-pub fn ledger(plates: &[Plate]) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_ledger(plates, &mut out).expect("memory takes what is written");
-    out
-}
-
-async fn find_wanted(
+/// The ledger of a batch, or of some of its plates, as CSV, a thousand plates at a time.
+pub async fn write_ledger_of(
     registry: &Registry,
-    wanted: &Wanted,
-    most: usize,
-) -> Result<Vec<Option<CoverFile>>, PressError> {
-    let found: Vec<Option<CoverFile>> = match wanted {
-        Wanted::Blank(count) => vec![None; (*count).min(most + 1)],
-        Wanted::Covers(ids) => {
-            let mut seen = HashSet::with_capacity(ids.len());
-            let twice = ids.iter().copied().find(|id| !seen.insert(*id));
-            let mut files = find_covers(registry, ids).await?;
-            if let Some(file) = twice.and_then(|id| files.get(&id)) {
-                let code = registry.grouped_code(&file.code);
-                return Err(Refusal::new("batch.cover_twice").at("covers").with("code", code).into());
-            }
-            let unknown = |id: &CoverId| {
-                RegistryError::NotFound(Refusal::new("cover.unknown").at("covers").with("read", id))
-            };
-            let mut found = Vec::with_capacity(ids.len());
-            for id in ids {
-                found.push(Some(files.remove(id).ok_or_else(|| unknown(id))?));
-            }
-            found
+    (id, only): (BatchId, Option<&Ordinals>),
+    out: &mut (impl Write + Send),
+) -> Result<(), PressError> {
+    let trouble = |source| PressError::File { path: PathBuf::from("ledger.csv"), source };
+    let mut after = 0;
+    loop {
+        let mut page = registry.list_batch_plates(id, after, 1000).await?;
+        if page.is_empty() && after > 0 {
+            return Ok(());
         }
-        Wanted::Matching(filter) => {
-            let mut filter = CoverFilter { limit: 1000, ..filter.clone() };
-            let mut found: Vec<Option<CoverFile>> = Vec::new();
-            while found.len() <= most {
-                let page = registry.list_covers(filter.clone()).await?;
-                let Some(last) = page.last() else { break };
-                filter.after = Some(last.cover);
-                found.extend(page.into_iter().map(Some));
-            }
-            found
-        }
-    };
-    if found.is_empty() {
-        return Err(Refusal::new("batch.empty").into());
-    }
-    if found.len() > most {
-        return Err(Refusal::new("batch.too_many").at("count").with("most", most).into());
-    }
-    Ok(found)
-}
-
-async fn find_covers(
-    registry: &Registry,
-    ids: &[CoverId],
-) -> Result<HashMap<CoverId, CoverFile>, RegistryError> {
-    let files = registry.list_covers_by_id(ids).await?;
-    Ok(files.into_iter().map(|file| (file.cover, file)).collect())
-}
-
-fn plate_run(batch: &Batch, face: Face, sheet: Sheet) -> PlateRun {
-    PlateRun {
-        face,
-        sheet,
-        palette: Palette::built_in(),
-        finish: Finish::Color,
-        title: batch.id.to_string(),
-        dated: batch.created_at,
-    }
-}
-
-fn draw_specs(registry: &Registry, config: &Config, wanted: &[Option<CoverFile>]) -> Vec<PlateSpec> {
-    let mut random = rand::rng();
-    let mut drawn = HashSet::with_capacity(wanted.len());
-    wanted
-        .iter()
-        .map(|cover| {
-            let token = loop {
-                let token = Token::draw(&mut random);
-                if drawn.insert(token) {
-                    break token;
-                }
-            };
-            let payload =
-                plate_payload(config.plate_scheme, &config.plate_host, token, config.plate_lower_case);
-            spec_of(registry, config, cover.as_ref(), (token, payload))
-        })
-        .collect()
-}
-
-fn spec_of(
-    registry: &Registry,
-    config: &Config,
-    cover: Option<&CoverFile>,
-    (token, payload): (Token, String),
-) -> PlateSpec {
-    // Faces are drawn in Chinese, whoever orders them.
-    let words = Catalogue::of(Language::Zh);
-    let Some(cover) = cover else {
-        return PlateSpec {
-            token,
-            payload,
-            code_groups: None,
-            class: CoverClass::Unidentified,
-            class_label: words.text("plate_face.any_cover").to_owned(),
-            owner: config.city_zh.clone(),
-            hotline: config.hotline.clone(),
-            road: String::new(),
-            level: None,
-            symbol: None,
+        let last = page.last().map(|plate| plate.ordinal);
+        page.retain(|plate| only.is_none_or(|only| only.holds(plate.ordinal)));
+        let mut text = Vec::new();
+        write_ledger(&page, &mut text).expect("memory takes what is written");
+        // The headings once.
+        let from = match after {
+            0 => 0,
+            _ => text.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
         };
-    };
-    let owner = cover.owner.as_ref().or(cover.maintainer.as_ref());
-    PlateSpec {
-        token,
-        payload,
-        code_groups: Some(registry.grouped_code(&cover.code)),
-        class: cover.survey.class,
-        class_label: words.word("class", cover.survey.class),
-        owner: owner
-            .map_or_else(|| words.text("plate_face.owner_unknown").to_owned(), |party| party.name.clone()),
-        hotline: owner.and_then(|party| party.hotline.clone()).unwrap_or_else(|| config.hotline.clone()),
-        road: cover
-            .survey
-            .road
-            .clone()
-            .or_else(|| cover.survey.address.clone())
-            .unwrap_or_else(|| cover.district.name_zh.clone()),
-        level: None,
-        symbol: None,
-    }
-}
-
-fn ledger_plates(
-    batch: &Batch,
-    wanted: &[Option<CoverFile>],
-    specs: &[PlateSpec],
-    summary: &RenderSummary,
-) -> Vec<Plate> {
-    let placed = wanted.iter().zip(specs).zip(&summary.plates);
-    placed
-        .enumerate()
-        .map(|(at, ((cover, spec), placed))| Plate {
-            token: spec.token,
-            batch: batch.id,
-            ordinal: at as i64 + 1,
-            state: PlateState::Printed,
-            payload: spec.payload.clone(),
-            face: batch.face.clone(),
-            symbol: placed.symbol,
-            cover: cover.as_ref().map(|cover| cover.cover),
-            manhole: cover.as_ref().map(|cover| cover.manhole),
-            printed_code: cover.as_ref().map(|cover| cover.code.digits.clone()),
-            page: placed.page,
-            place_on_page: placed.place_on_page,
-            successor: None,
-            spot: PlateSpot::Public,
-            holder: None,
-            state_at: batch.created_at,
-        })
-        .collect()
-}
-
-/// Proved sheets that wait beside their target; removed unless released.
-struct Waiting {
-    path: PathBuf,
-    released: bool,
-}
-
-impl Waiting {
-    fn release(mut self, target: &Path) -> Result<(), PressError> {
-        let trouble = |source| PressError::File { path: target.to_owned(), source };
-        std::fs::rename(&self.path, target).map_err(trouble)?;
-        self.released = true;
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(trouble)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if !self.released {
-            // Half a file is worth nothing; that it stays is no harm either.
-            let _ = std::fs::remove_file(&self.path);
+        out.write_all(&text[from..]).map_err(trouble)?;
+        match last {
+            Some(last) => after = last,
+            None => return Ok(()),
         }
     }
-}
-
-async fn render(
-    run: PlateRun,
-    specs: Vec<PlateSpec>,
-    target: PathBuf,
-) -> Result<(Waiting, Vec<PlateSpec>, RenderSummary), PressError> {
-    let rendered = tokio::task::spawn_blocking(move || {
-        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let path = target.with_file_name(format!(".{name}.{}.part", BatchId::fresh()));
-        let trouble = |source| PressError::File { path: target.clone(), source };
-        let file = File::create(&path).map_err(trouble)?;
-        let waiting = Waiting { path, released: false };
-        let mut out = BufWriter::new(file);
-        let summary = render_batch(&run, &specs, &mut out)?;
-        out.flush().map_err(trouble)?;
-        out.get_ref().sync_all().map_err(trouble)?;
-        Ok((waiting, specs, summary))
-    });
-    rendered.await.unwrap_or_else(|_| Err(Refusal::new("plates.stopped").into()))
 }

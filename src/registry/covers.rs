@@ -1,16 +1,27 @@
 //! Districts, parties and covers: finding and listing.
 
 use super::{Registry, RegistryError};
+use crate::domain::Refusal;
+use crate::domain::area::{Area, AreaKind, AreaShape};
 use crate::domain::case::Case;
 use crate::domain::cover::{CoverFile, District, Party};
 use crate::domain::ids::{CoverId, ManholeId, PartyId};
 use crate::domain::plate::Plate;
+use crate::spatial::{AreaIndex, BBox, check_outline};
 use crate::store::{cases, cover_list, covers, people, plates};
 
 pub use crate::store::cover_list::{CoverFilter, Fact, Standing};
 
 /// Most covers on one page.
 const PAGE_LIMIT: i64 = 1000;
+
+/// Covers within an outline.
+#[derive(Debug, Clone)]
+pub struct CoversWithin {
+    pub covers: Vec<CoverFile>,
+    /// After which the next page begins.
+    pub next: Option<CoverId>,
+}
 
 impl Registry {
     /// Adds districts or renames them.
@@ -83,6 +94,41 @@ impl Registry {
         Ok(cover_list::list_covers(&mut self.store.read().await?, &filter).await?)
     }
 
+    /// One page of covers that fit and lie within an outline, its border included. Pages may be short;
+    /// the last is the one without `next`.
+    pub async fn list_covers_within(
+        &self,
+        shape: &AreaShape,
+        mut filter: CoverFilter,
+    ) -> Result<CoversWithin, RegistryError> {
+        if filter.after.is_none() {
+            check_shape(shape)?;
+        }
+        let [west, south, east, north] = shape.bounds();
+        let bbox = BBox::new(west, south, east, north)?;
+        let ranges = bbox.key_ranges().into_iter().map(|range| (range.first, range.last)).collect();
+        filter.within = Some((ranges, bbox.edges()));
+        filter.limit = filter.limit.clamp(1, PAGE_LIMIT);
+        let limit = filter.limit as usize;
+        let mut covers = self.list_covers(filter).await?;
+        let next = covers.last().filter(|_| covers.len() == limit).map(|last| last.cover);
+        let index = AreaIndex::new([("", shape)]);
+        covers.retain(|file| {
+            let position = &file.survey.position;
+            index.find(position.lon, position.lat).is_some()
+        });
+        Ok(CoversWithin { covers, next })
+    }
+
+    /// The covers of these codes, present or former, in the same order; `None` = no cover has it.
+    pub async fn list_covers_by_code(&self, codes: &[String]) -> Result<Vec<Option<CoverId>>, RegistryError> {
+        let plain =
+            |code: &String| code.chars().filter(|c| !matches!(c, ' ' | '-' | '\0')).take(64).collect();
+        let codes: Vec<String> = codes.iter().map(plain).collect();
+        let known = covers::list_ids_by_code(&mut self.store.read().await?, &codes).await?;
+        Ok(codes.iter().map(|code| known.get(code).copied()).collect())
+    }
+
     /// Every plate a cover has worn, newest first.
     pub async fn list_cover_plates(&self, cover: CoverId) -> Result<Vec<Plate>, RegistryError> {
         Ok(plates::list_cover_plates(&mut self.store.read().await?, cover).await?)
@@ -92,4 +138,16 @@ impl Registry {
     pub async fn list_manhole_cases(&self, manhole: ManholeId) -> Result<Vec<Case>, RegistryError> {
         Ok(cases::list_manhole_cases(&mut self.store.read().await?, manhole).await?)
     }
+}
+
+/// Refuses an outline without one meaning.
+fn check_shape(shape: &AreaShape) -> Result<(), Refusal> {
+    let area = Area {
+        kind: AreaKind::Management,
+        code: String::new(),
+        name_zh: String::new(),
+        name_en: String::new(),
+        shape: shape.clone(),
+    };
+    check_outline(&area)
 }

@@ -1,6 +1,4 @@
-//! 铭牌: batches released, plates scanned and fitted.
-
-use std::collections::HashMap;
+//! 铭牌: plates scanned and fitted.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -12,21 +10,12 @@ use crate::domain::Refusal;
 use crate::domain::case::Case;
 use crate::domain::cover::CoverFile;
 use crate::domain::history::HistoryKind;
-use crate::domain::ids::{BatchId, CoverId};
 use crate::domain::plate::{Plate, PlateEvent, PlateSpot, PlateState};
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::store::feed::{self, ChangeKind, News};
-use crate::store::plates::{self, Batch, PlateStep};
-use crate::store::{Tx, bulk, cases, covers, people};
-
-/// A batch whose every symbol was drawn and proved, to be released.
-#[derive(Debug, Clone)]
-pub struct NewBatch {
-    pub batch: Batch,
-    /// In the order of the ledger, `ordinal` from 1.
-    pub plates: Vec<Plate>,
-}
+use crate::store::plates::{self, PlateStep};
+use crate::store::{Tx, cases, covers, people};
 
 /// What a scan finds.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,62 +32,6 @@ pub(super) fn plate_uuid(token: Token) -> Uuid {
 }
 
 impl Registry {
-    /// Releases a batch: all of its plates or none. Call it after every symbol was proved.
-    pub async fn commit_batch(&self, new: NewBatch) -> Result<(), RegistryError> {
-        let now = self.now();
-        if new.plates.is_empty() || new.plates.len() as i64 != new.batch.plate_count {
-            return Err(Refusal::new("batch.count")
-                .with("count", new.plates.len())
-                .with("most", new.batch.plate_count)
-                .into());
-        }
-        let new = std::sync::Arc::new(new);
-        self.store
-            .write::<(), RegistryError, _>(move |tx| {
-                let new = new.clone();
-                Box::pin(async move {
-                    let plates = where_they_lie(tx, &new.plates).await?;
-                    plates::add_batch(tx, &new.batch).await?;
-                    bulk::insert_plates(tx, &plates).await?;
-                    for plate in &plates {
-                        let Some(manhole) = plate.manhole else { continue };
-                        let body =
-                            json!({"batch": new.batch.id, "ordinal": plate.ordinal, "face": plate.face});
-                        let actor = new.batch.actor.clone();
-                        let entry = NewEntry { actor, kind: HistoryKind::PlateMade, case: None, body };
-                        let file = files::lock(tx, manhole).await?;
-                        files::append(tx, manhole, file.head, now, vec![entry]).await?;
-                    }
-                    // Behind the locks: a cover that moved while this waited for its file is seen now.
-                    if where_they_lie(tx, &new.plates).await? != plates {
-                        return Err(RegistryError::Conflict(Refusal::new("batch.cover_moved").at("covers")));
-                    }
-                    let changed =
-                        new.plates.iter().map(|plate| (ChangeKind::Plate, plate_uuid(plate.token))).collect();
-                    Ok(feed::record(tx, now, News { events: Vec::new(), changed }).await?)
-                })
-            })
-            .await
-    }
-
-    pub async fn list_batches(&self) -> Result<Vec<Batch>, RegistryError> {
-        Ok(plates::list_batches(&mut self.store.read().await?).await?)
-    }
-
-    pub async fn find_batch(&self, id: BatchId) -> Result<Option<Batch>, RegistryError> {
-        Ok(plates::find_batch(&mut self.store.read().await?, id).await?)
-    }
-
-    /// The plates of a batch after ordinal `after`, in the order of the ledger.
-    pub async fn list_batch_plates(
-        &self,
-        id: BatchId,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<Plate>, RegistryError> {
-        Ok(plates::list_batch_plates(&mut self.store.read().await?, id, after, limit).await?)
-    }
-
     /// What a scan shows; `None` for a token that was never made, which is counted.
     pub async fn find_plate(&self, token: Token) -> Result<Option<ScannedPlate>, RegistryError> {
         let mut tx = self.store.read().await?;
@@ -232,24 +165,6 @@ async fn end_of_chain(tx: &mut Tx, plate: &Plate) -> Result<Option<Token>, Regis
 
 /// A cover whose plate is replaced twice a year for thirty years.
 const LONGEST_CHAIN: usize = 60;
-
-/// The plates of a batch with the manholes on which their covers lie now: it took a while to draw them.
-/// Refuses a plate for a cover that is no longer in use.
-async fn where_they_lie(tx: &mut Tx, made: &[Plate]) -> Result<Vec<Plate>, RegistryError> {
-    let mut made = made.to_vec();
-    let ids: Vec<CoverId> = made.iter().filter_map(|plate| plate.cover).collect();
-    let files = covers::list_covers_by_id(tx, &ids).await?;
-    let files: HashMap<CoverId, CoverFile> = files.into_iter().map(|file| (file.cover, file)).collect();
-    for plate in &mut made {
-        let Some(file) = plate.cover.and_then(|cover| files.get(&cover)) else { continue };
-        if file.retired.is_some() {
-            let refusal = Refusal::new("cover.retired").at("covers").with("code", &file.code.digits);
-            return Err(RegistryError::Conflict(refusal));
-        }
-        plate.manhole = Some(file.manhole);
-    }
-    Ok(made)
-}
 
 pub(super) async fn step_or_conflict(tx: &mut Tx, step: &PlateStep) -> Result<(), RegistryError> {
     if plates::step_plate(tx, step).await? {

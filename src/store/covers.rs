@@ -1,6 +1,6 @@
 //! Districts, manholes and covers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -335,6 +335,26 @@ pub async fn list_covers_by_id(tx: &mut Tx, ids: &[CoverId]) -> Result<Vec<Cover
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let rows: Vec<CoverRow> = list_by_key(tx, FILE, "c.id", &ids).await?;
     rows.into_iter().map(CoverFile::try_from).collect()
+}
+
+/// Covers by their codes, present or former; codes that nothing has are left out. The present one of the
+/// lowest scheme name wins.
+pub async fn list_ids_by_code(tx: &mut Tx, codes: &[String]) -> Result<HashMap<String, CoverId>, StoreError> {
+    let mut rows: Vec<(String, String, Uuid)> =
+        list_by_key(tx, "SELECT code, scheme, id FROM covers", "code", codes).await?;
+    rows.sort();
+    let mut known: HashMap<String, CoverId> = HashMap::with_capacity(rows.len());
+    for (code, _, id) in rows {
+        known.entry(code).or_insert(CoverId(id));
+    }
+    let others: Vec<String> = codes.iter().filter(|code| !known.contains_key(*code)).cloned().collect();
+    let mut rows: Vec<(String, String, Uuid)> =
+        list_by_key(tx, "SELECT code, scheme, cover_id FROM code_aliases", "code", &others).await?;
+    rows.sort();
+    for (code, _, id) in rows {
+        known.entry(code).or_insert(CoverId(id));
+    }
+    Ok(known)
 }
 
 /// What the snapshot keeps of a cover.

@@ -33,7 +33,16 @@ const ORPHANS: &[(&str, &str)] = &[
     ),
     (
         "batch_not_whole",
-        "SELECT COUNT(*) FROM plate_batches b WHERE b.plate_count <> (SELECT COUNT(*) FROM plates p WHERE p.batch_id = b.id)",
+        "SELECT COUNT(*) FROM plate_batches b WHERE b.state = 'released' AND b.plate_count <> (SELECT COUNT(*) FROM plates p WHERE p.batch_id = b.id)",
+    ),
+    (
+        "plate_beyond_its_order",
+        "SELECT COUNT(*) FROM plates p JOIN plate_batches b ON b.id = p.batch_id
+         WHERE b.state = 'under_way' AND p.ordinal > b.lines_done",
+    ),
+    (
+        "holder_without_issue",
+        "SELECT COUNT(*) FROM plates p WHERE p.holder IS NOT NULL AND p.state <> 'issued'",
     ),
     (
         "plate_without_batch",

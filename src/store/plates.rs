@@ -3,94 +3,11 @@
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+use super::covers::list_by_key;
 use super::{StoreError, Tx, on_db};
 use crate::domain::ids::{BatchId, CoverId, ManholeId, Millis, UserId};
 use crate::domain::plate::{Plate, PlateEvent, PlateFix, PlateSpot, PlateState, SymbolRecord};
 use crate::domain::token::Token;
-
-/// One order of plates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    pub id: BatchId,
-    pub face: String,
-    pub sheet: String,
-    /// The host in the payloads; engraved for years.
-    pub host: String,
-    pub note: String,
-    pub actor: String,
-    pub plate_count: i64,
-    pub created_at: Millis,
-}
-
-#[derive(FromRow)]
-struct BatchRow {
-    id: Uuid,
-    face: String,
-    sheet: String,
-    host: String,
-    note: String,
-    actor: String,
-    plate_count: i64,
-    created_at: i64,
-}
-
-impl From<BatchRow> for Batch {
-    fn from(row: BatchRow) -> Self {
-        Batch {
-            id: BatchId(row.id),
-            face: row.face,
-            sheet: row.sheet,
-            host: row.host,
-            note: row.note,
-            actor: row.actor,
-            plate_count: row.plate_count,
-            created_at: Millis(row.created_at),
-        }
-    }
-}
-
-pub async fn add_batch(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
-    on_db!(tx, |c| {
-        sqlx::query(
-            "INSERT INTO plate_batches (id, face, sheet, host, note, actor, plate_count, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(batch.id.0)
-        .bind(&batch.face)
-        .bind(&batch.sheet)
-        .bind(&batch.host)
-        .bind(&batch.note)
-        .bind(&batch.actor)
-        .bind(batch.plate_count)
-        .bind(batch.created_at.0)
-        .execute(&mut *c)
-        .await?;
-        Ok(())
-    })
-}
-
-pub async fn list_batches(tx: &mut Tx) -> Result<Vec<Batch>, StoreError> {
-    let rows: Vec<BatchRow> = on_db!(tx, |c| {
-        sqlx::query_as(
-        "SELECT id, face, sheet, host, note, actor, plate_count, created_at FROM plate_batches ORDER BY id"
-    )
-    .fetch_all(&mut *c)
-    .await?
-    });
-    Ok(rows.into_iter().map(Batch::from).collect())
-}
-
-pub async fn find_batch(tx: &mut Tx, id: BatchId) -> Result<Option<Batch>, StoreError> {
-    let row: Option<BatchRow> = on_db!(tx, |c| {
-        sqlx::query_as(
-        "SELECT id, face, sheet, host, note, actor, plate_count, created_at FROM plate_batches WHERE id = $1"
-    )
-    .bind(id.0)
-    .fetch_optional(&mut *c)
-    .await?
-    });
-    Ok(row.map(Batch::from))
-}
 
 #[derive(FromRow)]
 pub(super) struct PlateRow {
@@ -172,6 +89,35 @@ pub async fn list_batch_plates(
         let sql = format!("{PLATE} WHERE p.batch_id = $1 AND p.ordinal > $2 ORDER BY p.ordinal LIMIT $3");
         sqlx::query_as(AssertSqlSafe(sql)).bind(batch.0).bind(after).bind(limit).fetch_all(&mut *c).await?
     });
+    rows.into_iter().map(Plate::try_from).collect()
+}
+
+/// A page of the plates of a batch that stand in this state.
+pub async fn list_batch_plates_in(
+    tx: &mut Tx,
+    (batch, state): (BatchId, PlateState),
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Plate>, StoreError> {
+    let rows: Vec<PlateRow> = on_db!(tx, |c| {
+        let sql = format!(
+            "{PLATE} WHERE p.batch_id = $1 AND p.ordinal > $2 AND p.state = $4 ORDER BY p.ordinal LIMIT $3"
+        );
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(batch.0)
+            .bind(after)
+            .bind(limit)
+            .bind(state.as_str())
+            .fetch_all(&mut *c)
+            .await?
+    });
+    rows.into_iter().map(Plate::try_from).collect()
+}
+
+/// The plates of these tokens, in no particular order; unknown ones are left out.
+pub async fn list_plates_by_token(tx: &mut Tx, tokens: &[Token]) -> Result<Vec<Plate>, StoreError> {
+    let keys: Vec<i64> = tokens.iter().map(|token| token.to_i64()).collect();
+    let rows: Vec<PlateRow> = list_by_key(tx, PLATE, "p.token", &keys).await?;
     rows.into_iter().map(Plate::try_from).collect()
 }
 

@@ -14,6 +14,8 @@ use crate::messages::{Catalogue, Language};
 use crate::registry::Session;
 
 mod area_pages;
+mod batch_form;
+mod batch_pages;
 mod bulk_pages;
 mod case_pages;
 mod census_file;
@@ -22,6 +24,7 @@ mod claim_pages;
 mod cover_list;
 mod cover_page;
 mod cover_paper;
+mod crew_watch;
 mod downloads;
 mod drawing;
 mod duplicate_pages;
@@ -37,6 +40,10 @@ mod understood;
 mod words;
 
 pub use area_pages::{AreaDeskView, AreaFileView, area_desk, area_file};
+pub use batch_form::{BatchForm, batch_form};
+pub use batch_pages::{
+    BatchListView, BatchPlatesView, BatchView, Did, StockView, batch, batch_list, batch_plates, plate_stock,
+};
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
 pub use case_pages::{MoveDraft, case_file, case_list};
 pub use census_file::{FileView, census_file, means};
@@ -44,6 +51,10 @@ pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim
 pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{AskedOf, CoverView, cover_file};
 pub use cover_paper::cover_paper;
+pub use crew_watch::{
+    CheckListView, CheckView, CrewWatchView, Period, check_table, crew_table, crew_watch, day_table,
+    spot_check, spot_checks, street_table,
+};
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
@@ -129,6 +140,17 @@ impl<'a> Page<'a> {
     /// Whether the one who is logged in keeps the registry.
     fn keeps_registry(&self) -> bool {
         self.session.is_some_and(|session| matches!(session.user.role, Role::Engineer | Role::Admin))
+    }
+
+    /// Whether the one who is logged in looks after crews.
+    fn watches_crews(&self) -> bool {
+        let watches = |role| matches!(role, Role::Supervisor | Role::Engineer | Role::Admin);
+        self.session.is_some_and(|session| watches(session.user.role))
+    }
+
+    /// Whether a crew is logged in.
+    fn is_crew(&self) -> bool {
+        self.session.is_some_and(|session| session.user.role == Role::Crew)
     }
 
     fn csrf(&self) -> &'a str {

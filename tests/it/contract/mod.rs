@@ -8,6 +8,7 @@ mod editing;
 pub mod house;
 mod import_desk;
 mod photos;
+mod plate_batches;
 mod profiles;
 mod quality;
 mod refusals;

@@ -356,7 +356,7 @@ both_engines! {
             json!({"count": 1.5}),
             json!({"count": "8"}),
             json!({"count": 1_000_000_000}),
-            json!({"count": 10_001}),
+            json!({"count": 100_001}),
             json!({"filter": ["370502", null, null]}),
             json!({"count": 1, "covers": ["3705020102000001"]}),
             json!({"covers": []}),

@@ -10,6 +10,7 @@ use super::crew_shell::crew_shell;
 use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
+use super::plate_batches;
 use super::profiles::profiles;
 use super::quality::quality;
 use crate::both_engines;
@@ -38,6 +39,8 @@ both_engines! {
         profiles(&house).await;
         areas(&house).await;
         plates(&house).await;
+        plate_batches::programs(&house).await;
+        plate_batches::pages(&house).await;
         crews(&house).await;
         crew_shell(&house).await;
         desk_pages(&house).await;

@@ -11,8 +11,8 @@ use lidmark::domain::position::{Position, PositionMethod, RawPosition};
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::registry::{
-    AttachedPhoto, Batch, CensusFile, Clock, ImportMode, ImportOptions, NewBatch, NewReport, NewUser,
-    Outcome, Registry, RegistryOptions, Reported,
+    AttachedPhoto, Batch, BatchOrder, CensusFile, Clock, ImportMode, ImportOptions, NewBatch, NewReport,
+    NewUser, Outcome, Registry, RegistryOptions, Reported,
 };
 use rand::SeedableRng;
 
@@ -149,6 +149,7 @@ pub fn batch(count: i64) -> Batch {
         actor: "system".into(),
         plate_count: count,
         created_at: Millis(MONDAY),
+        order: BatchOrder::default(),
     }
 }
 

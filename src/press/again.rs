@@ -1,0 +1,150 @@
+//! A batch printed again from its ledger: the same tokens, the same symbols, the same words, and as
+//! long as program and fonts are the same, the same bytes.
+
+use std::path::Path;
+
+use super::labels::labels_of;
+use super::print::{plate_run, render, spec};
+use super::wanted::{blank_words, find_covers, words_of};
+use super::{PressError, unknown_batch};
+use crate::config::Config;
+use crate::domain::Refusal;
+use crate::domain::code::ComponentCode;
+use crate::domain::ids::{BatchId, CoverId};
+use crate::domain::plate::Plate;
+use crate::domain::plate_batch::{BatchState, Ordinals};
+use crate::plates::{Level, PlateSpec};
+use crate::registry::{Batch, Registry};
+
+/// Which plates of a batch.
+#[derive(Debug, Clone)]
+pub enum Sheets {
+    /// All, in one file.
+    All,
+    /// One of the files of a batch that was split; the first is 1.
+    File(i64),
+    /// Only these.
+    Only(Ordinals),
+}
+
+/// What a print again came to.
+#[derive(Debug, Clone)]
+pub struct Printed {
+    pub batch: Batch,
+    pub count: usize,
+    pub pages: usize,
+    pub bytes: u64,
+}
+
+/// How many files a batch is printed in.
+pub fn file_count(batch: &Batch) -> i64 {
+    match batch.order.split {
+        Some(split) if split > 0 => {
+            last_ordinal(batch).div_euclid(split) + i64::from(last_ordinal(batch) % split > 0)
+        }
+        _ => 1,
+    }
+}
+
+/// The highest ordinal that may be there.
+fn last_ordinal(batch: &Batch) -> i64 {
+    match batch.order.state {
+        BatchState::Released if batch.order.lines_done > 0 => batch.order.lines_done,
+        BatchState::Released => batch.plate_count,
+        BatchState::UnderWay => batch.order.lines_done,
+    }
+}
+
+/// First and last ordinal of a file of a batch.
+pub(super) fn ordinals_of_file(batch: &Batch, file: i64) -> (i64, i64) {
+    match batch.order.split {
+        Some(split) if split > 0 => ((file - 1) * split + 1, file * split),
+        _ => (1, i64::MAX),
+    }
+}
+
+/// Prints plates of a batch once more into a file.
+pub async fn reprint(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    (id, which): (BatchId, &Sheets),
+    target: &Path,
+) -> Result<Printed, PressError> {
+    let batch = registry.find_batch(id).await?.ok_or_else(|| unknown_batch(id))?;
+    let labels = labels_of(data, &batch)?;
+    let (part, (first, last)) = match which {
+        Sheets::File(file) => {
+            let files = file_count(&batch);
+            if !(1..=files).contains(file) {
+                return Err(Refusal::new("batch.file")
+                    .at("file")
+                    .with("read", file)
+                    .with("count", files)
+                    .into());
+            }
+            (batch.order.split.map(|_| *file), ordinals_of_file(&batch, *file))
+        }
+        Sheets::All | Sheets::Only(_) => (None, (1, i64::MAX)),
+    };
+    let mut specs = Vec::new();
+    let mut after = first - 1;
+    while after < last {
+        let page = registry.list_batch_plates(id, after, 1000).await?;
+        let Some(end) = page.last().map(|plate| plate.ordinal) else { break };
+        let wanted: Vec<&Plate> = page
+            .iter()
+            .filter(|plate| plate.ordinal <= last)
+            .filter(|plate| match which {
+                Sheets::Only(ordinals) => ordinals.holds(plate.ordinal),
+                _ => true,
+            })
+            .collect();
+        specs.extend(specs_of(registry, config, &batch, &wanted).await?);
+        after = end;
+    }
+    let count = specs.len();
+    let (waiting, _, summary) = render(plate_run(&batch, labels, part), specs, target.to_owned()).await?;
+    waiting.release(target)?;
+    Ok(Printed { batch, count, pages: summary.pages, bytes: summary.bytes })
+}
+
+/// Plates as they were drawn.
+async fn specs_of(
+    registry: &Registry,
+    config: &Config,
+    batch: &Batch,
+    plates: &[&Plate],
+) -> Result<Vec<PlateSpec>, PressError> {
+    let (Some(first), Some(last)) = (plates.first(), plates.last()) else { return Ok(Vec::new()) };
+    let lines = registry.list_plate_lines(batch.id, (first.ordinal, last.ordinal)).await?;
+    // Batches from before orders were kept say what is known of their covers now.
+    let without: Vec<CoverId> = match lines.is_empty() {
+        true => plates.iter().filter_map(|plate| plate.cover).collect(),
+        false => Vec::new(),
+    };
+    let covers = find_covers(registry, &without).await?;
+    let level = batch.order.level.and_then(|level| level.to_string().parse::<Level>().ok());
+    let blank = batch.order.labels.blank.clone().unwrap_or_else(|| blank_words(config, level));
+    plates
+        .iter()
+        .map(|plate| {
+            let line = lines.binary_search_by_key(&plate.ordinal, |line| line.ordinal).ok();
+            let cover = plate.cover.and_then(|cover| covers.get(&cover));
+            let words = match (line, &plate.printed_code, cover) {
+                (Some(at), ..) => lines[at].words.clone(),
+                (None, Some(digits), Some(cover)) => {
+                    let code = ComponentCode { digits: digits.clone(), ..cover.code.clone() };
+                    let mut words = words_of(registry, config, cover, level);
+                    words.code = Some(registry.grouped_code(&code));
+                    words
+                }
+                // A plate that was printed blank stays blank, whatever it was bound to since.
+                _ => blank.clone(),
+            };
+            let mut spec = spec(plate.token, plate.payload.clone(), &words)?;
+            spec.symbol = Some(plate.symbol);
+            Ok(spec)
+        })
+        .collect()
+}
