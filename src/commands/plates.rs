@@ -22,9 +22,13 @@ use crate::registry::{Batch, CoverFilter, Registry};
 #[derive(Subcommand)]
 pub(super) enum PlatesCommand {
     /// Draw tokens, print and prove a batch of plates
-    Make(MakeArgs),
+    Make(Box<MakeArgs>),
     /// Print a batch, or some of its plates, once more
     Reprint(ReprintArgs),
+    /// Draw plates of a batch for engravers, an SVG each
+    Svg(EngraveArgs),
+    /// Draw plates of a batch for a label printer, as ZPL
+    Zpl(LabelArgs),
     /// Batches with what became of their plates; stock of each crew
     List(ListArgs),
     /// The print shop delivered plates that were ordered unprinted
@@ -88,6 +92,31 @@ pub(super) struct MakeArgs {
 }
 
 #[derive(Args)]
+pub(super) struct EngraveArgs {
+    batch: String,
+    /// Only the plates with these numbers, e.g. 1-50,60
+    #[arg(long, value_name = "NUMBERS")]
+    ordinals: Option<String>,
+    /// Folder in which the files go
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct LabelArgs {
+    batch: String,
+    /// Only the plates with these numbers, e.g. 1-50,60
+    #[arg(long, value_name = "NUMBERS")]
+    ordinals: Option<String>,
+    /// Dots an inch of the print head: 203, 300 or 600
+    #[arg(long, default_value = "300", value_name = "DPI")]
+    head: String,
+    /// Where the labels go
+    #[arg(short, long, value_name = "FILE.zpl")]
+    output: PathBuf,
+}
+
+#[derive(Args)]
 pub(super) struct ReprintArgs {
     batch: String,
     /// Only the plates with these tokens; none that was ever issued
@@ -118,7 +147,9 @@ impl From<PressError> for Failure {
 
 pub(super) async fn plates(ground: &Ground, command: PlatesCommand) -> Outcome<Ending> {
     match command {
-        PlatesCommand::Make(args) => make(ground, args).await,
+        PlatesCommand::Make(args) => make(ground, *args).await,
+        PlatesCommand::Svg(args) => engrave(ground, args).await,
+        PlatesCommand::Zpl(args) => labels(ground, args).await,
         PlatesCommand::Reprint(args) => reprint(ground, args).await,
         PlatesCommand::List(args) => plate_steps::list(ground, args).await,
         PlatesCommand::Printed(args) => plate_steps::step(ground, args, plate_steps::Way::Printed).await,
@@ -261,6 +292,36 @@ async fn reprint(ground: &Ground, args: ReprintArgs) -> Outcome<Ending> {
     let ending = report(ground, &registry, &made, args.ledger.as_deref()).await;
     registry.close().await;
     Ok(ending)
+}
+
+fn sheets_of(ordinals: Option<&str>) -> Outcome<Sheets> {
+    Ok(ordinals.map(str::parse::<Ordinals>).transpose()?.map_or(Sheets::All, Sheets::Only))
+}
+
+async fn engrave(ground: &Ground, args: EngraveArgs) -> Outcome<Ending> {
+    let (config, id) = (ground.config()?, args.batch.parse::<BatchId>()?);
+    let sheets = sheets_of(args.ordinals.as_deref())?;
+    let registry = ground.open(&config).await?;
+    let files = press::engrave(&registry, &config, &ground.place.data, (id, &sheets), &args.output).await?;
+    registry.close().await;
+    let (count, folder) = (files.len(), args.output.display());
+    ground.say.words(format!("{count} 个 SVG → {folder}"), format!("{count} SVG files → {folder}"));
+    ground.say.summary(&json!({"batch": id, "plates": count, "folder": folder.to_string()}));
+    Ok(Ending::Done)
+}
+
+async fn labels(ground: &Ground, args: LabelArgs) -> Outcome<Ending> {
+    let (config, id) = (ground.config()?, args.batch.parse::<BatchId>()?);
+    let (sheets, head) = (sheets_of(args.ordinals.as_deref())?, args.head.parse()?);
+    check_target(&args.output)?;
+    let registry = ground.open(&config).await?;
+    let target = (head, args.output.as_path());
+    let count = press::print_labels(&registry, &config, &ground.place.data, (id, &sheets), target).await?;
+    registry.close().await;
+    let file = args.output.display();
+    ground.say.words(format!("{count} 张标签 → {file}"), format!("{count} labels → {file}"));
+    ground.say.summary(&json!({"batch": id, "plates": count, "file": file.to_string()}));
+    Ok(Ending::Done)
 }
 
 /// Refused before tokens are drawn: a batch whose sheets have no place to go helps nobody.

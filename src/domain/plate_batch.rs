@@ -73,6 +73,9 @@ pub struct BatchLabels {
     pub face: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sheet: Option<String>,
+    /// Colors of the classes; `None` = those that come with the program.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub palette: Option<String>,
     /// How the plates are made.
     #[serde(default)]
     pub finish: Finish,

@@ -66,7 +66,9 @@ mod mapping_desk;
 mod operators;
 mod page_cache;
 mod paper;
+mod plate_designer;
 mod plate_moves;
+mod plate_printers;
 mod plate_stock;
 mod plate_wishes;
 mod plate_work;
@@ -275,6 +277,13 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/admin/plates", REGISTRY, get(batch_pages::list))
         .open("POST", "/admin/plates", REGISTRY, post(batch_form::send))
         .open("GET", "/admin/plates/new", REGISTRY, get(batch_form::show))
+        .open("GET", "/admin/plates/designer", REGISTRY, get(plate_designer::show))
+        .open("POST", "/admin/plates/designer", REGISTRY, post(plate_designer::keep))
+        .open("GET", "/admin/plates/designer/preview.svg", REGISTRY, get(plate_designer::preview))
+        .open("GET", "/admin/plates/designer/face.toml", REGISTRY, get(plate_designer::download))
+        .open("GET", "/admin/plates/printers", REGISTRY, get(plate_printers::show))
+        .open("POST", "/admin/plates/printers", REGISTRY, post(plate_printers::send))
+        .open("GET", "/admin/plates/printers/calibration.pdf", REGISTRY, get(plate_printers::calibration))
         .open("GET", "/admin/plates/stock", FIELD, get(plate_stock::show))
         .open("POST", "/admin/plates/stock", REGISTRY, post(plate_stock::send))
         .open("GET", "/admin/plates/{id}", REGISTRY, get(batch_pages::show))

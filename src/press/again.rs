@@ -1,7 +1,8 @@
 //! A batch printed again from its ledger: the same tokens, the same symbols, the same words, and as
 //! long as program and fonts are the same, the same bytes.
 
-use std::path::Path;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
 
 use super::labels::labels_of;
 use super::print::{plate_run, render, spec};
@@ -13,7 +14,7 @@ use crate::domain::code::ComponentCode;
 use crate::domain::ids::{BatchId, CoverId};
 use crate::domain::plate::Plate;
 use crate::domain::plate_batch::{BatchState, Ordinals};
-use crate::plates::{Level, PlateSpec};
+use crate::plates::{Level, PlateError, PlateRun, PlateSpec, PrintHead, render_svgs, render_zpl};
 use crate::registry::{Batch, Registry};
 
 /// Which plates of a batch.
@@ -68,9 +69,79 @@ pub async fn reprint(
     registry: &Registry,
     config: &Config,
     data: &Path,
-    (id, which): (BatchId, &Sheets),
+    which: (BatchId, &Sheets),
     target: &Path,
 ) -> Result<Printed, PressError> {
+    let Again { batch, run, specs, .. } = gather(registry, config, data, which).await?;
+    let count = specs.len();
+    let (waiting, _, summary) = render(run, specs, target.to_owned()).await?;
+    waiting.release(target)?;
+    Ok(Printed { batch, count, pages: summary.pages, bytes: summary.bytes })
+}
+
+/// Draws plates of a batch for engravers: an SVG each in `folder`, named by ordinal and token. Gives
+/// their paths.
+pub async fn engrave(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    which: (BatchId, &Sheets),
+    folder: &Path,
+) -> Result<Vec<PathBuf>, PressError> {
+    let Again { run, specs, ordinals, .. } = gather(registry, config, data, which).await?;
+    let trouble = |path: &Path, source| PressError::File { path: path.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(|source| trouble(folder, source))?;
+    let named = |(ordinal, spec): (&i64, &PlateSpec)| folder.join(format!("{ordinal:06}-{}.svg", spec.token));
+    let paths: Vec<PathBuf> = ordinals.iter().zip(&specs).map(named).collect();
+    let targets = paths.clone();
+    let drawn = tokio::task::spawn_blocking(move || {
+        render_svgs(&run, &specs, |at, svg| std::fs::write(&targets[at], svg)).map(drop)
+    });
+    drawn.await.unwrap_or_else(|_| Err(Refusal::new("plates.stopped").into()))?;
+    Ok(paths)
+}
+
+/// Draws plates of a batch for a label printer into one file of ZPL. Gives how many.
+pub async fn print_labels(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    which: (BatchId, &Sheets),
+    (head, target): (PrintHead, &Path),
+) -> Result<usize, PressError> {
+    let Again { run, specs, .. } = gather(registry, config, data, which).await?;
+    let count = specs.len();
+    let path = target.to_owned();
+    let trouble = |source| PressError::File { path: target.to_owned(), source };
+    let drawn = tokio::task::spawn_blocking(move || {
+        let mut file = tempfile::NamedTempFile::new_in(folder_of(&path))?;
+        render_zpl(&run, &specs, head, &mut BufWriter::new(file.as_file_mut()))?;
+        Ok::<_, PlateError>(file)
+    });
+    let file = drawn.await.unwrap_or_else(|_| Err(Refusal::new("plates.stopped").into()))?;
+    file.persist(target).map_err(|error| trouble(error.error))?;
+    Ok(count)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Plates of a batch as they were drawn, ready to be drawn again.
+struct Again {
+    batch: Batch,
+    run: PlateRun,
+    specs: Vec<PlateSpec>,
+    /// Of each of `specs`.
+    ordinals: Vec<i64>,
+}
+
+async fn gather(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    (id, which): (BatchId, &Sheets),
+) -> Result<Again, PressError> {
     let batch = registry.find_batch(id).await?.ok_or_else(|| unknown_batch(id))?;
     let labels = labels_of(data, &batch)?;
     let (part, (first, last)) = match which {
@@ -87,7 +158,7 @@ pub async fn reprint(
         }
         Sheets::All | Sheets::Only(_) => (None, (1, i64::MAX)),
     };
-    let mut specs = Vec::new();
+    let (mut specs, mut ordinals) = (Vec::new(), Vec::new());
     let mut after = first - 1;
     while after < last {
         let page = registry.list_batch_plates(id, after, 1000).await?;
@@ -100,13 +171,12 @@ pub async fn reprint(
                 _ => true,
             })
             .collect();
+        ordinals.extend(wanted.iter().map(|plate| plate.ordinal));
         specs.extend(specs_of(registry, config, &batch, &wanted).await?);
         after = end;
     }
-    let count = specs.len();
-    let (waiting, _, summary) = render(plate_run(&batch, labels, part), specs, target.to_owned()).await?;
-    waiting.release(target)?;
-    Ok(Printed { batch, count, pages: summary.pages, bytes: summary.bytes })
+    let run = plate_run(&batch, labels, part);
+    Ok(Again { batch, run, specs, ordinals })
 }
 
 /// Plates as they were drawn.

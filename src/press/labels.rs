@@ -7,14 +7,15 @@ use serde::Deserialize;
 
 use crate::domain::Refusal;
 use crate::domain::plate_batch::{BatchLabels, PrinterRecord};
-use crate::plates::{Face, Sheet};
+use crate::plates::{Face, Palette, Sheet};
 use crate::registry::Batch;
 
-/// A face and a sheet, corrected for a printer.
+/// A face, a sheet corrected for a printer, and the colors of the classes.
 #[derive(Debug, Clone)]
 pub(super) struct Labels {
     pub face: Face,
     pub sheet: Sheet,
+    pub palette: Palette,
 }
 
 /// The city's face of this id: built in, or in the data folder's `faces`.
@@ -90,8 +91,11 @@ pub(super) fn choose(
     let (face, face_text) = face_with_text(data, face)?;
     let (sheet, sheet_text) = sheet_with_text(data, sheet)?;
     let printer = printer.map(|name| find_printer(data, name)).transpose()?;
-    let kept = BatchLabels { face: face_text, sheet: sheet_text, ..BatchLabels::default() };
-    Ok((corrected(face, sheet, printer.as_ref()), kept, printer))
+    let palette_text = own_palette(data)?;
+    let palette = palette_of(palette_text.as_deref())?;
+    let kept =
+        BatchLabels { face: face_text, sheet: sheet_text, palette: palette_text, ..BatchLabels::default() };
+    Ok((Labels { face, sheet: corrected(sheet, printer.as_ref()), palette }, kept, printer))
 }
 
 /// What a batch was printed with.
@@ -107,16 +111,36 @@ pub(super) fn labels_of(data: &Path, batch: &Batch) -> Result<Labels, Refusal> {
         Some(text) => Sheet::from_toml(text)?,
         None => built_in(&batch.sheet).map_or_else(|| find_sheet(data, &batch.sheet), Ok)?,
     };
-    Ok(corrected(face, sheet, batch.order.printer.as_ref()))
+    let sheet = corrected(sheet, batch.order.printer.as_ref());
+    Ok(Labels { face, sheet, palette: palette_of(kept.palette.as_deref())? })
 }
 
-fn corrected(face: Face, mut sheet: Sheet, printer: Option<&PrinterRecord>) -> Labels {
+/// The colors of the classes: the city's own in the data folder's `colors.toml`, or those that come with
+/// the program.
+pub fn find_palette(data: &Path) -> Result<Palette, Refusal> {
+    palette_of(own_palette(data)?.as_deref())
+}
+
+fn palette_of(text: Option<&str>) -> Result<Palette, Refusal> {
+    text.map_or_else(|| Ok(Palette::built_in()), Palette::from_toml)
+}
+
+fn own_palette(data: &Path) -> Result<Option<String>, Refusal> {
+    let path = data.join("colors.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Refusal::new("file.not_read").with("file", path.display()).with("reason", error)),
+    }
+}
+
+fn corrected(mut sheet: Sheet, printer: Option<&PrinterRecord>) -> Sheet {
     if let Some(printer) = printer {
         sheet.printer.offset_x = printer.offset_x;
         sheet.printer.offset_y = printer.offset_y;
         sheet.printer.scale = printer.scale;
     }
-    Labels { face, sheet }
+    sheet
 }
 
 /// A face, and its text where it is the city's own.

@@ -5,6 +5,7 @@
 mod again;
 mod labels;
 mod orders;
+mod own;
 mod print;
 mod successors;
 mod wanted;
@@ -14,9 +15,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use again::{Printed, Sheets, file_count, reprint};
-pub use labels::{find_face, find_sheet, list_faces, list_printers, list_sheets};
+pub use again::{Printed, Sheets, engrave, file_count, print_labels, reprint};
+pub use labels::{find_face, find_palette, find_sheet, list_faces, list_printers, list_sheets};
 pub use orders::{Files, go_on};
+pub use own::{keep_colors, keep_face, keep_printer};
 pub use successors::{NewPlates, replace_plates};
 pub use wanted::{Outline, Wanted};
 

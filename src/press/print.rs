@@ -14,7 +14,7 @@ use crate::domain::ids::BatchId;
 use crate::domain::plate::{Plate, PlateSpot};
 use crate::domain::plate_batch::PlateWords;
 use crate::domain::token::{Token, plate_payload};
-use crate::plates::{Level, Palette, PlateRun, PlateSpec, RenderSummary, plan, render_batch};
+use crate::plates::{Level, PlateRun, PlateSpec, RenderSummary, plan, render_batch};
 use crate::registry::{Batch, PlateLine};
 
 /// Plates of a batch that go into one file: of blank ones their ordinals, else their lines.
@@ -122,7 +122,7 @@ pub(super) fn plate_run(batch: &Batch, labels: Labels, part: Option<i64>) -> Pla
     PlateRun {
         face: labels.face,
         sheet: labels.sheet,
-        palette: Palette::built_in(),
+        palette: labels.palette,
         finish: batch.order.labels.finish,
         title: match part {
             None => batch.id.to_string(),

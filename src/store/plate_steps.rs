@@ -51,9 +51,8 @@ pub async fn list_stands(tx: &mut Tx, range: PlateRange) -> Result<Vec<Stand>, S
 
 /// The first plate of a range that left the house at some time, and how many did.
 pub async fn find_issued(tx: &mut Tx, range: PlateRange) -> Result<Option<(i64, i64)>, StoreError> {
-    let (first, count): (Option<i64>, i64) =
-        on_db!(tx, |c| {
-            sqlx::query_as(
+    let (first, count): (Option<i64>, i64) = on_db!(tx, |c| {
+        sqlx::query_as(
         "SELECT MIN(p.ordinal), COUNT(*) FROM plates p WHERE p.batch_id = $1 AND p.ordinal BETWEEN $2 AND $3
          AND (p.state NOT IN ('made', 'printed', 'spoiled') OR EXISTS (SELECT 1 FROM plate_events e
          WHERE e.token = p.token AND e.state IN ('issued', 'installed')))"
@@ -63,7 +62,7 @@ pub async fn find_issued(tx: &mut Tx, range: PlateRange) -> Result<Option<(i64, 
     .bind(range.last)
     .fetch_one(&mut *c)
     .await?
-        });
+    });
     Ok(first.map(|first| (first, count)))
 }
 

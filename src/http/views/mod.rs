@@ -32,6 +32,8 @@ mod edit_page;
 mod field_words;
 mod import_desk;
 mod line_diff;
+mod plate_designer;
+mod plate_printers;
 mod profile_pages;
 mod public_pages;
 mod quality_pages;
@@ -58,6 +60,8 @@ pub use crew_watch::{
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
+pub use plate_designer::{DESIGNER_SCRIPT, DesignerView, designer};
+pub use plate_printers::{PrintersView, calibration_words, printers};
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
 pub use quality_pages::{
     FileListView, OverviewView, quality_cells, quality_files, quality_headings, quality_overview,
