@@ -257,7 +257,7 @@ async fn crews(house: &House, desk: &Seated<'_>) {
         house.get(ENGINEER, &address).expect(200).await;
     }
     house.get(ENGINEER, "/admin/crews/export?table=plates&format=csv").expect(400).await;
-    house.get(ENGINEER, "/admin/crews/export?table=days&format=shp").expect(400).await;
+    house.get(ENGINEER, "/admin/crews/export?table=days&format=shp").expect(422).await;
     let form = desk.open("/admin/crews/checks", 200).await;
     let days =
         [("from", "2026-01-01"), ("until", "2026-12-31"), ("count", "2"), ("crew", ""), ("district", "")];
