@@ -16,6 +16,7 @@ mod import;
 mod import_desk;
 mod kill;
 mod outbox;
+mod plate_pages;
 mod plates;
 mod quality_pages;
 mod registry;

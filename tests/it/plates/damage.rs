@@ -41,14 +41,18 @@ enum Damage {
     Smear(f64),
     /// Seen from the side, in degrees, whichever side that is.
     Tilt(f64),
-    /// A film of mud of unequal thickness, and specks on it.
-    Dirt,
+    /// A film of mud that hides up to this share, of unequal thickness, and on it specks of up to half a
+    /// module, so many for each module of surface.
+    Dirt {
+        film: f64,
+        specks: f64,
+    },
     /// What is left between dark and light, with the noise of a camera.
     Contrast(f64),
 }
 
 /// Damage, lowest share that two of three decoders must read at Q and at H; `None` = only reported.
-const TABLE: [(&str, Damage, Option<f64>, Option<f64>); 13] = [
+const TABLE: [(&str, Damage, Option<f64>, Option<f64>); 14] = [
     ("as printed", Damage::None, Some(1.0), Some(1.0)),
     ("10 % under one spot", Damage::Spots { share: 0.10, count: 1 }, Some(0.90), Some(0.90)),
     ("10 % under two spots", Damage::Spots { share: 0.10, count: 2 }, Some(0.90), Some(0.90)),
@@ -60,7 +64,8 @@ const TABLE: [(&str, Damage, Option<f64>, Option<f64>); 13] = [
     ("smear of half a module", Damage::Smear(0.5), None, None),
     ("tilt of 30°", Damage::Tilt(30.0), Some(0.95), Some(0.95)),
     ("tilt of 45°", Damage::Tilt(45.0), None, None),
-    ("dirt", Damage::Dirt, Some(0.95), Some(0.95)),
+    ("dirt", Damage::Dirt { film: 0.30, specks: 0.01 }, Some(0.95), Some(0.95)),
+    ("heavy dirt", Damage::Dirt { film: 0.45, specks: 0.02 }, None, None),
     ("contrast of 12 %", Damage::Contrast(0.12), Some(0.95), Some(0.95)),
 ];
 
@@ -186,7 +191,7 @@ impl Damage {
             Damage::Blur(radius) => out_of_focus(symbol, radius * PX),
             Damage::Smear(deviation) => image::imageops::blur(symbol, (deviation * PX) as f32),
             Damage::Tilt(degrees) => tilt(symbol, degrees, random),
-            Damage::Dirt => dirt(symbol, random),
+            Damage::Dirt { film, specks } => dirt(symbol, (film, specks), random),
             Damage::Contrast(left) => {
                 let middle = random.random_range(90.0..170.0);
                 picture(symbol, |x, y| {
@@ -305,9 +310,9 @@ fn tilt(symbol: &GrayImage, degrees: f64, random: &mut SmallRng) -> GrayImage {
     })
 }
 
-fn dirt(symbol: &GrayImage, random: &mut SmallRng) -> GrayImage {
+fn dirt(symbol: &GrayImage, (film, specks): (f64, f64), random: &mut SmallRng) -> GrayImage {
     const GRID: usize = 5;
-    let film: Vec<f64> = (0..GRID * GRID).map(|_| random.random_range(0.0..0.45)).collect();
+    let film: Vec<f64> = (0..GRID * GRID).map(|_| random.random_range(0.0..film)).collect();
     let side = f64::from(symbol.width());
     let mut out = picture(symbol, |x, y| {
         let (x_at, y_at) = (f64::from(x) / side * 3.999, f64::from(y) / side * 3.999);
@@ -319,9 +324,8 @@ fn dirt(symbol: &GrayImage, random: &mut SmallRng) -> GrayImage {
         let mud = between(upper, lower, y_at.fract());
         between(f64::from(symbol.get_pixel(x, y).0[0]), 95.0, mud) + noise(random, 6.0)
     });
-    // Specks of up to half a module, two in a hundred modules.
     let modules = side / PX;
-    for _ in 0..(modules * modules * 0.02) as usize {
+    for _ in 0..(modules * modules * specks) as usize {
         let (x, y) = (random.random_range(0.0..side), random.random_range(0.0..side));
         let (radius, shade) = (random.random_range(0.15..0.5) * PX, random.random_range(60..150));
         for (px_x, px_y, dot) in out.enumerate_pixels_mut() {

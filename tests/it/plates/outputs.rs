@@ -197,7 +197,7 @@ fn a_printers_error_is_taken_back_on_paper_and_on_labels() {
     assert!(String::from_utf8(zpl).unwrap().contains("^LS-18^LT-24"));
 }
 
-/// Left edge and upper edge of the largest dark square, the symbol's first finder, in dots at 600 dpi.
+/// Left edge and upper edge of the first finder pattern, in dots at 600 dpi.
 fn dark_box(folder: &Path, pdf: &Path) -> [f64; 2] {
     let status =
         Command::new("pdftoppm").args(["-gray", "-png", "-r", "600"]).arg(pdf).arg(folder.join("p")).status();
@@ -209,7 +209,7 @@ fn dark_box(folder: &Path, pdf: &Path) -> [f64; 2] {
     let dark = |x: u32, y: u32| page.get_pixel(x, y).0[0] < 100;
     let left = (0..page.width()).find(|x| (from as u32..to as u32).filter(|y| dark(*x, *y)).count() > 100);
     let left = left.unwrap();
-    let column = left + 30;
+    let column = left + 10;
     let top = (from as u32..to as u32).find(|y| (*y..*y + 60).all(|y| dark(column, y)));
     [f64::from(left), f64::from(top.unwrap())]
 }
