@@ -9,6 +9,7 @@ pub mod house;
 mod import_desk;
 mod photos;
 mod plate_batches;
+mod plate_designs;
 mod profiles;
 mod quality;
 mod refusals;

@@ -11,6 +11,7 @@ use super::editing;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
 use super::plate_batches;
+use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
 use crate::both_engines;
@@ -41,6 +42,7 @@ both_engines! {
         plates(&house).await;
         plate_batches::programs(&house).await;
         plate_batches::pages(&house).await;
+        designs(&house).await;
         crews(&house).await;
         crew_shell(&house).await;
         desk_pages(&house).await;
