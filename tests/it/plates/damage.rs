@@ -83,6 +83,15 @@ fn plates_with_modules_of_half_a_millimetre_stay_readable_when_damaged() {
     for level in levels {
         let (plates, symbols) = printed(folder.path(), *level, count);
         for (name, damage, least_q, least_h) in TABLE {
+            let least = match level {
+                Level::M => None,
+                Level::Q => least_q,
+                Level::H => least_h,
+            };
+            // What nothing is expected of is only looked at when somebody asks.
+            if asked.is_none() && least.is_none() {
+                continue;
+            }
             let mut random = SmallRng::seed_from_u64(7);
             let damaged: Vec<GrayImage> =
                 symbols.iter().map(|symbol| damage.done_to(symbol, &mut random)).collect();
@@ -98,11 +107,6 @@ fn plates_with_modules_of_half_a_millimetre_stay_readable_when_damaged() {
                 let both = share(both);
                 println!("| {level} | {name} | {zbar:.2} | {zxing:.2} | {rqrr:.2} | {both:.2} |");
             }
-            let least = match level {
-                Level::M => None,
-                Level::Q => least_q,
-                Level::H => least_h,
-            };
             let least = least.filter(|_| asked.is_none()).unwrap_or(0.0);
             assert!(share(both) >= least, "{level} {name}: two read {:.2} of {count} plates", share(both));
         }
@@ -245,8 +249,11 @@ fn spots(symbol: &GrayImage, modules: f64, share: f64, count: usize, random: &mu
                 near.push(((along.hypot(across) * 1000.0) as u32, (px_x, px_y)));
             }
         }
-        near.sort_unstable();
-        covered.extend(near.into_iter().take(wanted - covered.len()).map(|(_, dot)| dot));
+        let more = (wanted - covered.len()).min(near.len());
+        if more > 0 {
+            near.select_nth_unstable(more - 1);
+        }
+        covered.extend(near.into_iter().take(more).map(|(_, dot)| dot));
     }
     for (x, y) in covered {
         out.put_pixel(x, y, Luma([paint]));
