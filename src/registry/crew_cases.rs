@@ -5,14 +5,14 @@ use sha2::{Digest, Sha256};
 
 use super::crew::{Noted, Work, tidy};
 use super::files::{self, NewEntry, PhotoHome};
+use super::report_desk::open_case;
 use super::{RegistryError, year_at};
 use crate::domain::Refusal;
 use crate::domain::case::{self, Case, CaseMove, CaseState, MoveRequest, PhonePosition, Report};
 use crate::domain::cover::CoverFile;
 use crate::domain::crew::{CrewKind, Found};
-use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
-use crate::domain::ids::{CaseId, Millis, PartyId, ReportId};
+use crate::domain::ids::{PartyId, ReportId};
 use crate::domain::role::Actor;
 use crate::store::feed::ChangeKind;
 use crate::store::reports::{self, Filed, JoinedReports};
@@ -55,8 +55,9 @@ impl Work {
             ],
         )
         .await?;
-        let mut case =
-            known.unwrap_or_else(|| opened(file, found.hazard, format!("{year}-{case_number:06}"), self.now));
+        let mut case = known.unwrap_or_else(|| {
+            open_case(format!("{year}-{case_number:06}"), (file.manhole, file.cover), found.hazard, self.now)
+        });
         let report = Report {
             id: ReportId::fresh(),
             tracking: format!("R{year}-{report_number:06}"),
@@ -175,29 +176,6 @@ impl Work {
     fn mended(&self, case: &Case, from: CaseState) -> NewEntry {
         let body = json!({"case": case.number, "move": CaseMove::Fix, "from": from, "to": case.state, "party": case.party});
         NewEntry { actor: self.actor.word(), kind: HistoryKind::CaseMoved, case: Some(case.id), body }
-    }
-}
-
-/// A new case; an emergency is filed at once.
-pub(super) fn opened(file: &CoverFile, hazard: Hazard, number: String, now: Millis) -> Case {
-    let emergency = hazard.is_emergency();
-    Case {
-        id: CaseId::fresh(),
-        number,
-        manhole: file.manhole,
-        cover: Some(file.cover),
-        hazard,
-        state: if emergency { CaseState::Filed } else { CaseState::Reported },
-        emergency,
-        report_count: 1,
-        party: None,
-        handed_in_by: None,
-        joined_to: None,
-        until: None,
-        created_at: now,
-        updated_at: now,
-        closed_at: None,
-        version: 1,
     }
 }
 

@@ -243,7 +243,12 @@ async fn file_placed(
         let stands = standing.entry(of(report)).or_insert_with(|| {
             joined = false;
             case_number += 1;
-            Standing::Opened(Box::new(open_case(format!("{year}-{case_number:06}"), place, new.hazard, now)))
+            Standing::Opened(Box::new(open_case(
+                format!("{year}-{case_number:06}"),
+                (place.manhole, place.cover),
+                new.hazard,
+                now,
+            )))
         });
         let case = stands.case();
         let (_, entries) = files.entry(place.manhole).or_insert_with(|| (place.file.head, Vec::new()));
@@ -339,13 +344,18 @@ impl Standing {
 }
 
 /// A new case; filed at once when it is an emergency, because nobody may be at the desk.
-fn open_case(number: String, place: &Place, hazard: Hazard, now: Millis) -> Case {
+pub(super) fn open_case(
+    number: String,
+    (manhole, cover): (ManholeId, CoverId),
+    hazard: Hazard,
+    now: Millis,
+) -> Case {
     let emergency = hazard.is_emergency();
     Case {
         id: CaseId::fresh(),
         number,
-        manhole: place.manhole,
-        cover: Some(place.cover),
+        manhole,
+        cover: Some(cover),
         hazard,
         state: if emergency { CaseState::Filed } else { CaseState::Reported },
         emergency,

@@ -4,8 +4,9 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::crew_cases::{LANGUAGE, event, opened};
+use super::crew_cases::{LANGUAGE, event};
 use super::files::{self, NewEntry};
+use super::report_desk::open_case;
 use super::{Registry, RegistryError, amend, year_at};
 use crate::domain::case::{PhonePosition, Report};
 use crate::domain::hazard::Hazard;
@@ -70,7 +71,7 @@ async fn raise(tx: &mut Tx, registry: &Registry, cover: CoverId, now: Millis) ->
     let (cases, reports) = (format!("case:{year}"), format!("report:{year}"));
     let wanted = [(cases.as_str(), 1), ("changes", 2), ("outbox", 1), (reports.as_str(), 1)];
     let [number, last_change, last_event, report_number] = people::advance_counters(tx, wanted).await?;
-    let case = opened(file, HAZARD, format!("{year}-{number:06}"), now);
+    let case = open_case(format!("{year}-{number:06}"), (file.manhole, file.cover), HAZARD, now);
     // Lidmark itself reports it; what people said belongs to cases of their own.
     let report = Report {
         id: ReportId::fresh(),
