@@ -11,7 +11,7 @@ use crate::crs::CrsBook;
 use crate::domain::Refusal;
 use crate::domain::code::{Scheme, built_in_schemes};
 use crate::import::City;
-use crate::registry::{Clock, Database, Registry, RegistryError, RegistryOptions};
+use crate::registry::{Clock, Database, PageCache, Registry, RegistryError, RegistryOptions};
 
 mod areas;
 mod check;
@@ -198,10 +198,14 @@ impl Ground {
 
     /// Opens the registry that exists already; a mistyped folder must not become a new city.
     async fn open(&self, config: &Config) -> Outcome<Registry> {
+        self.open_with(config, PageCache::Usual).await
+    }
+
+    async fn open_with(&self, config: &Config, cache: PageCache) -> Outcome<Registry> {
         if self.place.database.is_none() && !self.place.data.join("lidmark.db").exists() {
             return Err(Refusal::new("data.none").with("folder", self.place.data.display()).into());
         }
-        self.open_or_create(config, Clock::System).await
+        self.open_or_create_with(config, Clock::System, cache).await
     }
 
     /// The same, or `None` where there is none yet; nothing is made.
@@ -213,6 +217,15 @@ impl Ground {
     }
 
     async fn open_or_create(&self, config: &Config, clock: Clock) -> Outcome<Registry> {
+        self.open_or_create_with(config, clock, PageCache::Usual).await
+    }
+
+    async fn open_or_create_with(
+        &self,
+        config: &Config,
+        clock: Clock,
+        cache: PageCache,
+    ) -> Outcome<Registry> {
         let schemes = self.schemes()?;
         if !schemes.iter().any(|scheme| scheme.id == config.scheme) {
             let known: Vec<&str> = schemes.iter().map(|scheme| scheme.id.as_str()).collect();
@@ -228,6 +241,7 @@ impl Ground {
             utc_offset_minutes: config.utc_offset_minutes,
             scheme: config.scheme.clone(),
             crew: config.crew,
+            cache,
         };
         Ok(Registry::open(&self.database(), options).await?)
     }

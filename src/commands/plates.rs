@@ -16,8 +16,8 @@ use crate::domain::plate_batch::Ordinals;
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::import::{read_codes, read_outline};
-use crate::press::{self, Files, NewPlates, Outline, PlateOrder, PressError, Sheets, Wanted};
-use crate::registry::{Batch, CoverFilter, Registry};
+use crate::press::{self, Files, NewPlates, Outline, Placed, PlateOrder, PressError, Sheets, Wanted};
+use crate::registry::{Batch, CoverFilter, PageCache, Registry};
 
 #[derive(Subcommand)]
 pub(super) enum PlatesCommand {
@@ -74,7 +74,8 @@ pub(super) struct MakeArgs {
     /// Correct the sheets for this printer of the data folder's `printers`
     #[arg(long)]
     printer: Option<String>,
-    /// So many plates a file, FILE-001.pdf and so on; a run that is killed goes on when it is called again
+    /// So many plates a file, FILE-001.pdf and so on, 10000 where more than 20000 are ordered; a run that is
+    /// killed goes on when it is called again
     #[arg(long, value_name = "PLATES")]
     split: Option<usize>,
     /// The file goes to a print shop; `plates printed` reports the plates printed
@@ -172,7 +173,7 @@ async fn make(ground: &Ground, args: MakeArgs) -> Outcome<Ending> {
         (None, Some(which)) => Some(Wanted::Matching(read_filter(which)?)),
         _ => None,
     };
-    let registry = ground.open(&config).await?;
+    let registry = ground.open_with(&config, PageCache::Lean).await?;
     let wanted = match early {
         Some(wanted) => wanted,
         None => wanted_on_disk(&registry, &args).await?,
@@ -187,35 +188,40 @@ async fn make(ground: &Ground, args: MakeArgs) -> Outcome<Ending> {
         split: args.split,
         made_as: if args.unprinted { PlateState::Made } else { PlateState::Printed },
         note: args.note,
-        target: args.split.map(|_| absolute.display().to_string()),
+        target: Some(absolute.display().to_string()),
         ..PlateOrder::usual(wanted, Actor::System)
     };
     let data = &ground.place.data;
-    let ending = if order.split.is_none() {
-        let made = press::make_batch(&registry, &config, data, &order, &args.output).await?;
-        let (batch, files) = (&made.batch, vec![args.output.clone()]);
-        let made =
-            Made { batch, count: made.count, pages: Some(made.pages), bytes: made.bytes, files, only: None };
-        report(ground, &registry, &made, args.ledger.as_deref()).await
-    } else {
-        let known = press::find_broken_off(&registry, &order).await?;
-        let id = match known {
-            Some(id) => id,
-            None => press::begin_order(&registry, &config, data, &order).await?,
-        };
-        if let Some(known) = known.filter(|_| !ground.say.json) {
-            ground.say.words(
-                format!("继续未完成的批次 {known}"),
-                format!("Going on with batch {known}, which was broken off"),
-            );
+    let known = press::find_broken_off(&registry, &order).await?;
+    let placed = match known {
+        Some(id) => Placed::UnderWay(id),
+        None => {
+            let target = |_| args.output.clone();
+            press::place(&registry, &config, data, &order, (press::MOST_PER_FILE, &target)).await?
         }
-        let files = Files::beside(&args.output);
-        let batch = press::go_on(&registry, &config, data, (id, &files), |_| {}).await?;
-        let files: Vec<PathBuf> = (1..=press::file_count(&batch)).map(|file| files.path(file)).collect();
-        let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
-        let count = batch.plate_count as usize;
-        let made = Made { batch: &batch, count, pages: None, bytes, files, only: None };
-        report(ground, &registry, &made, args.ledger.as_deref()).await
+    };
+    if let Some(known) = known.filter(|_| !ground.say.json) {
+        ground.say.words(
+            format!("继续未完成的批次 {known}"),
+            format!("Going on with batch {known}, which was broken off"),
+        );
+    }
+    let ending = match placed {
+        Placed::Made(made) => {
+            let (batch, files) = (&made.batch, vec![args.output.clone()]);
+            let (count, pages, bytes) = (made.count, Some(made.pages), made.bytes);
+            let made = Made { batch, count, pages, bytes, files, only: None };
+            report(ground, &registry, &made, args.ledger.as_deref()).await
+        }
+        Placed::UnderWay(id) => {
+            let files = Files::beside(&args.output);
+            let batch = press::go_on(&registry, &config, data, (id, &files), |_| {}).await?;
+            let files: Vec<PathBuf> = (1..=press::file_count(&batch)).map(|file| files.path(file)).collect();
+            let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
+            let count = batch.plate_count as usize;
+            let made = Made { batch: &batch, count, pages: None, bytes, files, only: None };
+            report(ground, &registry, &made, args.ledger.as_deref()).await
+        }
     };
     registry.close().await;
     Ok(ending)

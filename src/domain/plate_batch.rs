@@ -12,6 +12,8 @@ named_enum! {
     /// How far an order has come.
     #[derive(Default)]
     BatchState as "batch_state" {
+        /// Its lines are still being written; nobody sees it, and one that stays so is forgotten.
+        Drafted = "drafted",
         /// Its files are made one after the other; those that are done have their plates.
         UnderWay = "under_way",
         /// Every file is made and proved.

@@ -94,7 +94,7 @@ pub(super) async fn create_batch(
     let batch = work::place(&state, &order).await?;
     let status = match batch.order.state {
         BatchState::Released => StatusCode::CREATED,
-        BatchState::UnderWay => StatusCode::ACCEPTED,
+        BatchState::Drafted | BatchState::UnderWay => StatusCode::ACCEPTED,
     };
     let location = format!("/api/v1/plate-batches/{}", batch.id);
     let counts = state.registry.count_batches(&[batch.id]).await?;

@@ -23,7 +23,9 @@ pub(super) const WAITED_FOR: usize = 10_000;
 pub(super) async fn place(state: &AppState, order: &PlateOrder) -> Result<Batch, Problem> {
     let placed = {
         let _slot = state.shared.heavy_slots.acquire().await;
-        press::place(&state.registry, &state.config, &state.data, order, WAITED_FOR).await?
+        std::fs::create_dir_all(state.data.join("batches")).map_err(|error| from_io(&error))?;
+        let target = |id| Files::in_data(&state.data, id).whole();
+        press::place(&state.registry, &state.config, &state.data, order, (WAITED_FOR, &target)).await?
     };
     let id = match placed {
         Placed::Made(made) => return Ok(made.batch),
@@ -108,7 +110,7 @@ pub(super) fn asked_sheets(
 
 fn kept_at(state: &AppState, batch: &Batch, sheets: &Sheets) -> Option<PathBuf> {
     match sheets {
-        Sheets::All => Some(state.data.join("batches").join(format!("{}.pdf", batch.id))),
+        Sheets::All => Some(Files::in_data(&state.data, batch.id).whole()),
         Sheets::File(file) => Some(Files::in_data(&state.data, batch.id).path(*file)),
         Sheets::Only(_) => None,
     }

@@ -159,10 +159,29 @@ pub(super) struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    /// What all plates of a batch share: cut line, holes, fixed words. A form of its own.
+    /// What all plates of a batch share: ground, band in the color that is set where it is shown, cut
+    /// line, holes, fixed words. A form of its own.
     pub(super) fn shared_part(&self, fixed: &[Line]) -> Vec<u8> {
         let mut content = Content::default();
-        let (_, height) = self.face.outline.size();
+        let (width, height) = self.face.outline.size();
+        let bleed = self.sheet.bleed;
+        let qr = self.face.qr;
+        if let Some(ground) = self.finish.ground() {
+            content.raw("q");
+            content.outline(self.face.outline, bleed);
+            content.raw("W n");
+            content.color(ground);
+            content.op(&[-bleed, -bleed, width + 2.0 * bleed, height + 2.0 * bleed], "re f");
+            content.raw("1 g");
+            content.op(&[qr.x, height - qr.y - qr.h, qr.w, qr.h], "re f Q");
+        }
+        if let Some(band) = self.face.band {
+            let band = grown(band, width, height, bleed);
+            content.raw("q");
+            content.outline(self.face.outline, bleed);
+            content.raw("W n");
+            content.op(&[band.x, height - band.y - band.h, band.w, band.h], "re f Q");
+        }
         content.lines(fixed, height, |ink| self.finish.ink(ink, self.palette, None), self.fonts);
         content.stroke(self.finish.line());
         if self.sheet.cut_line && self.sheet.cut_contour.is_none() {
@@ -200,16 +219,14 @@ impl Drawing<'_> {
         (x * PT_PER_MM, y * PT_PER_MM)
     }
 
-    /// Crop marks and caption.
-    pub(super) fn page_frame(&self, content: &mut Content, caption: Option<&Line>) {
-        if self.sheet.crop_marks.is_none() && caption.is_none() {
-            return;
-        }
-        let (x, y) = self.point(0.0, 0.0);
-        content.place(self.scale(), x, y);
-        content.raw("0 G 0.1 w");
+    /// What all pages share: crop marks. A form of its own, empty where there are none.
+    pub(super) fn frame_part(&self) -> Vec<u8> {
+        let mut content = Content::default();
         if let Some(marks) = self.sheet.crop_marks {
             let layout = self.layout;
+            let (x, y) = self.point(0.0, 0.0);
+            content.place(self.scale(), x, y);
+            content.raw("0 G 0.1 w");
             let (width, height) = self.face.outline.size();
             let (grid_left, grid_top) = layout.corner(0);
             let (last_x, last_y) = layout.corner(layout.per_page() - 1);
@@ -233,15 +250,19 @@ impl Drawing<'_> {
                     mark(grid_right + near, y, grid_right + far, y);
                 }
             }
-            content.raw("S");
+            content.raw("S Q");
         }
-        if let Some(line) = caption {
-            let ink = |ink| match self.finish {
-                Finish::Inverted => [0.0; 3],
-                finish => finish.ink(ink, self.palette, None),
-            };
-            content.lines(std::slice::from_ref(line), 0.0, ink, self.fonts);
-        }
+        content.0
+    }
+
+    pub(super) fn caption(&self, content: &mut Content, line: &Line) {
+        let (x, y) = self.point(0.0, 0.0);
+        content.place(self.scale(), x, y);
+        let ink = |ink| match self.finish {
+            Finish::Inverted => [0.0; 3],
+            finish => finish.ink(ink, self.palette, None),
+        };
+        content.lines(std::slice::from_ref(line), 0.0, ink, self.fonts);
         content.raw("Q");
     }
 
@@ -254,28 +275,13 @@ impl Drawing<'_> {
         lines: &[Line],
         symbol: &Symbol,
     ) -> Expected {
-        let (width, height) = self.face.outline.size();
+        let (_, height) = self.face.outline.size();
         let (left, top) = self.layout.corner(place);
         let (x, y) = self.point(left, top + height);
         content.place(self.scale(), x, y);
-        let bleed = self.sheet.bleed;
         let qr = self.face.qr;
-        if let Some(ground) = self.finish.ground() {
-            content.raw("q");
-            content.outline(self.face.outline, bleed);
-            content.raw("W n");
-            content.color(ground);
-            content.op(&[-bleed, -bleed, width + 2.0 * bleed, height + 2.0 * bleed], "re f");
-            content.raw("1 g");
-            content.op(&[qr.x, height - qr.y - qr.h, qr.w, qr.h], "re f Q");
-        }
-        if let Some(band) = self.face.band {
-            let band = grown(band, width, height, bleed);
-            content.raw("q");
-            content.outline(self.face.outline, bleed);
-            content.raw("W n");
+        if self.face.band.is_some() {
             content.color(self.finish.band(self.palette, spec.class));
-            content.op(&[band.x, height - band.y - band.h, band.w, band.h], "re f Q");
         }
         content.raw("/F Do");
         let ink = |ink| self.finish.ink(ink, self.palette, Some(spec.class));

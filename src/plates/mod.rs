@@ -117,30 +117,11 @@ pub enum PlateError {
     Write(#[from] io::Error),
 }
 
-/// Checks every plate of a batch as [`render_batch`] does and says where each will lie and how its
-/// symbol is drawn, in the order of the plates. Store that, hand the records back as
-/// [`PlateSpec::symbol`], and the print is what was planned.
-pub fn plan(run: &PlateRun, plates: &[PlateSpec]) -> Result<Vec<PlacedPlate>, PlateError> {
+/// Refuses a batch that [`render_batch`] would refuse for what it was asked for: texts that do not fit,
+/// and modules that are too small, which they are for all plates of one host and level alike.
+pub fn check_plates(run: &PlateRun, plates: &[PlateSpec]) -> Result<(), PlateError> {
     let batch = Batch::prepare(run, plates)?;
-    let mut placed = Vec::with_capacity(plates.len());
-    let parts = plates.len().div_ceil(PLATES_PER_PART);
-    workers::in_order(
-        parts,
-        SymbolMaker::default,
-        |maker, part| {
-            let first = part * PLATES_PER_PART;
-            let part = &plates[first..plates.len().min(first + PLATES_PER_PART)];
-            let symbols = part.iter().enumerate().map(|(at, spec)| batch.symbol(maker, first + at, spec));
-            symbols.map(|symbol| symbol.map(|symbol| symbol.record)).collect::<Result<Vec<_>, PlateError>>()
-        },
-        |records| {
-            for record in records {
-                placed.push(batch.placed(placed.len(), record));
-            }
-            Ok(())
-        },
-    )?;
-    Ok(placed)
+    batch.symbol(&mut SymbolMaker::default(), 0, &plates[0]).map(drop)
 }
 
 /// Writes the plates as one PDF, page by page. All texts are checked before the first byte, every
@@ -162,8 +143,8 @@ pub fn render_batch(
     let mut pdf = PdfWriter::begin(out, boxes)?;
     let resources = pdf.resources(
         batch.fonts.iter().flatten(),
-        &batch.shared_part,
-        [-bleed, -bleed, width + bleed, height + bleed],
+        (&batch.shared_part, [-bleed, -bleed, width + bleed, height + bleed]),
+        &batch.frame_part,
         run.sheet.cut_contour.as_deref(),
     )?;
     let mut placed = Vec::with_capacity(plates.len());
@@ -199,6 +180,8 @@ struct Batch<'a> {
     fonts: Fonts,
     /// What every plate shows alike.
     shared_part: Vec<u8>,
+    /// What every page shows alike.
+    frame_part: Vec<u8>,
 }
 
 /// A page that passed its proof.
@@ -220,7 +203,8 @@ impl<'a> Batch<'a> {
         }
         let layout = run.sheet.lay_out(&run.face)?;
         let pages = plates.len().div_ceil(layout.per_page());
-        let mut batch = Self { run, plates, layout, pages, fonts: [None, None], shared_part: Vec::new() };
+        let (fonts, shared_part, frame_part) = ([None, None], Vec::new(), Vec::new());
+        let mut batch = Self { run, plates, layout, pages, fonts, shared_part, frame_part };
 
         let mut shown = [BTreeSet::new(), BTreeSet::new()];
         for text in &run.face.texts {
@@ -253,6 +237,7 @@ impl<'a> Batch<'a> {
             batch.caption_line(page)?;
         }
         batch.shared_part = batch.drawing().shared_part(&batch.fixed_lines()?);
+        batch.frame_part = batch.drawing().frame_part();
         Ok(batch)
     }
 
@@ -390,7 +375,12 @@ impl<'a> Batch<'a> {
     fn page(&self, maker: &mut SymbolMaker, page: usize) -> Result<Page, PlateError> {
         let drawing = self.drawing();
         let mut content = Content(Vec::with_capacity(4096 * self.layout.per_page()));
-        drawing.page_frame(&mut content, self.caption_line(page)?.as_ref());
+        if !self.frame_part.is_empty() {
+            content.raw("/P Do");
+        }
+        if let Some(caption) = self.caption_line(page)? {
+            drawing.caption(&mut content, &caption);
+        }
         let first = page * self.layout.per_page();
         let specs = &self.plates[first..self.plates.len().min(first + self.layout.per_page())];
         let mut expected = Vec::with_capacity(specs.len());
@@ -403,7 +393,7 @@ impl<'a> Batch<'a> {
         proof::check_page(&content.0, &self.shared_part, &expected, &payloads)
             .map_err(|(at, fault)| refused_proof(first + at, fault))?;
         Ok(Page {
-            deflated: deflate(&content.0, Compression::default())?,
+            deflated: deflate(&content.0, Compression::best())?,
             records: expected.iter().map(|one| one.record).collect(),
         })
     }
@@ -466,7 +456,6 @@ mod tests {
         let batch = Batch::prepare(run, &specs).unwrap();
         let drawing = batch.drawing();
         let mut content = Content::default();
-        drawing.page_frame(&mut content, None);
         let symbol = batch.symbol(&mut SymbolMaker::default(), 0, spec).unwrap();
         let lines = batch.lines(0, spec).unwrap();
         let expected = drawing.plate(&mut content, 0, spec, &lines, &symbol);
@@ -478,9 +467,9 @@ mod tests {
         let Err(PlateError::Refused(refusal)) = render_batch(run, plates, &mut out) else {
             panic!("the batch should have been refused");
         };
-        match plan(run, plates) {
-            Err(PlateError::Refused(planned)) => assert_eq!(planned, refusal),
-            other => panic!("the plan should have been refused too: {other:?}"),
+        match check_plates(run, plates) {
+            Err(PlateError::Refused(checked)) => assert_eq!(checked, refusal),
+            other => panic!("the check should have refused them too: {other:?}"),
         }
         refusal
     }
@@ -490,15 +479,14 @@ mod tests {
     }
 
     #[test]
-    fn the_print_is_what_was_planned_and_the_reprint_has_the_same_bytes() {
+    fn the_reprint_has_the_same_bytes() {
         let mut plates: Vec<PlateSpec> = (1..=150).map(plate).collect();
-        let planned = plan(&run(), &plates).unwrap();
         let (mut first, mut second) = (Vec::new(), Vec::new());
         let summary = render_batch(&run(), &plates, &mut first).unwrap();
-        assert_eq!(summary.plates, planned);
+        let placed = summary.plates.clone();
         assert_eq!((summary.pages, summary.bytes), (19, first.len() as u64));
-        assert_eq!((planned[149].page, planned[149].place_on_page), (19, 6));
-        for (spec, placed) in plates.iter_mut().zip(&planned) {
+        assert_eq!((placed[149].page, placed[149].place_on_page), (19, 6));
+        for (spec, placed) in plates.iter_mut().zip(&placed) {
             spec.symbol = Some(placed.symbol);
         }
         assert_eq!(render_batch(&run(), &plates, &mut second).unwrap(), summary);
@@ -508,7 +496,8 @@ mod tests {
     #[test]
     fn a_recorded_mask_is_drawn_again() {
         let mut spec = plate(1);
-        let chosen = plan(&run(), std::slice::from_ref(&spec)).unwrap()[0].symbol;
+        let chosen =
+            render_batch(&run(), std::slice::from_ref(&spec), &mut Vec::new()).unwrap().plates[0].symbol;
         let other = SymbolRecord { mask: (chosen.mask + 1) % 8, ..chosen };
         spec.symbol = Some(other);
         let summary = render_batch(&run(), &[spec], &mut Vec::new()).unwrap();

@@ -89,13 +89,14 @@ impl<'w, W: Write> PdfWriter<'w, W> {
         self.write(b"\nendstream\nendobj\n")
     }
 
-    /// Writes the fonts and the part that all plates share; pages may then name `/R`, `/B` and `/F`. With
+    /// Writes the fonts, the part that all plates share with its box, and the part that all pages share
+    /// unless it is empty; pages may then name `/R`, `/B`, `/F` and `/P`. With
     /// the name of a spot color the shared part may name it `/K`, and `/O` prints over what is below.
     pub(super) fn resources<'f>(
         &mut self,
         fonts: impl Iterator<Item = &'f Font>,
-        shared_part: &[u8],
-        shared_box: [f64; 4],
+        (shared_part, shared_box): (&[u8], [f64; 4]),
+        frame_part: &[u8],
         spot_color: Option<&str>,
     ) -> io::Result<Resources> {
         let entries = self.fonts(fonts)?;
@@ -112,8 +113,16 @@ impl<'w, W: Write> PdfWriter<'w, W> {
             numbers(&shared_box)
         );
         self.stream(form, &head, &deflate(shared_part, Compression::best())?)?;
+        let mut forms = format!("/F {form}");
+        if !frame_part.is_empty() {
+            let frame = self.promise();
+            let [width, height] = self.boxes.media;
+            let head = format!("/Type/XObject/Subtype/Form/BBox[{}]", numbers(&[0.0, 0.0, width, height]));
+            self.stream(frame, &head, &deflate(frame_part, Compression::best())?)?;
+            forms.push_str(&format!("/P {frame}"));
+        }
         let resources = self.promise();
-        self.object(resources, &format!("<</Font<<{entries}>>/XObject<</F {form}>>>>"))?;
+        self.object(resources, &format!("<</Font<<{entries}>>/XObject<<{forms}>>>>"))?;
         Ok(Resources { id: resources, fonts: entries })
     }
 

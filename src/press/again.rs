@@ -52,7 +52,7 @@ fn last_ordinal(batch: &Batch) -> i64 {
     match batch.order.state {
         BatchState::Released if batch.order.lines_done > 0 => batch.order.lines_done,
         BatchState::Released => batch.plate_count,
-        BatchState::UnderWay => batch.order.lines_done,
+        BatchState::Drafted | BatchState::UnderWay => batch.order.lines_done,
     }
 }
 

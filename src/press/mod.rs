@@ -29,10 +29,12 @@ use crate::domain::plate::{Finish, Plate, PlateState};
 use crate::domain::plate_batch::{BatchState, Ordinals};
 use crate::domain::role::Actor;
 use crate::plates::{Level, PlateError, write_ledger};
-use crate::registry::{Batch, BatchExtras, BatchOrder, NewBatch, OrderCall, Registry, RegistryError};
+use crate::registry::{
+    Batch, BatchExtras, BatchOrder, NewBatch, OrderCall, PlateLine, Registry, RegistryError,
+};
 use labels::Labels;
 use print::{Piece, plate_run, render};
-use wanted::{Resolved, blank_words, letter, resolve};
+use wanted::{Lines, blank_words, letter};
 
 /// Most plates of one order.
 pub const MOST_PLATES: usize = 100_000;
@@ -176,28 +178,28 @@ fn unknown_batch(id: BatchId) -> RegistryError {
 }
 
 /// An order that was checked as far as can be before tokens are drawn.
-struct Ready {
+struct Ready<'a> {
     batch: Batch,
     labels: Labels,
-    resolved: Resolved,
+    lines: Lines<'a>,
     call: Option<OrderCall>,
 }
 
-async fn make_ready(
-    registry: &Registry,
-    config: &Config,
+async fn make_ready<'a>(
+    registry: &'a Registry,
+    config: &'a Config,
     data: &Path,
-    order: &PlateOrder,
-) -> Result<Ready, PressError> {
+    order: &'a PlateOrder,
+) -> Result<Ready<'a>, PressError> {
     let asked = (order.face.as_str(), order.sheet.as_str(), order.printer.as_deref());
     let (labels, mut kept, printer) = labels::choose(data, asked)?;
     if config.plate_host.is_empty() {
         return Err(Refusal::new("plates.no_host").into());
     }
     check_order(order)?;
-    let resolved = resolve(registry, config, &order.wanted, order.most, order.level).await?;
+    let lines = open_lines(registry, config, order).await?;
     kept.finish = order.finish;
-    kept.blank = resolved.lines.is_empty().then(|| blank_words(config, order.level));
+    kept.blank = matches!(order.wanted, Wanted::Blank(_)).then(|| blank_words(config, order.level));
     let batch = Batch {
         id: BatchId::fresh(),
         face: labels.face.id.clone(),
@@ -205,7 +207,7 @@ async fn make_ready(
         host: config.plate_host.clone(),
         note: order.note.clone(),
         actor: order.actor.word(),
-        plate_count: resolved.count as i64,
+        plate_count: lines.count() as i64,
         created_at: registry.now(),
         order: BatchOrder {
             state: BatchState::Released,
@@ -219,7 +221,15 @@ async fn make_ready(
             lines_done: 0,
         },
     };
-    Ok(Ready { batch, labels, resolved, call: order.call() })
+    Ok(Ready { batch, labels, lines, call: order.call() })
+}
+
+async fn open_lines<'a>(
+    registry: &'a Registry,
+    config: &'a Config,
+    order: &'a PlateOrder,
+) -> Result<Lines<'a>, PressError> {
+    Lines::open(registry, config, (&order.wanted, order.most, order.level)).await
 }
 
 fn check_order(order: &PlateOrder) -> Result<(), Refusal> {
@@ -254,38 +264,20 @@ pub async fn make_batch(
     if let Some(first) = find_first(registry, order).await? {
         return again_from(registry, config, data, first, target).await;
     }
-    let ready = make_ready(registry, config, data, order).await?;
-    press_one(registry, config, data, ready, &|_| target.to_owned()).await
+    let mut ready = make_ready(registry, config, data, order).await?;
+    let lines = read_lines(&mut ready.lines, usize::MAX).await?;
+    press_one(registry, config, data, (ready, lines), &|_| target.to_owned()).await
 }
 
-/// Keeps an order whose files are made one after the other by [`go_on`]. Nothing of it is made yet, but
-/// every plate of it can be.
-pub async fn begin_order(
-    registry: &Registry,
-    config: &Config,
-    data: &Path,
-    order: &PlateOrder,
-) -> Result<BatchId, PressError> {
-    if let Some(first) = find_first(registry, order).await? {
-        return Ok(first);
-    }
-    let ready = make_ready(registry, config, data, order).await?;
-    begin(registry, config, ready, order).await
-}
-
-/// Makes a small order into a file of the data folder, and keeps one of more than `one_file` plates, or
-/// with a split of its own, for [`go_on`].
+/// Makes a small order into one file, which `target` names, and keeps one of more than `one_file` plates,
+/// or with a split of its own, for [`go_on`]: nothing of it is made yet, but every plate of it can be.
 pub async fn place(
     registry: &Registry,
     config: &Config,
     data: &Path,
     order: &PlateOrder,
-    one_file: usize,
+    (one_file, target): (usize, &(dyn Fn(BatchId) -> PathBuf + Sync)),
 ) -> Result<Placed, PressError> {
-    let folder = data.join("batches");
-    let trouble = |source| PressError::File { path: folder.clone(), source };
-    std::fs::create_dir_all(&folder).map_err(trouble)?;
-    let target = |id: BatchId| folder.join(format!("{id}.pdf"));
     if let Some(first) = find_first(registry, order).await? {
         let batch = registry.find_batch(first).await?.ok_or_else(|| unknown_batch(first))?;
         if batch.order.split.is_some() {
@@ -294,42 +286,78 @@ pub async fn place(
         let made = again_from(registry, config, data, first, &target(first)).await?;
         return Ok(Placed::Made(Box::new(made)));
     }
-    let ready = make_ready(registry, config, data, order).await?;
-    if order.split.is_none() && ready.resolved.count <= one_file {
-        return Ok(Placed::Made(Box::new(press_one(registry, config, data, ready, &target).await?)));
+    let mut ready = make_ready(registry, config, data, order).await?;
+    if order.split.is_none() && ready.lines.count() <= one_file {
+        let lines = read_lines(&mut ready.lines, one_file).await?;
+        if ready.lines.count() <= one_file {
+            let made = press_one(registry, config, data, (ready, lines), target).await?;
+            return Ok(Placed::Made(Box::new(made)));
+        }
     }
     Ok(Placed::UnderWay(begin(registry, config, ready, order).await?))
+}
+
+/// All lines, or more than `enough` of them.
+async fn read_lines(lines: &mut Lines<'_>, enough: usize) -> Result<Vec<PlateLine>, PressError> {
+    let mut read = Vec::new();
+    while read.len() <= enough {
+        let mut page = lines.page().await?;
+        if page.is_empty() {
+            break;
+        }
+        read.append(&mut page);
+    }
+    Ok(read)
 }
 
 async fn begin(
     registry: &Registry,
     config: &Config,
-    ready: Ready,
+    ready: Ready<'_>,
     order: &PlateOrder,
 ) -> Result<BatchId, PressError> {
-    let Ready { mut batch, labels, resolved, call } = ready;
-    orders::check_all(config, &batch, &labels, &resolved).await?;
+    let Ready { mut batch, labels, mut lines, call } = ready;
     batch.order.state = BatchState::UnderWay;
     batch.order.split = Some(order.split.unwrap_or(USUAL_SPLIT) as i64);
     batch.order.target = order.target.clone();
-    let extras = BatchExtras { lines: resolved.lines, replaces: Vec::new(), call };
-    Ok(registry.begin_order(batch, extras).await?)
+    if let Wanted::Blank(_) = order.wanted {
+        orders::check(config, &batch, &labels, &[]).await?;
+        let extras = BatchExtras { call, ..BatchExtras::default() };
+        return Ok(registry.begin_order(batch, extras).await?);
+    }
+    // How many they are is told before the first of them is kept.
+    while !lines.page().await?.is_empty() {}
+    batch.order.state = BatchState::Drafted;
+    registry.draft_order(batch.clone()).await?;
+    let mut lines = open_lines(registry, config, order).await?;
+    let begun = match orders::keep_lines(registry, config, (&batch, &labels), &mut lines).await {
+        Ok(()) => {
+            registry.begin_drafted(batch.id, lines.count() as i64, call).await.map_err(PressError::from)
+        }
+        Err(error) => Err(error),
+    };
+    if begun.is_err() {
+        // What stops an order is told; a draft that stays behind is forgotten with the next one.
+        let _ = registry.drop_draft(batch.id).await;
+    }
+    begun
 }
 
 async fn press_one(
     registry: &Registry,
     config: &Config,
     data: &Path,
-    ready: Ready,
+    (ready, lines): (Ready<'_>, Vec<PlateLine>),
     target: &(dyn Fn(BatchId) -> PathBuf + Sync),
 ) -> Result<Pressed, PressError> {
-    let Ready { batch, labels, resolved, call } = ready;
+    let Ready { batch, labels, lines: read, call } = ready;
+    let batch = Batch { plate_count: read.count() as i64, ..batch };
     let mut draws = 0;
     loop {
         draws += 1;
         // Tokens of a try that failed are in nobody's ledger: the batch has another name as well.
         let batch = Batch { id: BatchId::fresh(), ..batch.clone() };
-        let piece = match resolved.lines.as_slice() {
+        let piece = match lines.as_slice() {
             [] => Piece::Blank(1..=batch.plate_count),
             lines => Piece::Lines(lines),
         };
@@ -339,7 +367,7 @@ async fn press_one(
             render(plate_run(&batch, labels.clone(), None), specs, target.clone()).await?;
         let plates = piece.plates(&batch, specs, &summary);
         let count = plates.len();
-        let extras = BatchExtras { lines: resolved.lines.clone(), replaces: Vec::new(), call };
+        let extras = BatchExtras { lines: lines.clone(), replaces: Vec::new(), call };
         match registry.commit_order(NewBatch { batch: batch.clone(), plates }, extras).await {
             Ok(id) if id == batch.id => {
                 waiting.release(&target)?;
@@ -361,7 +389,7 @@ pub async fn find_broken_off(registry: &Registry, order: &PlateOrder) -> Result<
     let same = |batch: &Batch| {
         batch.order.target == order.target
             && batch.order.ordered.as_ref() == Some(&ordered)
-            && batch.order.split == order.split.map(|split| split as i64)
+            && batch.order.split == Some(order.split.unwrap_or(USUAL_SPLIT) as i64)
             && batch.order.level == order.level.map(letter)
             && batch.order.labels.finish == order.finish
             && batch.order.printer.as_ref().map(|printer| &printer.name) == order.printer.as_ref()

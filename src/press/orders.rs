@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::again::{Sheets, file_count, ordinals_of_file, reprint};
 use super::labels::{Labels, labels_of};
-use super::print::{Piece, Waiting, check, clear_leftovers, plate_run, render};
-use super::wanted::Resolved;
+use super::print::{Piece, Waiting, check_drawn, clear_leftovers, plate_run, render};
+use super::wanted::Lines;
 use super::{DRAWS, PressError, unknown_batch};
 use crate::config::Config;
 use crate::domain::Refusal;
@@ -38,6 +38,11 @@ impl Files {
         Self { folder: folder.unwrap_or(Path::new(".")).to_owned(), stem }
     }
 
+    /// Of an order whose plates are all in one file.
+    pub fn whole(&self) -> PathBuf {
+        self.folder.join(format!("{}.pdf", self.stem))
+    }
+
     pub fn path(&self, file: i64) -> PathBuf {
         self.folder.join(format!("{}-{file:03}.pdf", self.stem))
     }
@@ -47,26 +52,42 @@ impl Files {
     }
 }
 
-/// Refuses an order of which a plate could not be drawn, before the first file is.
-pub(super) async fn check_all(
+/// Lines that are checked at once: the fonts are cut down anew for each of them.
+const CHECKED_AT_ONCE: usize = 5000;
+
+/// Keeps the lines of a draft, each after its plate is known to be one that can be drawn.
+pub(super) async fn keep_lines(
+    registry: &Registry,
+    config: &Config,
+    (batch, labels): (&Batch, &Labels),
+    lines: &mut Lines<'_>,
+) -> Result<(), PressError> {
+    loop {
+        let mut chunk = Vec::with_capacity(CHECKED_AT_ONCE);
+        while chunk.len() < CHECKED_AT_ONCE {
+            let mut page = lines.page().await?;
+            if page.is_empty() {
+                break;
+            }
+            chunk.append(&mut page);
+        }
+        let Some(first) = chunk.first() else { return Ok(()) };
+        let before = first.ordinal - 1;
+        check(config, batch, labels, &chunk).await.map_err(|error| counted_from(error, before))?;
+        registry.add_order_lines(batch.id, chunk).await?;
+    }
+}
+
+/// Refuses plates that could not be drawn, before the first file is; blank ones differ in their tokens alone.
+pub(super) async fn check(
     config: &Config,
     batch: &Batch,
     labels: &Labels,
-    resolved: &Resolved,
+    lines: &[PlateLine],
 ) -> Result<(), PressError> {
-    // Blank plates differ in their tokens alone.
-    if resolved.lines.is_empty() {
-        let specs = Piece::Blank(1..=1).draw(config, batch)?;
-        return check(plate_run(batch, labels.clone(), Some(1)), specs).await;
-    }
-    for lines in resolved.lines.chunks(2000) {
-        let before = lines.first().map_or(0, |line| line.ordinal - 1);
-        let specs = Piece::Lines(lines).draw(config, batch)?;
-        check(plate_run(batch, labels.clone(), Some(1)), specs)
-            .await
-            .map_err(|error| counted_from(error, before))?;
-    }
-    Ok(())
+    let piece = if lines.is_empty() { Piece::Blank(1..=1) } else { Piece::Lines(lines) };
+    let specs = piece.draw(config, batch)?;
+    check_drawn(plate_run(batch, labels.clone(), Some(1)), specs).await
 }
 
 /// A refusal that counts plates within a chunk says the number within the order.

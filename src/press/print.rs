@@ -14,7 +14,7 @@ use crate::domain::ids::BatchId;
 use crate::domain::plate::{Plate, PlateSpot};
 use crate::domain::plate_batch::PlateWords;
 use crate::domain::token::{Token, plate_payload};
-use crate::plates::{Level, PlateRun, PlateSpec, RenderSummary, plan, render_batch};
+use crate::plates::{Level, PlateRun, PlateSpec, RenderSummary, check_plates, render_batch};
 use crate::registry::{Batch, PlateLine};
 
 /// Plates of a batch that go into one file: of blank ones their ordinals, else their lines.
@@ -133,9 +133,9 @@ pub(super) fn plate_run(batch: &Batch, labels: Labels, part: Option<i64>) -> Pla
 }
 
 /// Refuses plates that could not be drawn, before the first of them is.
-pub(super) async fn check(run: PlateRun, specs: Vec<PlateSpec>) -> Result<(), PressError> {
-    let planned = tokio::task::spawn_blocking(move || plan(&run, &specs).map(drop));
-    Ok(planned.await.unwrap_or_else(|_| Err(Refusal::new("plates.stopped").into()))?)
+pub(super) async fn check_drawn(run: PlateRun, specs: Vec<PlateSpec>) -> Result<(), PressError> {
+    let checked = tokio::task::spawn_blocking(move || check_plates(&run, &specs));
+    Ok(checked.await.unwrap_or_else(|_| Err(Refusal::new("plates.stopped").into()))?)
 }
 
 /// Proved sheets that wait beside their target; removed unless released.

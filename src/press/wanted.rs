@@ -59,74 +59,109 @@ impl Wanted {
     }
 }
 
-/// An order, resolved.
-pub(super) struct Resolved {
-    pub count: usize,
-    /// One for each plate; none where all are blank.
-    pub lines: Vec<PlateLine>,
-}
-
 /// Covers that are asked for at once.
 const PAGE: i64 = 1000;
 
-pub(super) async fn resolve(
-    registry: &Registry,
-    config: &Config,
-    wanted: &Wanted,
+/// The plates of an order, page by page, so that memory does not grow with it.
+pub(super) struct Lines<'a> {
+    registry: &'a Registry,
+    config: &'a Config,
+    wanted: &'a Wanted,
     most: usize,
     level: Option<Level>,
-) -> Result<Resolved, PressError> {
-    let mut lines = Vec::new();
-    let mut add = |file: &CoverFile| lines.push(line_of(registry, config, file, level));
-    let mut count = 0;
-    match wanted {
-        Wanted::Blank(blank) => count = *blank,
-        Wanted::Covers(ids) if ids.len() > most => count = ids.len(),
-        Wanted::Covers(ids) => {
+    next: Next,
+    count: usize,
+}
+
+enum Next {
+    Place(usize),
+    After(Option<CoverId>),
+    Nothing,
+}
+
+impl<'a> Lines<'a> {
+    /// Refuses what can be refused before a cover is read.
+    pub(super) async fn open(
+        registry: &'a Registry,
+        config: &'a Config,
+        (wanted, most, level): (&'a Wanted, usize, Option<Level>),
+    ) -> Result<Self, PressError> {
+        let (next, count) = match wanted {
+            Wanted::Blank(count) => (Next::Nothing, *count),
+            Wanted::Covers(ids) => (Next::Place(0), ids.len()),
+            Wanted::Matching(_) | Wanted::Within(_) => (Next::After(None), 0),
+        };
+        let mut lines = Self { registry, config, wanted, most, level, next, count };
+        lines.refuse_count()?;
+        if let Wanted::Covers(ids) = wanted {
             refuse_twice(registry, ids).await?;
-            for chunk in ids.chunks(PAGE as usize) {
-                let files = find_covers(registry, chunk).await?;
-                for id in chunk {
-                    let unknown = || Refusal::new("cover.unknown").at("covers").with("read", id);
-                    add(files.get(id).ok_or_else(|| RegistryError::NotFound(unknown()))?);
-                    count += 1;
+            lines.count = 0;
+        }
+        Ok(lines)
+    }
+
+    /// Of plates that were read so far; of blank ones all.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    fn refuse_count(&self) -> Result<(), Refusal> {
+        if self.count == 0 && !matches!(self.next, Next::After(_)) {
+            return Err(Refusal::new("batch.empty"));
+        }
+        if self.count > self.most {
+            return Err(Refusal::new("batch.too_many").at("count").with("most", self.most));
+        }
+        Ok(())
+    }
+
+    /// The next lines, in their order; none after the last, and none of blank plates.
+    pub(super) async fn page(&mut self) -> Result<Vec<PlateLine>, PressError> {
+        let files = match (self.wanted, &self.next) {
+            (Wanted::Covers(ids), Next::Place(place)) => {
+                let chunk = &ids[*place..ids.len().min(place + PAGE as usize)];
+                let mut files = find_covers(self.registry, chunk).await?;
+                self.next = if chunk.is_empty() { Next::Nothing } else { Next::Place(place + chunk.len()) };
+                let unknown = |id| Refusal::new("cover.unknown").at("covers").with("read", id);
+                let mut file = |id| files.remove(id).ok_or_else(|| RegistryError::NotFound(unknown(id)));
+                chunk.iter().map(&mut file).collect::<Result<Vec<_>, _>>()?
+            }
+            (Wanted::Matching(filter), Next::After(after)) => {
+                let filter = CoverFilter { after: *after, limit: PAGE, ..filter.clone() };
+                let page = self.registry.list_covers(filter).await?;
+                self.next = page.last().map_or(Next::Nothing, |last| Next::After(Some(last.cover)));
+                page
+            }
+            (Wanted::Within(outline), Next::After(after)) => {
+                let mut after = *after;
+                // A page may be read through without a cover that lies within.
+                loop {
+                    let filter = CoverFilter { after, limit: PAGE, ..outline.filter.clone() };
+                    let page = self.registry.list_covers_within(&outline.shape, filter).await?;
+                    after = page.next;
+                    self.next = after.map_or(Next::Nothing, |after| Next::After(Some(after)));
+                    if after.is_none() || !page.covers.is_empty() {
+                        break page.covers;
+                    }
                 }
             }
-        }
-        Wanted::Matching(filter) => {
-            let mut filter = CoverFilter { limit: PAGE, ..filter.clone() };
-            while count <= most {
-                let page = registry.list_covers(filter.clone()).await?;
-                let Some(last) = page.last() else { break };
-                filter.after = Some(last.cover);
-                count += page.len();
-                page.iter().for_each(&mut add);
-            }
-        }
-        Wanted::Within(outline) => {
-            let mut after = None;
-            while count <= most {
-                let filter = CoverFilter { after, limit: PAGE, ..outline.filter.clone() };
-                let page = registry.list_covers_within(&outline.shape, filter).await?;
-                count += page.covers.len();
-                page.covers.iter().for_each(&mut add);
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
+            _ => Vec::new(),
+        };
+        let lines = files.iter().zip(self.count as i64 + 1..);
+        let lines = lines.map(|(file, ordinal)| self.line_of(file, ordinal)).collect();
+        self.count += files.len();
+        self.refuse_count()?;
+        Ok(lines)
+    }
+
+    fn line_of(&self, file: &CoverFile, ordinal: i64) -> PlateLine {
+        PlateLine {
+            ordinal,
+            cover: file.cover,
+            code: file.code.digits.clone(),
+            words: words_of(self.registry, self.config, file, self.level),
         }
     }
-    if count == 0 {
-        return Err(Refusal::new("batch.empty").into());
-    }
-    if count > most {
-        return Err(Refusal::new("batch.too_many").at("count").with("most", most).into());
-    }
-    for (line, ordinal) in lines.iter_mut().zip(1..) {
-        line.ordinal = ordinal;
-    }
-    Ok(Resolved { count, lines })
 }
 
 async fn refuse_twice(registry: &Registry, ids: &[CoverId]) -> Result<(), PressError> {
@@ -143,15 +178,6 @@ pub(super) async fn find_covers(
 ) -> Result<HashMap<CoverId, CoverFile>, RegistryError> {
     let files = registry.list_covers_by_id(ids).await?;
     Ok(files.into_iter().map(|file| (file.cover, file)).collect())
-}
-
-fn line_of(registry: &Registry, config: &Config, file: &CoverFile, level: Option<Level>) -> PlateLine {
-    PlateLine {
-        ordinal: 0,
-        cover: file.cover,
-        code: file.code.digits.clone(),
-        words: words_of(registry, config, file, level),
-    }
 }
 
 /// What a plate for this cover says now.

@@ -63,7 +63,6 @@ mod suspicion;
 mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
-pub use crate::store::Database;
 pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
 pub use crate::store::covers::PointRow;
 pub use crate::store::crew_watch::{DeedCount, FittingDay, ProgressPoint, StreetProgress};
@@ -74,6 +73,7 @@ pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
 pub use crate::store::plate_steps::StockLine;
 pub use crate::store::spot_checks::{CheckedPlate, SpotCheck};
 pub use crate::store::structure::Merge;
+pub use crate::store::{Database, PageCache};
 pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
@@ -205,6 +205,7 @@ pub struct RegistryOptions {
     /// Scheme in which covers that crews find are numbered.
     pub scheme: String,
     pub crew: CrewRules,
+    pub cache: PageCache,
 }
 
 impl Default for RegistryOptions {
@@ -215,6 +216,7 @@ impl Default for RegistryOptions {
             utc_offset_minutes: 480,
             scheme: "component-16".to_owned(),
             crew: CrewRules::default(),
+            cache: PageCache::default(),
         }
     }
 }
@@ -238,7 +240,7 @@ pub struct Registry {
 impl Registry {
     /// Opens (and creates or migrates) the registry.
     pub async fn open(database: &Database, options: RegistryOptions) -> Result<Self, RegistryError> {
-        let store = Store::open(database).await?;
+        let store = Store::open(database, options.cache).await?;
         let fresh: [u8; 32] = rand::rng().random();
         let fresh = hex(&fresh);
         let settled: String = store

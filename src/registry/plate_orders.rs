@@ -61,6 +61,8 @@ struct Answered {
 }
 
 const SCOPE: &str = "plate_order";
+/// A draft is written within minutes; one that is older was killed.
+const LONGEST_DRAFT_MS: i64 = 24 * 3_600_000;
 /// Rows handed to the database at once, so that memory does not grow with a batch.
 const AT_ONCE: usize = 1000;
 
@@ -129,6 +131,69 @@ impl Registry {
                     answer(tx, extras.call, batch.id).await?;
                     Ok(batch.id)
                 })
+            })
+            .await
+    }
+
+    /// Begins an order whose lines follow, see [`Registry::add_order_lines`]; it is none before
+    /// [`Registry::begin_drafted`]. Forgets drafts that were left lying.
+    pub async fn draft_order(&self, batch: Batch) -> Result<(), RegistryError> {
+        let left_lying = Millis(self.now().0 - LONGEST_DRAFT_MS);
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let batch = batch.clone();
+                Box::pin(async move {
+                    for id in batches::list_drafts_before(tx, left_lying).await? {
+                        batches::remove_batch(tx, id).await?;
+                    }
+                    Ok(batches::add_batch(tx, &batch).await?)
+                })
+            })
+            .await
+    }
+
+    pub async fn add_order_lines(&self, id: BatchId, lines: Vec<PlateLine>) -> Result<(), RegistryError> {
+        let lines = Arc::new(lines);
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let lines = lines.clone();
+                Box::pin(async move { Ok(batches::add_lines(tx, id, &lines).await?) })
+            })
+            .await
+    }
+
+    /// Makes a draft the order that [`Registry::begin_order`] would make. Where a call under the same key
+    /// was first, the draft is forgotten and the first order answered.
+    pub async fn begin_drafted(
+        &self,
+        id: BatchId,
+        count: i64,
+        call: Option<OrderCall>,
+    ) -> Result<BatchId, RegistryError> {
+        let now = self.now();
+        self.store
+            .write::<BatchId, RegistryError, _>(move |tx| {
+                Box::pin(async move {
+                    if let Some(first) = repeated(tx, call, now).await? {
+                        batches::remove_batch(tx, id).await?;
+                        return Ok(first);
+                    }
+                    if !batches::begin_drafted(tx, id, count).await? {
+                        let refusal = Refusal::new("batch.moved_meanwhile").at("batch");
+                        return Err(RegistryError::Conflict(refusal));
+                    }
+                    answer(tx, call, id).await?;
+                    Ok(id)
+                })
+            })
+            .await
+    }
+
+    /// Forgets a draft that will be no order.
+    pub async fn drop_draft(&self, id: BatchId) -> Result<(), RegistryError> {
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                Box::pin(async move { Ok(batches::remove_batch(tx, id).await?) })
             })
             .await
     }

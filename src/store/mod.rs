@@ -119,6 +119,26 @@ enum Engine {
     Postgres { pool: PgPool },
 }
 
+/// How much of an SQLite database stays in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PageCache {
+    /// Up to 64 MB for whoever writes, 16 MB for each who reads.
+    #[default]
+    Usual,
+    /// An eighth of that, for work that writes much and reads nothing twice.
+    Lean,
+}
+
+impl PageCache {
+    /// Of who writes and of who reads, as SQLite wants it: negative, in kilobytes.
+    fn sizes(self) -> (&'static str, &'static str) {
+        match self {
+            PageCache::Usual => ("-64000", "-16000"),
+            PageCache::Lean => ("-8000", "-2000"),
+        }
+    }
+}
+
 /// A page of a new database. A row of history takes half a kilobyte: on pages of SQLite's usual 4 kB
 /// every few rows one is split, and an import takes a tenth longer.
 const PAGE_BYTES: u32 = 8192;
@@ -128,7 +148,7 @@ const WAL_PAGES: &str = "4000";
 
 impl Store {
     /// Opens the database, creating and migrating it where needed.
-    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+    pub async fn open(database: &Database, cache: PageCache) -> Result<Self, StoreError> {
         match database {
             Database::Sqlite(folder) => {
                 std::fs::create_dir_all(folder).map_err(StoreError::from_io)?;
@@ -143,7 +163,8 @@ impl Store {
                     .foreign_keys(true)
                     .pragma("temp_store", "memory")
                     .pragma("wal_autocheckpoint", WAL_PAGES);
-                let writing = options.clone().pragma("cache_size", "-64000");
+                let (cache_of_writer, cache_of_reader) = cache.sizes();
+                let writing = options.clone().pragma("cache_size", cache_of_writer);
                 let write_pool = SqlitePoolOptions::new()
                     .max_connections(3)
                     .min_connections(3)
@@ -155,7 +176,7 @@ impl Store {
                     .map_err(StoreError::from_migration)?;
                 let readers = SqlitePoolOptions::new()
                     .max_connections(4)
-                    .connect_with(options.pragma("cache_size", "-16000").pragma("query_only", "on"))
+                    .connect_with(options.pragma("cache_size", cache_of_reader).pragma("query_only", "on"))
                     .await?;
                 let writer = writer::GroupWriter::start(writer::Connections {
                     guarded: write_pool.acquire().await?,

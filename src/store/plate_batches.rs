@@ -174,6 +174,31 @@ pub async fn add_batch(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
     })
 }
 
+/// Ends the draft of an order of `count` plates; `false` when it is none.
+pub async fn begin_drafted(tx: &mut Tx, id: BatchId, count: i64) -> Result<bool, StoreError> {
+    on_db!(tx, |c| {
+        let begun = sqlx::query(
+            "UPDATE plate_batches SET state = 'under_way', plate_count = $2 WHERE id = $1 AND state = 'drafted'",
+        )
+        .bind(id.0)
+        .bind(count)
+        .execute(&mut *c)
+        .await?;
+        Ok(begun.rows_affected() == 1)
+    })
+}
+
+/// Drafts that were begun before then.
+pub async fn list_drafts_before(tx: &mut Tx, then: Millis) -> Result<Vec<BatchId>, StoreError> {
+    let ids: Vec<Uuid> = on_db!(tx, |c| {
+        sqlx::query_scalar("SELECT id FROM plate_batches WHERE state = 'drafted' AND created_at < $1")
+            .bind(then.0)
+            .fetch_all(&mut *c)
+            .await?
+    });
+    Ok(ids.into_iter().map(BatchId).collect())
+}
+
 /// Notes that the ordinals up to `done` are made; `false` when somebody else went on from `from`, or
 /// the order is no longer under way. Holds the batch until the commit.
 pub async fn advance_order(tx: &mut Tx, id: BatchId, from: i64, done: i64) -> Result<bool, StoreError> {
@@ -228,7 +253,7 @@ pub async fn remove_batch(tx: &mut Tx, id: BatchId) -> Result<(), StoreError> {
 /// Every batch, oldest first.
 pub async fn list_batches(tx: &mut Tx) -> Result<Vec<Batch>, StoreError> {
     let rows: Vec<BatchRow> = on_db!(tx, |c| {
-        let sql = format!("{BATCH} ORDER BY id");
+        let sql = format!("{BATCH} WHERE state <> 'drafted' ORDER BY id");
         sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut *c).await?
     });
     rows.into_iter().map(Batch::try_from).collect()
@@ -242,7 +267,7 @@ pub async fn list_batches_before(
 ) -> Result<Vec<Batch>, StoreError> {
     let before = before.map_or(Uuid::max(), |id| id.0);
     let rows: Vec<BatchRow> = on_db!(tx, |c| {
-        let sql = format!("{BATCH} WHERE id < $1 ORDER BY id DESC LIMIT $2");
+        let sql = format!("{BATCH} WHERE id < $1 AND state <> 'drafted' ORDER BY id DESC LIMIT $2");
         sqlx::query_as(AssertSqlSafe(sql)).bind(before).bind(limit).fetch_all(&mut *c).await?
     });
     rows.into_iter().map(Batch::try_from).collect()
@@ -259,7 +284,7 @@ pub async fn list_open_orders(tx: &mut Tx) -> Result<Vec<Batch>, StoreError> {
 
 pub async fn find_batch(tx: &mut Tx, id: BatchId) -> Result<Option<Batch>, StoreError> {
     let row: Option<BatchRow> = on_db!(tx, |c| {
-        let sql = format!("{BATCH} WHERE id = $1");
+        let sql = format!("{BATCH} WHERE id = $1 AND state <> 'drafted'");
         sqlx::query_as(AssertSqlSafe(sql)).bind(id.0).fetch_optional(&mut *c).await?
     });
     row.map(Batch::try_from).transpose()

@@ -301,7 +301,7 @@ fn close(tx: Tx) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Database, Store};
+    use crate::store::{Database, PageCache, Store};
 
     /// Adds a session of nobody.
     async fn add_orphan(store: &Store, parents: Parents) -> Result<(), StoreError> {
@@ -316,7 +316,7 @@ mod tests {
     #[tokio::test]
     async fn only_bulk_work_goes_without_a_look_at_parents() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Database::Sqlite(folder.path().to_owned())).await.unwrap();
+        let store = Store::open(&Database::Sqlite(folder.path().to_owned()), PageCache::Lean).await.unwrap();
         for _ in 0..2 {
             let refused = add_orphan(&store, Parents::LookedUp).await;
             assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");

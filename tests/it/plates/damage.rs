@@ -103,9 +103,9 @@ fn plates_with_modules_of_half_a_millimetre_stay_readable_when_damaged() {
             let both = printed.iter().filter(by_two).count();
             let share = |read: usize| read as f64 / count as f64;
             if asked.is_some() {
-                let [zbar, zxing, rqrr] = [0, 1, 2].map(|at| share(read[at].len()));
+                let [zbar, zxing, quirc] = [0, 1, 2].map(|at| share(read[at].len()));
                 let both = share(both);
-                println!("| {level} | {name} | {zbar:.2} | {zxing:.2} | {rqrr:.2} | {both:.2} |");
+                println!("| {level} | {name} | {zbar:.2} | {zxing:.2} | {quirc:.2} | {both:.2} |");
             }
             let least = least.filter(|_| asked.is_none()).unwrap_or(0.0);
             assert!(share(both) >= least, "{level} {name}: two read {:.2} of {count} plates", share(both));
@@ -161,7 +161,7 @@ fn printed(folder: &Path, level: Level, count: usize) -> (Vec<PlateSpec>, Vec<Gr
     (plates, files.iter().map(cut).collect())
 }
 
-/// What zbar, ZXing and rqrr (which is quirc in Rust) read from pictures.
+/// What zbar, ZXing and quirc (in Rust) read from pictures.
 fn read_by_three(folder: &Path, pictures: &[GrayImage]) -> [HashSet<String>; 3] {
     let files: Vec<PathBuf> =
         (0..pictures.len()).map(|at| folder.join(format!("damaged-{at}.png"))).collect();
@@ -175,14 +175,15 @@ fn read_by_three(folder: &Path, pictures: &[GrayImage]) -> [HashSet<String>; 3] 
         .unwrap();
     let zbar = String::from_utf8_lossy(&zbar.stdout).lines().map(str::to_owned).collect();
     let zxing = pictures.iter().flat_map(zxing_reads).collect();
-    let mut rqrr = HashSet::new();
+    let mut quirc = HashSet::new();
     for picture in pictures {
         let (width, height) = picture.dimensions();
-        let dot = |x: usize, y: usize| picture.get_pixel(x as u32, y as u32).0[0];
-        let mut prepared = rqrr::PreparedImage::prepare_from_greyscale(width as usize, height as usize, dot);
-        rqrr.extend(prepared.detect_grids().iter().filter_map(|grid| Some(grid.decode().ok()?.1)));
+        let mut reader = quircs::Quirc::default();
+        let found = reader.identify(width as usize, height as usize, picture.as_raw());
+        let said = found.filter_map(|code| code.ok()?.decode().ok());
+        quirc.extend(said.filter_map(|said| String::from_utf8(said.payload).ok()));
     }
-    [zbar, zxing, rqrr]
+    [zbar, zxing, quirc]
 }
 
 impl Damage {

@@ -9,7 +9,7 @@ use lidmark::domain::ids::Millis;
 use lidmark::domain::plate::Finish;
 use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::plates::{
-    Face, Level, Palette, PlacedPlate, PlateRun, PlateSpec, RenderSummary, Sheet, plan, render_batch,
+    Face, Level, Palette, PlacedPlate, PlateRun, PlateSpec, RenderSummary, Sheet, render_batch,
 };
 use rand::SeedableRng;
 use std::collections::BTreeMap;
@@ -246,9 +246,8 @@ fn the_same_order_gives_the_same_bytes_and_another_one_another_identifier() {
     let plates = plates(30);
     for run in on_paper() {
         let (first, _) = render(&run, &plates);
-        let (second, summary) = render(&run, &plates);
+        let (second, _) = render(&run, &plates);
         assert!(first == second, "{} on {}", run.face.id, run.sheet.id);
-        assert_eq!(plan(&run, &plates).unwrap(), summary.plates);
         let (other, _) = render(&run, &plates[1..]);
         let id = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(&bytes[bytes.len() - 300..]).into_owned();

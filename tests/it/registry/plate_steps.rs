@@ -1,13 +1,14 @@
 //! Plates on their way: printed, spoiled, handed to crews, handed back; and a hundred thousand in one order.
 
 use lidmark::domain::history::HistoryKind;
-use lidmark::domain::ids::IdempotencyKey;
+use lidmark::domain::ids::{IdempotencyKey, Millis};
 use lidmark::domain::plate::PlateState;
-use lidmark::domain::plate_batch::{BatchState, Ordered, Ordinals};
+use lidmark::domain::plate_batch::{BatchState, Ordered, Ordinals, PlateWords};
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::Token;
 use lidmark::registry::{
-    Batch, BatchExtras, NewBatch, NewPart, PlateMove, PlateMoveOrder, PlatesMoved, RegistryError, WhichPlates,
+    Batch, BatchExtras, NewBatch, NewPart, OrderCall, PlateLine, PlateMove, PlateMoveOrder, PlatesMoved,
+    RegistryError, WhichPlates,
 };
 use rand::SeedableRng;
 
@@ -121,6 +122,59 @@ both_engines! {
         let (at_home, issued) = town.registry.split_by_issued(order.id, &all).await.unwrap();
         assert_eq!((at_home, issued.iter().map(|plate| plate.token).collect::<Vec<_>>()), (vec![1], vec![tokens[1]]));
         assert_eq!(act(&town, PlateMove::Reprinted, numbers("1")).await.unwrap().moved, 1);
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+    }
+
+    async fn an_order_is_seen_when_its_last_line_is_written(ground: Ground) {
+        let town = Town::found(&ground).await;
+        town.import(vec![candidate(1, CoverClass::Sewage)]).await;
+        let file = town.registry.list_covers(Default::default()).await.unwrap().remove(0);
+        let draft = |created_at: Millis| {
+            let mut order = batch(0);
+            order.created_at = created_at;
+            order.order.state = BatchState::Drafted;
+            order.order.split = Some(10);
+            order
+        };
+        let drafts = || ground.sql("SELECT COUNT(*) FROM plate_batches WHERE state = 'drafted'");
+        let line = PlateLine {
+            ordinal: 1,
+            cover: file.cover,
+            code: file.code.digits.clone(),
+            words: PlateWords {
+                code: None,
+                class: CoverClass::Sewage,
+                label: "污水井盖".into(),
+                owner: "水务局".into(),
+                hotline: "12345".into(),
+                road: "济南路".into(),
+                level: None,
+            },
+        };
+        let killed = draft(Millis(town.registry.now().0 - 25 * 3_600_000));
+        town.registry.draft_order(killed.clone()).await.unwrap();
+        town.registry.add_order_lines(killed.id, vec![line.clone()]).await.unwrap();
+        let order = draft(town.registry.now());
+        town.registry.draft_order(order.clone()).await.unwrap();
+        assert_eq!(drafts(), "1", "one that was left lying is forgotten");
+        town.registry.add_order_lines(order.id, vec![line.clone()]).await.unwrap();
+        assert_eq!(town.registry.list_batches().await.unwrap(), []);
+        assert_eq!(town.registry.list_batches_before(None, 10).await.unwrap(), []);
+        assert_eq!(town.registry.list_open_orders().await.unwrap(), []);
+        assert_eq!(town.registry.find_batch(order.id).await.unwrap(), None);
+
+        let call = OrderCall { key: IdempotencyKey::fresh(), request_hash: [1; 32] };
+        assert_eq!(town.registry.begin_drafted(order.id, 1, Some(call)).await.unwrap(), order.id);
+        let begun = town.registry.find_batch(order.id).await.unwrap().unwrap();
+        assert_eq!((begun.order.state, begun.plate_count), (BatchState::UnderWay, 1));
+        assert_eq!(town.registry.list_plate_lines(order.id, (1, 9)).await.unwrap(), [line]);
+        let again = draft(town.registry.now());
+        town.registry.draft_order(again.clone()).await.unwrap();
+        assert_eq!(town.registry.begin_drafted(again.id, 1, Some(call)).await.unwrap(), order.id, "the first answer");
+        let refused = draft(town.registry.now());
+        town.registry.draft_order(refused.clone()).await.unwrap();
+        town.registry.drop_draft(refused.id).await.unwrap();
+        assert_eq!((drafts().as_str(), town.registry.list_batches().await.unwrap().len()), ("0", 1));
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
     }
 
