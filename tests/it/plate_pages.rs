@@ -79,7 +79,11 @@ async fn browser_a_face_is_designed_a_printer_measured_and_plates_ordered_with_b
     let text = desk.page_text().await;
     assert!(text.contains("dongying-90x60") && text.contains("前台激光"), "{text}");
     assert_sound(&desk, "batch").await;
+    desk.click("details:has(#drawings) summary").await;
+    desk.type_into("#drawings [name=ordinals]", "4-2").await;
     keep(&desk, "batch-desk").await;
+    desk.click("#drawings button").await;
+    desk.wait_for("#wrong").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Finished sheets, read back by other people's tools: text, symbols, structure.
 
 mod damage;
+mod drawings;
 mod orders;
 mod outputs;
 
