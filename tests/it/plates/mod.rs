@@ -2,6 +2,7 @@
 
 mod damage;
 mod drawings;
+mod in_pdf_js;
 mod orders;
 mod outputs;
 
