@@ -67,6 +67,7 @@ mod operators;
 mod page_cache;
 mod paper;
 mod plate_designer;
+mod plate_draft;
 mod plate_drawings;
 mod plate_moves;
 mod plate_printers;
