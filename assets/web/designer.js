@@ -10,8 +10,13 @@
     const query = new URLSearchParams(fields);
     try {
       const answer = await fetch(form.action + "?" + query, { headers: { Accept: "text/html" } });
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("look");
-      if (fresh && mine === round) document.getElementById("look").replaceWith(fresh);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html"), fresh = page.getElementById("look");
+      if (!fresh || mine !== round) return;
+      document.getElementById("look").replaceWith(fresh);
+      for (const beside of form.querySelectorAll(".beside")) {
+        beside.textContent = page.getElementById(beside.id)?.textContent ?? "";
+        if (beside.textContent) beside.closest("details")?.setAttribute("open", "");
+      }
     } catch { /* No network: the button says so. */ }
   };
   form.addEventListener("input", (event) => {

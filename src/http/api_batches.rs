@@ -18,7 +18,7 @@ use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::ids::{BatchId, CoverId, UserId};
 use crate::domain::plate::PlateState;
-use crate::domain::plate_batch::{BatchState, Ordinals, PlateAction};
+use crate::domain::plate_batch::{BatchState, PlateAction};
 use crate::domain::role::Role;
 use crate::domain::token::Token;
 use crate::press::{self, MOST_PLATES, Wanted};
@@ -190,8 +190,8 @@ pub(super) async fn find_batch(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SheetQuery {
-    file: Option<String>,
-    only: Option<String>,
+    pub file: Option<String>,
+    pub only: Option<String>,
 }
 
 /// The sheets; drawn again from the ledger when the file is not here, which gives the same symbols.
@@ -202,15 +202,8 @@ pub(super) async fn batch_pdf(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let batch = work::named(&state, &id).await?;
-    let number = |text: &str| {
-        let refusal = || Refusal::new("form.whole_number").at("file").with("field", "file");
-        text.parse::<i64>().map_err(|_| refusal().with("read", super::forms::shortened(text)))
-    };
-    let file = query.file.as_deref().map(number).transpose().map_err(Problem::bad_request)?;
-    let only = query.only.as_deref().map(str::parse::<Ordinals>).transpose().map_err(Problem::bad_request)?;
-    if let Some(only) = &only {
-        state.registry.check_never_issued(batch.id, only).await?;
-    }
+    let named = (query.file.as_deref(), query.only.as_deref());
+    let (file, only) = work::named_plates(&state, &batch, named).await?;
     let sheets = work::asked_sheets(&batch, file, only.as_ref())?;
     work::send_sheets(&state, &batch, sheets, &headers).await
 }

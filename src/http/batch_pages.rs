@@ -13,6 +13,7 @@ use super::auth::Caller;
 use super::desk::page;
 use super::edit_page::Lists;
 use super::forms::Form;
+use super::plate_drawings::{self, Drawing};
 use super::plate_moves::{self, ActionDone, ActionOrder};
 use super::problem::page_with_problem;
 use super::views::{self, BatchListView, BatchPlatesView, BatchView, Did};
@@ -21,6 +22,7 @@ use crate::domain::Refusal;
 use crate::domain::ids::{BatchId, IdempotencyKey};
 use crate::domain::plate::PlateState;
 use crate::domain::plate_batch::{BatchState, Ordinals, PlateAction};
+use crate::plates::PrintHead;
 use crate::press;
 use crate::registry::Batch;
 
@@ -132,6 +134,7 @@ async fn batch_page(
         crews: &crews,
         stock: &here,
         progress: work::progress(state, batch.id),
+        most_drawn: [Drawing::Svg, Drawing::Zpl(PrintHead::Dpi600)].map(Drawing::most),
         did,
         key: IdempotencyKey::fresh,
         wrong,
@@ -194,6 +197,60 @@ fn told(batch: &Batch, action: PlateAction, done: &ActionDone) -> String {
         address.push_str(&format!("&successors={}", successors.id));
     }
     address
+}
+
+/// The form of the page that asks for drawings.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DrawingQuery {
+    #[serde(rename = "as")]
+    form: DrawingForm,
+    #[serde(default)]
+    file: String,
+    #[serde(default)]
+    ordinals: String,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+enum DrawingForm {
+    #[serde(rename = "svg")]
+    Svg,
+    #[serde(rename = "zpl-203")]
+    Zpl203,
+    #[serde(rename = "zpl-300")]
+    Zpl300,
+    #[serde(rename = "zpl-600")]
+    Zpl600,
+}
+
+impl From<DrawingForm> for Drawing {
+    fn from(form: DrawingForm) -> Self {
+        match form {
+            DrawingForm::Svg => Drawing::Svg,
+            DrawingForm::Zpl203 => Drawing::Zpl(PrintHead::Dpi203),
+            DrawingForm::Zpl300 => Drawing::Zpl(PrintHead::Dpi300),
+            DrawingForm::Zpl600 => Drawing::Zpl(PrintHead::Dpi600),
+        }
+    }
+}
+
+pub(super) async fn drawings(
+    State(state): State<AppState>,
+    reader: Reader,
+    caller: Caller,
+    Named(id): Named,
+    Asked(query): Asked<DrawingQuery>,
+) -> Result<Response, Problem> {
+    let batch = work::named(&state, &id).await?;
+    let named = [&query.file, &query.ordinals].map(|text| Some(text.trim()).filter(|text| !text.is_empty()));
+    match plate_drawings::send(&state, &batch, query.form.into(), named.into()).await {
+        Ok(response) => Ok(response),
+        Err(problem) if problem.status.is_client_error() => {
+            let html = batch_page(&state, &reader, &caller, &batch, (None, Some(&problem.refusal))).await?;
+            Ok(page_with_problem(problem.status, html))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 pub(super) async fn resume(

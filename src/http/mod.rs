@@ -67,6 +67,8 @@ mod operators;
 mod page_cache;
 mod paper;
 mod plate_designer;
+mod plate_draft;
+mod plate_drawings;
 mod plate_moves;
 mod plate_printers;
 mod plate_stock;
@@ -288,6 +290,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/admin/plates/stock", REGISTRY, post(plate_stock::send))
         .open("GET", "/admin/plates/{id}", REGISTRY, get(batch_pages::show))
         .open("GET", "/admin/plates/{id}/plates", REGISTRY, get(batch_pages::plates))
+        .open("GET", "/admin/plates/{id}/drawings", REGISTRY, get(batch_pages::drawings))
         .open("POST", "/admin/plates/{id}/steps", REGISTRY, post(batch_pages::step))
         .open("POST", "/admin/plates/{id}/resume", REGISTRY, post(batch_pages::resume))
         .open("POST", "/admin/plates/{id}/stop", REGISTRY, post(batch_pages::stop))
@@ -351,6 +354,8 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/plate-batches/{id}", FIELD, get(api_batches::find_batch))
         .open("GET", "/api/v1/plate-batches/{id}/plates", FIELD, get(api_batches::list_batch_plates))
         .open("GET", "/api/v1/plate-batches/{id}/plates.pdf", FIELD, get(api_batches::batch_pdf))
+        .open("GET", "/api/v1/plate-batches/{id}/plates.svg.zip", FIELD, get(plate_drawings::svgs))
+        .open("GET", "/api/v1/plate-batches/{id}/plates.zpl", FIELD, get(plate_drawings::labels))
         .open("GET", "/api/v1/plate-batches/{id}/ledger.csv", FIELD, get(api_batches::batch_ledger))
         .open("POST", "/api/v1/plate-batches/{id}/steps", REGISTRY, post(api_batches::step_batch))
         .open("POST", "/api/v1/plate-batches/{id}/resume", REGISTRY, post(api_batches::resume_batch))

@@ -88,6 +88,24 @@ pub(super) async fn known(state: &AppState, id: BatchId) -> Result<Batch, Proble
     named(state, &id.to_string()).await
 }
 
+/// The file and the plates of a batch that an address names; of the plates none was ever issued.
+pub(super) async fn named_plates(
+    state: &AppState,
+    batch: &Batch,
+    (file, only): (Option<&str>, Option<&str>),
+) -> Result<(Option<i64>, Option<Ordinals>), Problem> {
+    let number = |text: &str| {
+        let refusal = || Refusal::new("form.whole_number").at("file").with("field", "file");
+        text.parse::<i64>().map_err(|_| refusal().with("read", super::forms::shortened(text)))
+    };
+    let file = file.map(number).transpose().map_err(Problem::bad_request)?;
+    let only = only.map(str::parse::<Ordinals>).transpose().map_err(Problem::bad_request)?;
+    if let Some(only) = &only {
+        state.registry.check_never_issued(batch.id, only).await?;
+    }
+    Ok((file, only))
+}
+
 /// Which sheets of a batch a request asks for.
 pub(super) fn asked_sheets(
     batch: &Batch,

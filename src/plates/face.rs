@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::face_faults::{FaceFault, ShowFault, id_fits};
 use super::label_file::LabelFile;
 use crate::domain::Refusal;
 use crate::domain::names::named_enum;
@@ -45,7 +46,7 @@ impl Outline {
     }
 
     /// Whether `area` lies inside and at least `safe` away from the edge.
-    fn holds(self, area: Area, safe: f64) -> bool {
+    pub(super) fn holds(self, area: Area, safe: f64) -> bool {
         let (width, height) = self.size();
         let (right, bottom) = (area.x + area.w, area.y + area.h);
         let in_box = area.x >= safe - SLACK
@@ -96,7 +97,7 @@ pub struct Hole {
 }
 
 impl Hole {
-    fn touches(self, area: Area) -> bool {
+    pub(super) fn touches(self, area: Area) -> bool {
         let nearest_x = self.x.clamp(area.x, area.x + area.w);
         let nearest_y = self.y.clamp(area.y, area.y + area.h);
         (self.x - nearest_x).hypot(self.y - nearest_y) < self.d / 2.0 - SLACK
@@ -113,14 +114,14 @@ pub struct Area {
 }
 
 impl Area {
-    fn overlaps(self, other: Area) -> bool {
+    pub(super) fn overlaps(self, other: Area) -> bool {
         self.x + self.w > other.x + SLACK
             && other.x + other.w > self.x + SLACK
             && self.y + self.h > other.y + SLACK
             && other.y + other.h > self.y + SLACK
     }
 
-    fn is_finite(self) -> bool {
+    pub(super) fn is_finite(self) -> bool {
         [self.x, self.y, self.w, self.h].into_iter().all(f64::is_finite) && self.w > 0.0 && self.h > 0.0
     }
 }
@@ -147,21 +148,23 @@ pub(super) enum Piece {
     Field(Field),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weight {
-    #[default]
-    Regular,
-    Bold,
+named_enum! {
+    #[derive(Default)]
+    Weight as "weight" {
+        #[default]
+        Regular = "regular",
+        Bold = "bold",
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Align {
-    #[default]
-    Left,
-    Center,
-    Right,
+named_enum! {
+    #[derive(Default)]
+    Align as "align" {
+        #[default]
+        Left = "left",
+        Center = "center",
+        Right = "right",
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -192,6 +195,28 @@ pub struct TextBox {
 }
 
 impl TextBox {
+    /// A line of plain text that shows nothing yet.
+    pub fn at(area: Area) -> Self {
+        Self {
+            area,
+            size_pt: 8.0,
+            min_pt: 6.0,
+            lines: 1,
+            weight: Weight::Regular,
+            align: Align::Left,
+            ink: Ink::Black,
+            show: String::new(),
+            pieces: Vec::new(),
+            blank: None,
+        }
+    }
+
+    /// Takes other words; ones that do not fit are a fault of the face.
+    pub fn say(&mut self, show: &str) {
+        show.clone_into(&mut self.show);
+        self.pieces = parse_pieces(show).unwrap_or_default();
+    }
+
     /// Whether every plate shows the same here, in the same ink.
     pub(super) fn is_fixed(&self) -> bool {
         let same =
@@ -247,122 +272,84 @@ struct TextFile {
     ink: Ink,
 }
 
+impl TextFile {
+    fn text_box(self) -> TextBox {
+        let show = self.show.into_inner();
+        TextBox {
+            area: Area { x: self.x, y: self.y, w: self.w, h: self.h },
+            size_pt: self.size,
+            min_pt: self.min,
+            lines: self.lines,
+            weight: self.weight,
+            align: self.align,
+            ink: self.ink,
+            pieces: parse_pieces(&show).unwrap_or_default(),
+            show,
+            blank: self.blank,
+        }
+    }
+}
+
 fn one() -> u32 {
     1
 }
-
-/// Placeholders that no face may leave out: people must be able to read and type what the symbol
-/// says, and must be told what it is for.
-const REQUIRED: [Field; 3] = [Field::Code, Field::Token, Field::Notice];
 
 impl Face {
     /// Reads a face. A refusal names the line and the reason.
     pub fn from_toml(text: &str) -> Result<Self, Refusal> {
         let file = LabelFile { kind: "face", text };
-        let read: FaceFile = file.read()?;
-        let start = |span: std::ops::Range<usize>| span.start;
-        check_id(&file, &read.id)?;
-
-        let outline = *read.outline.get_ref();
-        let (width, height) = outline.size();
-        let radius_fits = match outline {
-            Outline::Rect { radius, .. } => radius >= 0.0 && radius * 2.0 <= width.min(height),
-            Outline::Circle { .. } | Outline::Oval { .. } => true,
+        let FaceFile { id, name_zh, name_en, outline, safe, notice, notice_en, holes, qr, band, text } =
+            file.read()?;
+        let shows: Vec<usize> = text.iter().map(|text| text.get_ref().show.span().start).collect();
+        let texts: Vec<usize> = text.iter().map(|text| text.span().start).collect();
+        let QrFile { x, y, size } = *qr.get_ref();
+        let face = Self {
+            id: id.get_ref().clone(),
+            name_zh,
+            name_en,
+            outline: *outline.get_ref(),
+            safe: *safe.get_ref(),
+            holes: holes.iter().map(|hole| *hole.get_ref()).collect(),
+            qr: Area { x, y, w: size, h: size },
+            band: band.as_ref().map(|band| *band.get_ref()),
+            texts: text.into_iter().map(|text| text.into_inner().text_box()).collect(),
+            notice: notice.get_ref().clone(),
+            notice_en,
         };
-        if !(10.0..=1000.0).contains(&width) || !(10.0..=1000.0).contains(&height) || !radius_fits {
-            return Err(file.refuse(
-                start(read.outline.span()),
-                "an outline measures 10 to 1000 mm and its corner radius at most half a side",
-            ));
-        }
-        let safe = *read.safe.get_ref();
-        if !(0.0..=20.0).contains(&safe) {
-            return Err(file.refuse(start(read.safe.span()), "safe is 0 to 20 mm"));
-        }
-        if read.notice.get_ref().trim().is_empty() {
-            return Err(file.refuse(start(read.notice.span()), "the notice is empty"));
-        }
+        let Some(fault) = face.faults().into_iter().next() else { return Ok(face) };
+        let at = match &fault {
+            FaceFault::Id => id.span().start,
+            FaceFault::Outline => outline.span().start,
+            FaceFault::Safe => safe.span().start,
+            FaceFault::NoNotice => notice.span().start,
+            FaceFault::SymbolLeaves => qr.span().start,
+            FaceFault::BandCoversSymbol => band.map_or(0, |band| band.span().start),
+            FaceFault::HoleLeaves(at) | FaceFault::HoleCutsSymbol(at) => holes[*at].span().start,
+            FaceFault::TextLeaves(at)
+            | FaceFault::TextCoversSymbol(at)
+            | FaceFault::HoleCutsText(at)
+            | FaceFault::TextSizes(at)
+            | FaceFault::TextLines(at) => texts[*at],
+            FaceFault::Show(at, _) => shows[*at],
+            FaceFault::Lacks(_) => 0,
+        };
+        Err(file.refuse(at, fault))
+    }
 
-        let QrFile { x, y, size } = *read.qr.get_ref();
-        let qr = Area { x, y, w: size, h: size };
-        if !qr.is_finite() || !outline.holds(qr, 0.0) {
-            return Err(file.refuse(start(read.qr.span()), "the symbol's square leaves the face"));
-        }
-        let band = read.band.as_ref().map(|band| *band.get_ref());
-        if let Some(spanned) = &read.band {
-            let area = *spanned.get_ref();
-            if !area.is_finite() || area.overlaps(qr) {
-                return Err(file.refuse(start(spanned.span()), "the band covers the symbol's square"));
+    /// The face with another outline; a band that reached from edge to edge still does.
+    #[must_use]
+    pub fn with_outline(mut self, outline: Outline) -> Self {
+        let (old, new) = (self.outline.size(), outline.size());
+        if let Some(band) = &mut self.band {
+            if band.x + band.w >= old.0 - SLACK {
+                band.w = new.0 - band.x;
+            }
+            if band.y + band.h >= old.1 - SLACK {
+                band.h = new.1 - band.y;
             }
         }
-
-        for spanned in &read.holes {
-            let hole = *spanned.get_ref();
-            let around = Area { x: hole.x - hole.d / 2.0, y: hole.y - hole.d / 2.0, w: hole.d, h: hole.d };
-            if !around.is_finite() || !outline.holds(around, 0.0) {
-                return Err(file.refuse(start(spanned.span()), "the hole leaves the face"));
-            }
-            if hole.touches(qr) {
-                return Err(file.refuse(start(spanned.span()), "the hole cuts into the symbol's square"));
-            }
-        }
-
-        let holes: Vec<Hole> = read.holes.iter().map(|hole| *hole.get_ref()).collect();
-        let mut texts = Vec::with_capacity(read.text.len());
-        for spanned in read.text {
-            let at = spanned.span().start;
-            let text = spanned.into_inner();
-            let show_at = text.show.span().start;
-            let area = Area { x: text.x, y: text.y, w: text.w, h: text.h };
-            let refuse = |reason: &str| Err(file.refuse(at, reason));
-            if !area.is_finite() || !outline.holds(area, safe) {
-                return refuse("the text box leaves the safe zone");
-            }
-            if area.overlaps(qr) {
-                return refuse("the text box covers the symbol's square");
-            }
-            if holes.iter().any(|hole| hole.touches(area)) {
-                return refuse("a hole cuts into the text box");
-            }
-            if !(text.min >= 3.0 && text.min <= text.size && text.size <= 400.0) {
-                return refuse("a text needs 3 <= min <= size <= 400 points");
-            }
-            if !(1..=4).contains(&text.lines) {
-                return refuse("a text box holds 1 to 4 lines");
-            }
-            let pieces = parse_pieces(text.show.get_ref()).map_err(|reason| file.refuse(show_at, reason))?;
-            texts.push(TextBox {
-                area,
-                size_pt: text.size,
-                min_pt: text.min,
-                lines: text.lines,
-                weight: text.weight,
-                align: text.align,
-                ink: text.ink,
-                show: text.show.into_inner(),
-                pieces,
-                blank: text.blank,
-            });
-        }
-        for required in REQUIRED {
-            if !texts.iter().any(|text| text.pieces.contains(&Piece::Field(required))) {
-                return Err(file.refuse(0, format!("no text shows {{{required}}}; every plate needs it")));
-            }
-        }
-
-        Ok(Self {
-            id: read.id.into_inner(),
-            name_zh: read.name_zh,
-            name_en: read.name_en,
-            outline,
-            safe,
-            holes,
-            qr,
-            band,
-            texts,
-            notice: read.notice.into_inner(),
-            notice_en: read.notice_en,
-        })
+        self.outline = outline;
+        self
     }
 
     /// The faces that come with the program.
@@ -382,38 +369,27 @@ impl Face {
     }
 }
 
-/// An id becomes part of file names and of the ledger.
 pub(super) fn check_id(file: &LabelFile<'_>, id: &Spanned<String>) -> Result<(), Refusal> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if id.get_ref().is_empty() || id.get_ref().len() > 40 || !id.get_ref().bytes().all(fits) {
-        return Err(file.refuse(id.span().start, "an id is 1 to 40 characters of a-z, 0-9 and -"));
-    }
-    Ok(())
+    if id_fits(id.get_ref()) { Ok(()) } else { Err(file.refuse(id.span().start, FaceFault::Id)) }
 }
 
-fn parse_pieces(show: &str) -> Result<Vec<Piece>, String> {
+pub(super) fn parse_pieces(show: &str) -> Result<Vec<Piece>, ShowFault> {
     let mut pieces = Vec::new();
     let mut rest = show;
     while let Some(open) = rest.find('{') {
         let (words, after) = rest.split_at(open);
-        let Some(close) = after.find('}') else {
-            return Err("a placeholder is not closed".to_owned());
-        };
+        let Some(close) = after.find('}') else { return Err(ShowFault::Open) };
         if !words.is_empty() {
             pieces.push(Piece::Words(words.to_owned()));
         }
         let name = &after[1..close];
-        let field = name.parse().map_err(|_| {
-            let fits: Vec<String> = Field::ALL.iter().map(|field| format!("{{{field}}}")).collect();
-            format!("there is no placeholder {{{name}}}; there are {}", fits.join(", "))
-        })?;
-        pieces.push(Piece::Field(field));
+        pieces.push(Piece::Field(name.parse().map_err(|_| ShowFault::Unknown(name.to_owned()))?));
         rest = &after[close + 1..];
     }
     if !rest.is_empty() {
         pieces.push(Piece::Words(rest.to_owned()));
     }
-    if pieces.is_empty() { Err("show is empty".to_owned()) } else { Ok(pieces) }
+    if pieces.is_empty() { Err(ShowFault::Empty) } else { Ok(pieces) }
 }
 
 #[cfg(test)]

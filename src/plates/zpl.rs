@@ -31,6 +31,9 @@ named_enum! {
     }
 }
 
+/// Dots of the largest label: 220 by 250 mm at 600 dpi. Each takes four bytes while it is drawn.
+const MOST_DOTS: u64 = 32 << 20;
+
 impl PrintHead {
     /// Print heads are built in whole dots a millimetre.
     const fn dots_per_mm(self) -> f64 {
@@ -94,6 +97,9 @@ impl Label {
         let scale = head.dots_per_mm();
         let (width, height) = ((width * scale).round() as u32, (height * scale).round() as u32);
         let too_large = || Refusal::new("plates.label_large").with("face", &face.id);
+        if u64::from(width) * u64::from(height) > MOST_DOTS {
+            return Err(too_large().into());
+        }
         let mut canvas = Canvas {
             pixels: Pixmap::new(width, height).ok_or_else(too_large)?,
             scale: Transform::from_scale(scale as f32, scale as f32),

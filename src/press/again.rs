@@ -1,8 +1,12 @@
 //! A batch printed again from its ledger: the same tokens, the same symbols, the same words, and as
 //! long as program and fonts are the same, the same bytes.
 
-use std::io::BufWriter;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use super::labels::labels_of;
 use super::print::{plate_run, render, spec};
@@ -26,6 +30,19 @@ pub enum Sheets {
     File(i64),
     /// Only these.
     Only(Ordinals),
+}
+
+impl Sheets {
+    /// How many plates of a batch these come to.
+    pub fn count(&self, batch: &Batch) -> i64 {
+        let all = last_ordinal(batch);
+        let between = |(first, last): (i64, i64)| (last.min(all) - first + 1).max(0);
+        match self {
+            Sheets::All => all,
+            Sheets::File(file) => between(ordinals_of_file(batch, *file)),
+            Sheets::Only(ordinals) => ordinals.ranges().iter().copied().map(between).sum(),
+        }
+    }
 }
 
 /// What a print again came to.
@@ -88,17 +105,37 @@ pub async fn engrave(
     which: (BatchId, &Sheets),
     folder: &Path,
 ) -> Result<Vec<PathBuf>, PressError> {
-    let Again { run, specs, ordinals, .. } = gather(registry, config, data, which).await?;
+    let again = gather(registry, config, data, which).await?;
     let trouble = |path: &Path, source| PressError::File { path: path.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(|source| trouble(folder, source))?;
-    let named = |(ordinal, spec): (&i64, &PlateSpec)| folder.join(format!("{ordinal:06}-{}.svg", spec.token));
-    let paths: Vec<PathBuf> = ordinals.iter().zip(&specs).map(named).collect();
+    let paths: Vec<PathBuf> = again.svg_names().map(|name| folder.join(name)).collect();
+    let Again { run, specs, .. } = again;
     let targets = paths.clone();
-    let drawn = tokio::task::spawn_blocking(move || {
-        render_svgs(&run, &specs, |at, svg| std::fs::write(&targets[at], svg)).map(drop)
-    });
-    drawn.await.unwrap_or_else(|_| Err(Refusal::new("plates.stopped").into()))?;
+    drawn(move || render_svgs(&run, &specs, |at, svg| std::fs::write(&targets[at], svg)).map(drop)).await?;
     Ok(paths)
+}
+
+/// What [`engrave`] puts into a folder, in one ZIP under the same names. On an error `out` holds a torn file.
+pub async fn engrave_zip(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    which: (BatchId, &Sheets),
+    out: File,
+) -> Result<(), PressError> {
+    let again = gather(registry, config, data, which).await?;
+    let names: Vec<String> = again.svg_names().collect();
+    let Again { run, specs, .. } = again;
+    drawn(move || {
+        let mut zip = ZipWriter::new(BufWriter::new(out));
+        render_svgs(&run, &specs, |at, svg| {
+            zip.start_file(names[at].as_str(), SimpleFileOptions::default())?;
+            zip.write_all(svg)
+        })?;
+        zip.finish().map_err(io::Error::from)?.flush()?;
+        Ok(())
+    })
+    .await
 }
 
 /// Draws plates of a batch for a label printer into one file of ZPL. Gives how many.
@@ -109,18 +146,32 @@ pub async fn print_labels(
     which: (BatchId, &Sheets),
     (head, target): (PrintHead, &Path),
 ) -> Result<usize, PressError> {
-    let Again { run, specs, .. } = gather(registry, config, data, which).await?;
-    let count = specs.len();
-    let path = target.to_owned();
     let trouble = |source| PressError::File { path: target.to_owned(), source };
-    let drawn = tokio::task::spawn_blocking(move || {
-        let mut file = tempfile::NamedTempFile::new_in(folder_of(&path))?;
-        render_zpl(&run, &specs, head, &mut BufWriter::new(file.as_file_mut()))?;
-        Ok::<_, PlateError>(file)
-    });
-    let file = drawn.await.unwrap_or_else(|_| Err(Refusal::new("plates.stopped").into()))?;
+    let file = tempfile::NamedTempFile::new_in(folder_of(target)).map_err(trouble)?;
+    let out = file.as_file().try_clone().map_err(trouble)?;
+    let count = write_labels(registry, config, data, which, (head, out)).await?;
     file.persist(target).map_err(|error| trouble(error.error))?;
     Ok(count)
+}
+
+/// The same into a file that is open. On an error it holds a torn file.
+pub async fn write_labels(
+    registry: &Registry,
+    config: &Config,
+    data: &Path,
+    which: (BatchId, &Sheets),
+    (head, out): (PrintHead, File),
+) -> Result<usize, PressError> {
+    let Again { run, specs, .. } = gather(registry, config, data, which).await?;
+    let count = specs.len();
+    drawn(move || render_zpl(&run, &specs, head, &mut BufWriter::new(out)).map(drop)).await?;
+    Ok(count)
+}
+
+/// Draws on a thread that may take its time.
+async fn drawn(draw: impl FnOnce() -> Result<(), PlateError> + Send + 'static) -> Result<(), PressError> {
+    let drawn = tokio::task::spawn_blocking(draw);
+    Ok(drawn.await.unwrap_or_else(|_| Err(Refusal::new("plates.stopped").into()))?)
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -134,6 +185,13 @@ struct Again {
     specs: Vec<PlateSpec>,
     /// Of each of `specs`.
     ordinals: Vec<i64>,
+}
+
+impl Again {
+    fn svg_names(&self) -> impl Iterator<Item = String> {
+        let named = |(ordinal, spec): (&i64, &PlateSpec)| format!("{ordinal:06}-{}.svg", spec.token);
+        self.ordinals.iter().zip(&self.specs).map(named)
+    }
 }
 
 async fn gather(

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use again::{Printed, Sheets, engrave, file_count, print_labels, reprint};
+pub use again::{Printed, Sheets, engrave, engrave_zip, file_count, print_labels, reprint, write_labels};
 pub use labels::{find_face, find_palette, find_sheet, list_faces, list_printers, list_sheets};
 pub use orders::{Files, go_on};
 pub use own::{keep_colors, keep_face, keep_printer};

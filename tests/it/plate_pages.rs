@@ -20,6 +20,20 @@ async fn fill(browser: &Browser, field: &str, value: &str) {
     browser.script(&body).await;
 }
 
+/// Waits until the picture of the plate is there.
+async fn drawn(browser: &Browser) {
+    browser.wait_for("#look img").await;
+    let drawn =
+        "const image = document.querySelector('#look img'); return image.complete && image.naturalWidth > 0";
+    for _ in 0..100 {
+        if browser.script(drawn).await == json!(true) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("no picture of the plate after five seconds");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browser_a_face_is_designed_a_printer_measured_and_plates_ordered_with_both() {
     let street = Street::serve().await;
@@ -32,18 +46,26 @@ async fn browser_a_face_is_designed_a_printer_measured_and_plates_ordered_with_b
     assert!(desk.text("#look").await.contains("0.5"), "{}", desk.text("#look").await);
     fill(&desk, "qr_size", "34").await;
     desk.wait_for("#look img").await;
-    let drawn =
-        "const image = document.querySelector('#look img'); return image.complete && image.naturalWidth > 0";
-    for _ in 0..100 {
-        if desk.script(drawn).await == json!(true) {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert_eq!(desk.script(drawn).await, json!(true));
+    drawn(&desk).await;
     assert!(desk.text("#look").await.contains("0.83"), "{}", desk.text("#look").await);
     keep(&desk, "designer-desk").await;
     assert_sound(&desk, "designer").await;
+    // A text box over the symbol is told of where it is set, and no longer once it is off.
+    desk.click("#text1 summary").await;
+    fill(&desk, "text1_x", "30").await;
+    desk.wait_for("#look #wrong").await;
+    assert!(desk.text("#beside-text1").await.contains("静区"), "{}", desk.text("#beside-text1").await);
+    keep(&desk, "designer-wrong-desk").await;
+    assert_sound(&desk, "designer with a fault").await;
+    fill(&desk, "text1_x", "41.5").await;
+    desk.wait_for("#look img").await;
+    assert_eq!(desk.script("return document.getElementById('beside-text1').textContent").await, json!(""));
+    fill(&desk, "width", "100").await;
+    fill(&desk, "radius", "6").await;
+    fill(&desk, "text6_w", "43.5").await;
+    desk.wait_for("#look img[src*='width=100'][src*='text6_w=43.5']").await;
+    drawn(&desk).await;
+    keep(&desk, "designer-texts-desk").await;
     fill(&desk, "id", "dongying-90x60").await;
     fill(&desk, "notice", "扫码查看和上报, 不收任何费用").await;
     desk.click("button[formmethod=post]").await;
@@ -79,7 +101,11 @@ async fn browser_a_face_is_designed_a_printer_measured_and_plates_ordered_with_b
     let text = desk.page_text().await;
     assert!(text.contains("dongying-90x60") && text.contains("前台激光"), "{text}");
     assert_sound(&desk, "batch").await;
+    desk.click("details:has(#drawings) summary").await;
+    desk.type_into("#drawings [name=ordinals]", "4-2").await;
     keep(&desk, "batch-desk").await;
+    desk.click("#drawings button").await;
+    desk.wait_for("#wrong").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,6 +127,10 @@ async fn browser_every_page_of_plates_and_crews_fits_a_phone_without_scripts() {
         keep(&phone, &format!("{name}-phone")).await;
         assert_sound(&phone, page).await;
     }
+    phone.goto(&street.server.url("/admin/plates/designer?face=round-80&text0_x=2&text3_w=x")).await;
+    phone.wait_for("#text3[open] .beside:not(:empty)").await;
+    keep(&phone, "designer-wrong-phone").await;
+    assert_sound(&phone, "designer with faults").await;
     drop(phone);
     let Some(phone) = Browser::open(Visitor::default().without_scripts().english()).await else { return };
     log_in(&phone, &street, "ying", "/admin/plates/designer").await;
@@ -109,4 +139,21 @@ async fn browser_every_page_of_plates_and_crews_fits_a_phone_without_scripts() {
     phone.wait_until_at("qr_size=36.5").await;
     phone.wait_for("#look img").await;
     assert!(phone.page_text().await.contains("A phone reads it from"));
+    // One more text box, an outline of another size, by the button alone.
+    phone.click("#text11 summary").await;
+    phone.type_into("[name=show11]", "Call {hotline}").await;
+    phone.type_into("[name=width]", "0").await;
+    phone.click("form#designer button.quiet").await;
+    phone.wait_until_at("width=900").await;
+    phone.wait_for("#look #wrong").await;
+    assert!(phone.text("#beside-sheet").await.contains("does not fit"), "{}", phone.page_text().await);
+    phone.script("document.querySelector('[name=width]').value = 130").await;
+    phone.script("document.querySelector('[name=text11_x]').value = 95").await;
+    phone.script("document.querySelector('[name=sheet]').value = 'single'").await;
+    phone.click("form#designer button.quiet").await;
+    phone.wait_until_at("width=130").await;
+    phone.wait_for("#look img").await;
+    assert_eq!(phone.count("[name=show12]").await, 1, "there is room for the next");
+    assert_eq!(phone.overflow_px().await, 0);
+    keep(&phone, "designer-more-phone").await;
 }

@@ -11,6 +11,7 @@ use crate::domain::Refusal;
 use crate::domain::ids::{BatchId, IdempotencyKey};
 use crate::domain::plate::{Plate, PlateState};
 use crate::domain::plate_batch::{BatchState, Ordered, Ordinals};
+use crate::plates::PrintHead;
 use crate::registry::{Batch, StockLine, User};
 
 /// What the list shows.
@@ -124,6 +125,8 @@ pub struct BatchView<'a> {
     pub stock: &'a [StockLine],
     /// Plates so far where somebody is at it; `Some(None)` = other work goes first.
     pub progress: Option<Option<u64>>,
+    /// Most plates that are drawn at once, and of the finest labels.
+    pub most_drawn: [i64; 2],
     pub did: Option<Did>,
     pub key: fn() -> IdempotencyKey,
     pub wrong: Option<&'a Refusal>,
@@ -164,6 +167,8 @@ struct BatchPage<'a> {
     counts: Vec<Count>,
     files: Vec<(String, String)>,
     more_files: i64,
+    drawn_as: Vec<Choice>,
+    drawn_hint: String,
     crews: Vec<Choice>,
     held: Vec<Held>,
     /// In percent.
@@ -236,6 +241,11 @@ pub fn batch(page: &Page, view: &BatchView) -> String {
             .collect(),
         files,
         more_files: (view.files - LISTED).max(0),
+        drawn_as: drawing_choices(page),
+        drawn_hint: page.catalogue.fill(
+            "batches.drawn_text",
+            &[("most", &view.most_drawn[0].to_string()), ("most_600", &view.most_drawn[1].to_string())],
+        ),
         crews: crew_choices(view.crews),
         held: view
             .stock
@@ -260,6 +270,16 @@ pub fn batch(page: &Page, view: &BatchView) -> String {
         keys: std::array::from_fn(|_| (view.key)().to_string()),
         wrong: view.wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
+}
+
+fn drawing_choices(page: &Page) -> Vec<Choice> {
+    let svg = Choice { value: "svg".to_owned(), word: page.t("batches.drawn_svg").to_owned(), chosen: false };
+    let zpl = |head: &PrintHead| Choice {
+        value: format!("zpl-{head}"),
+        word: page.fill("batches.drawn_zpl", "head", head),
+        chosen: false,
+    };
+    std::iter::once(svg).chain(PrintHead::ALL.iter().map(zpl)).collect()
 }
 
 fn range(line: &StockLine) -> String {

@@ -84,6 +84,15 @@ async fn hand_out_and_print_again(house: &House) {
         "{stock}"
     );
     house.get(CREW, &format!("{at}/plates.pdf?only=3")).expect(409).await;
+    let gone = house.get(CREW, &format!("{at}/plates.svg.zip?only=3")).expect(409).await;
+    assert_eq!(gone.code(), "plates.issued_once");
+    house.get(CREW, &format!("{at}/plates.zpl?only=9")).expect(422).await;
+    house.get(CREW, &format!("{at}/plates.zpl?only=x")).expect(400).await;
+    house.get(CREW, &format!("{at}/plates.zpl?head=72")).expect(400).await;
+    let zip = house.get(CREW, &format!("{at}/plates.svg.zip?only=4-5")).expect(200).await;
+    assert!(zip.body.starts_with(b"PK"));
+    let zpl = house.get(CREW, &format!("{at}/plates.zpl?head=203")).expect(200).await.text();
+    assert_eq!((zpl.lines().count(), zpl.starts_with("^XA^PW720^LL480")), (5, true), "{zpl:.60}");
     let issued = house.get(CREW, &format!("{at}/plates?state=issued&limit=2")).expect(200).await.json();
     assert_eq!((issued["plates"].as_array().unwrap().len(), &issued["next"]), (2, &json!("2")), "{issued}");
     let token = issued["plates"][0]["token"].as_str().unwrap().to_owned();
@@ -133,6 +142,9 @@ async fn order_in_files(house: &House) {
     assert_eq!((&batch["file_count"], &batch["counts"]), (&json!(3), &json!({"printed": 23})), "{batch}");
     house.get(CREW, &format!("{at}/plates.pdf")).expect(422).await;
     house.get(CREW, &format!("{at}/plates.pdf?file=4")).expect(422).await;
+    house.get(CREW, &format!("{at}/plates.zpl?file=4")).expect(422).await;
+    let zpl = house.get(CREW, &format!("{at}/plates.zpl?file=3&head=203")).expect(200).await.text();
+    assert_eq!(zpl.lines().count(), 3);
     let file = house.get(CREW, &format!("{at}/plates.pdf?file=3")).expect(200).await;
     let etag = file.header("etag").unwrap().to_owned();
     house.get(CREW, &format!("{at}/plates.pdf?file=3")).header("if-none-match", &etag).expect(304).await;
@@ -196,6 +208,17 @@ pub async fn pages(house: &House) {
     };
     let page = desk.open(&at, 200).await;
     assert!(page.contains("crew two") && page.contains("/plates.pdf"), "{page}");
+    let drawings =
+        |query: &str| house.get(ENGINEER, &format!("{at}/drawings?{query}")).header("accept-language", "en");
+    let zip = drawings("as=svg&ordinals=1,3").expect(200).await;
+    assert!(
+        zip.body.starts_with(b"PK") && zip.header("content-disposition").unwrap().ends_with(".svg.zip\"")
+    );
+    assert!(drawings("as=zpl-600&ordinals=").expect(200).await.text().starts_with("^XA"));
+    let refused = drawings("as=svg&ordinals=7").expect(422).await.text();
+    assert!(refused.contains("id=\"wrong\"") && refused.contains("id=\"drawings\""), "{refused}");
+    drawings("as=svg&ordinals=9-1").expect(400).await;
+    drawings("as=dxf").expect(400).await;
     let done = act(page.clone(), vec![("step", "printed"), ("ordinals", "")], 303).await;
     let page = desk.open(done.header("location").unwrap(), 200).await;
     assert!(page.contains("3 plates are reported printed"), "{page}");

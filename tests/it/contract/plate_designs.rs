@@ -34,9 +34,63 @@ pub async fn designs(house: &House) {
         ("ground=%23ffffff&ink=%23fffffe", 422),
         ("face=none", 422),
         ("class=castle", 422),
+        ("shape=star", 422),
+        ("width=9", 422),
+        ("width=-90&height=60", 422),
+        ("width=1e300&height=1e300", 422),
+        ("shape=circle&width=60", 422),
+        ("radius=31", 422),
+        ("radius=-1", 422),
+        ("height=50", 422),
+        ("text0_x=left", 422),
+        ("text0_x=60", 422),
+        ("text0_x=1e308&text0_w=1e308", 422),
+        ("text0_w=-5", 422),
+        ("text0_w=0", 422),
+        ("text2_x=20", 422),
+        ("text4_size=401", 422),
+        ("text4_size=5&text4_min=6", 422),
+        ("text0_align=up", 422),
+        ("text7_drop=1", 422),
+        ("show11=%7Broad", 422),
+        ("show11=far&text11_x=200", 422),
+        ("text300_x=1", 400),
+        ("text0_color=1", 400),
         ("teapot=1", 400),
     ] {
         house.get(ENGINEER, &format!("{DESIGNER}/preview.svg?{query}")).expect(status).await;
+    }
+    // A plate of another shape, with a text moved and one more.
+    let other = "face=round-80&shape=rect&width=120&height=80&radius=10&qr_x=43&holes=&show9=%E6%8A%A5%E4%BF%AE&text9_x=84&text9_y=40&text9_w=20&text9_h=5&text9_align=center&text9_weight=bold";
+    let svg = house.get(ENGINEER, &format!("{DESIGNER}/preview.svg?{other}")).expect(200).await.text();
+    assert!(svg.contains("<rect width=\"120\" height=\"80\" rx=\"10\"/>"), "{svg:.300}");
+    let file =
+        house.get(ENGINEER, &format!("{DESIGNER}/face.toml?id=own-120&{other}")).expect(200).await.text();
+    let face = lidmark::plates::Face::from_toml(&file).unwrap();
+    let added = face.texts.last().unwrap();
+    assert_eq!((added.show.as_str(), added.area.x, added.area.w), ("报修", 84.0, 20.0));
+    assert_eq!(face.outline.size(), (120.0, 80.0));
+    let fewer = house.get(ENGINEER, &format!("{DESIGNER}/face.toml?text1_drop=1")).expect(200).await.text();
+    assert_eq!(lidmark::plates::Face::from_toml(&fewer).unwrap().texts.len(), 10);
+    // All that does not fit is said, each at its field.
+    let wrong = "text0_x=60&text2_x=20&text7_min=2&text3_x=left";
+    let page = house
+        .get(ENGINEER, &format!("{DESIGNER}?{wrong}"))
+        .header("accept-language", "en")
+        .expect(200)
+        .await
+        .text();
+    assert!(page.contains("id=\"beside-text3_x\">left is no number"), "{page}");
+    let page = house
+        .get(ENGINEER, &format!("{DESIGNER}?{}", wrong.trim_end_matches("&text3_x=left")))
+        .header("accept-language", "en");
+    let page = page.expect(200).await.text();
+    for (name, words) in [
+        ("text0", "Text box 1 leaves the plate"),
+        ("text2", "Text box 3 lies on the square"),
+        ("text7", "Sizes of text box 8"),
+    ] {
+        assert!(page.contains(&format!("id=\"beside-{name}\">{words}")), "{name}: {page}");
     }
     // The page itself stays open for another try.
     let page = house.get(ENGINEER, &format!("{DESIGNER}?qr_size=18")).expect(200).await;

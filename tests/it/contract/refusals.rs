@@ -113,7 +113,7 @@ both_engines! {
         }
         for id in ["x", "%00", "%FF", "00000000-0000-0000-0000-00000000000", &IdempotencyKey::fresh().to_string()]
         {
-            for end in ["", "/plates.pdf", "/ledger.csv"] {
+            for end in ["", "/plates.pdf", "/plates.svg.zip", "/plates.zpl", "/ledger.csv"] {
                 let path = format!("/api/v1/plate-batches/{id}{end}");
                 refused(&house, house.get(ADMIN, &path).header("accept-language", "en"), &[404], &path).await;
             }

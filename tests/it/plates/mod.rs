@@ -1,6 +1,8 @@
 //! Finished sheets, read back by other people's tools: text, symbols, structure.
 
 mod damage;
+mod drawings;
+mod in_pdf_js;
 mod orders;
 mod outputs;
 

@@ -10,7 +10,7 @@ use super::{ledger, on_disk, plates, render, runs};
 use crate::support::decode::{symbols_of_image, symbols_of_pdf, zxing_reads};
 use crate::support::{have, skip_or_fail};
 
-fn run(face: &str, sheet: &str, finish: Finish) -> PlateRun {
+pub(super) fn run(face: &str, sheet: &str, finish: Finish) -> PlateRun {
     let found = runs().find(|run| run.face.id == face && run.sheet.id == sheet);
     PlateRun { finish, ..found.unwrap() }
 }
@@ -101,17 +101,22 @@ fn an_svg_holds_outlines_alone_and_decodes_to_its_line_of_the_ledger() {
             if !have("mutool") || !have("zbarimg") {
                 return skip_or_fail("mutool and zbarimg (packages mupdf-tools, zbar-tools)");
             }
-            let picture = path.with_extension("png");
-            let drawn = Command::new("mutool")
-                .args(["draw", "-q", "-r", "250", "-o"])
-                .arg(&picture)
-                .arg(path)
-                .output()
-                .unwrap();
-            assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
-            assert_eq!(symbols_of_image(&picture), [plate.payload.as_str()], "{} {finish}", face.id);
+            assert_eq!(svg_says(path), [plate.payload.as_str()], "{} {finish}", face.id);
         }
     }
+}
+
+/// What an SVG says, drawn by mupdf and read by zbar.
+pub(super) fn svg_says(path: &Path) -> Vec<String> {
+    let picture = path.with_extension("png");
+    let drawn = Command::new("mutool")
+        .args(["draw", "-q", "-r", "250", "-o"])
+        .arg(&picture)
+        .arg(path)
+        .output()
+        .unwrap();
+    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    symbols_of_image(&picture)
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn a_label_printer_gets_whole_dots_that_decode_at_every_resolution() {
 }
 
 /// The picture of a label as a bitmap, with a margin as a label on its roll has one.
-fn picture_of(label: &str) -> Vec<u8> {
+pub(super) fn picture_of(label: &str) -> Vec<u8> {
     use base64::Engine;
     let number = |command: &str| -> usize {
         let (_, rest) = label.split_once(command).unwrap();
