@@ -35,6 +35,14 @@ impl TryFrom<String> for Day {
     }
 }
 
+impl From<jiff::civil::Date> for Day {
+    fn from(date: jiff::civil::Date) -> Self {
+        let month = Month::try_from(date.month().unsigned_abs()).unwrap_or(Month::January);
+        let date = Date::from_calendar_date(i32::from(date.year()), month, date.day().unsigned_abs());
+        Self(date.unwrap_or(Date::MIN))
+    }
+}
+
 impl From<Day> for String {
     fn from(Day(date): Day) -> Self {
         format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())

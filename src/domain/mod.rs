@@ -7,6 +7,7 @@ pub mod area;
 pub mod calendar;
 pub mod case;
 pub mod claim;
+pub mod clock;
 pub mod code;
 pub mod cover;
 pub mod crew;
