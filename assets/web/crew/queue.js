@@ -2,7 +2,7 @@
 // "saved on this phone", and nothing leaves before the server's answer is stored.
 
 import { OWN, kept } from "./covers.js";
-import { ask, read, recall, write } from "./db.js";
+import { ask, isFull, read, recall, write, writeIfRoom } from "./db.js";
 import { uuid } from "./dom.js";
 import { tell } from "./signal.js";
 
@@ -61,7 +61,7 @@ export async function enqueue({ body, photos = [], shown, cover = null, draft = 
       await mark(store, entry);
     });
   } catch (error) {
-    throw error?.name === "QuotaExceededError" ? new PhoneFull() : error;
+    throw isFull(error) ? new PhoneFull() : error;
   }
   tell("queue");
   tell("covers");
@@ -72,27 +72,32 @@ export async function enqueue({ body, photos = [], shown, cover = null, draft = 
 async function mark(store, entry) {
   if (!entry.cover) return;
   const cover = await ask(store("covers").get(entry.cover));
-  if (!cover || entry.kind === "check" && entry.body.result === "ok") return;
+  if (!cover) return;
+  const looked = entry.kind === "check";
   const mine = { kind: entry.kind, token: entry.kind === "fit" ? entry.token : null, action: entry.id, at: entry.made_at };
-  store("covers").put(kept(cover, [], { ...cover, mine }));
+  store("covers").put(kept(cover, [], {
+    ...cover, mine: looked && entry.body.result === "ok" ? cover.mine : mine, checked: looked ? entry.id : cover.checked,
+  }));
 }
 
 async function unmark(store, entry) {
   const cover = entry.cover && await ask(store("covers").get(entry.cover));
-  if (cover && cover.mine?.action === entry.id) store("covers").put(kept(cover, [], { ...cover, mine: null }));
+  if (!cover || (cover.mine?.action !== entry.id && cover.checked !== entry.id)) return;
+  const other = (named, id) => (id === entry.id ? null : named ?? null);
+  store("covers").put(kept(cover, [], { ...cover, mine: other(cover.mine, cover.mine?.action), checked: other(cover.checked, cover.checked) }));
 }
 
-/** Changes an entry by its number; gone ones stay gone. */
-async function change(seq, changes) {
-  await write(["queue"], async (store) => {
+/** Changes an entry by its number; gone ones stay gone. `by` = how it is written. */
+async function change(seq, changes, by = write) {
+  await by(["queue"], async (store) => {
     const entry = await ask(store("queue").get(seq));
     if (entry) store("queue").put({ ...entry, ...changes });
   });
   tell("queue");
 }
 
-export const setSending = (entry) => change(entry.seq, { state: "sending", tries: entry.tries + 1 });
-export const setWaiting = (entry, problem = null) => change(entry.seq, { state: "waiting", problem });
+export const setSending = (entry) => change(entry.seq, { state: "sending", tries: entry.tries + 1 }, writeIfRoom);
+export const setWaiting = (entry, problem = null) => change(entry.seq, { state: "waiting", problem }, writeIfRoom);
 
 /** The server refused: a question where it offers choices, else something for a person to look at. */
 export function setRefused(entry, problem) {
@@ -100,11 +105,11 @@ export function setRefused(entry, problem) {
   return change(entry.seq, { state: asks ? "question" : "needs_you", problem, refused_at: Date.now() });
 }
 
-/** Stores the server's answer; with it, and not before, the photos go. */
+/** Stores the server's answer; with it, and not before, the photos go. Without room for the answer the entry goes too. */
 export async function setDone(entry, answer) {
-  await write(STORES, async (store) => {
+  const room = await writeIfRoom(STORES, async (store) => {
     store("queue").put({ ...(await ask(store("queue").get(entry.seq))), state: "done", answer, problem: null, done_at: Date.now() });
-    for (const key of await ask(store("photos").index("action").getAllKeys(entry.id))) store("photos").delete(key);
+    await dropPhotos(store, entry.id);
     if (entry.token && entry.kind !== "check") store("stock").delete(entry.token);
     await unmark(store, entry);
     if (answer.cover?.cover) {
@@ -112,17 +117,25 @@ export async function setDone(entry, answer) {
       if (old || entry.kind === "survey") store("covers").put(kept(answer.cover, old ? [] : [OWN], old));
     }
   });
+  if (!room) {
+    await write(["queue", "photos"], async (store) => {
+      store("queue").delete(entry.seq);
+      await dropPhotos(store, entry.id);
+    });
+  }
   tell("queue");
   tell("covers");
 }
 
-/** Where the sending of a photo stands. */
-export async function markPhoto(id, changes) {
-  await write(["photos"], async (store) => {
-    const photo = await ask(store("photos").get(id));
-    if (photo) store("photos").put({ ...photo, ...changes });
-  });
+async function dropPhotos(store, action) {
+  for (const key of await ask(store("photos").index("action").getAllKeys(action))) store("photos").delete(key);
 }
+
+/** Where the sending of a photo stands; `false` where there is no room to say it. */
+export const markPhoto = (id, changes) => writeIfRoom(["photos"], async (store) => {
+  const photo = await ask(store("photos").get(id));
+  if (photo) store("photos").put({ ...photo, ...changes });
+});
 
 /** Sends an entry again as it is, photos looked at anew. */
 export async function retry(id) {
@@ -147,7 +160,7 @@ export async function discard(id) {
   await write(STORES, async (store) => {
     const entry = await ask(store("queue").index("id").get(id));
     store("queue").put({ ...entry, state: "discarded", done_at: Date.now() });
-    for (const key of await ask(store("photos").index("action").getAllKeys(id))) store("photos").delete(key);
+    await dropPhotos(store, id);
     await unmark(store, entry);
     if (entry.problem?.theirs?.cover && entry.cover === entry.problem.theirs.cover) {
       const old = await ask(store("covers").get(entry.cover));
@@ -158,16 +171,21 @@ export async function discard(id) {
   tell("covers");
 }
 
-/** Answers a question: a new action with a new id takes the photos along. `changes` go into its body. */
-export async function answer(id, changes) {
+/**
+ * Answers a question: a new action with a new id takes the photos along. `changes` go into its body; `fresh` are photos
+ * `{id, role, bytes}` that were taken since.
+ */
+export async function answer(id, changes, fresh = []) {
   await write(STORES, async (store) => {
     const old = await ask(store("queue").index("id").get(id));
     const body = { ...old.body, ...changes, answers: old.id };
+    body.photos = [...body.photos, ...fresh.map(({ id: photo, role }) => ({ id: photo, role }))];
     const { seq: _, ...rest } = old;
     const entry = {
       ...rest, id: uuid(), kind: body.kind, state: "waiting", tries: 0, problem: null, answered_at: Date.now(),
       cover: body.cover ?? old.cover, token: body.token ?? null, body,
-      photos: old.photos.filter((photo) => body.photos.some((wanted) => wanted.id === photo.id)),
+      photos: [...old.photos.filter((photo) => body.photos.some((wanted) => wanted.id === photo.id)),
+        ...fresh.map((photo) => ({ id: photo.id, role: photo.role, size: photo.bytes.byteLength }))],
     };
     store("queue").add(entry);
     store("queue").put({ ...old, state: "answered", photos: [], done_at: Date.now() });
@@ -175,6 +193,8 @@ export async function answer(id, changes) {
     for (const photo of await ask(store("photos").index("action").getAll(id)))
       if (wanted.has(photo.id)) store("photos").put({ ...photo, action: entry.id });
       else store("photos").delete(photo.id);
+    for (const { id: photo, role, bytes } of fresh)
+      store("photos").put({ id: photo, role, bytes, action: entry.id, started: false, complete: false });
     await unmark(store, old);
     await mark(store, entry);
   });
