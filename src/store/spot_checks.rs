@@ -25,6 +25,8 @@ pub struct SpotCheck {
     /// Plates from which they were drawn.
     pub population: i64,
     pub plate_count: i64,
+    /// How many of them somebody has looked at since.
+    pub looked: i64,
     pub actor: String,
     pub created_at: Millis,
 }
@@ -39,13 +41,16 @@ struct CheckRow {
     district: Option<String>,
     population: i64,
     plate_count: i64,
+    looked: i64,
     actor: String,
     created_at: i64,
 }
 
 const CHECK: &str =
-    "SELECT id, seed, from_at, until_at, crew, district, population, plate_count, actor, created_at
-    FROM spot_checks ";
+    "SELECT id, seed, from_at, until_at, crew, district, population, plate_count, actor, created_at,
+    (SELECT COUNT(*) FROM spot_check_plates s WHERE s.check_id = k.id AND EXISTS (SELECT 1 FROM crew_actions a
+     WHERE a.cover_id = s.cover_id AND a.kind = 'check' AND a.at >= k.created_at)) AS looked
+    FROM spot_checks k ";
 
 impl From<CheckRow> for SpotCheck {
     fn from(row: CheckRow) -> Self {
@@ -58,6 +63,7 @@ impl From<CheckRow> for SpotCheck {
             district: row.district,
             population: row.population,
             plate_count: row.plate_count,
+            looked: row.looked,
             actor: row.actor,
             created_at: Millis(row.created_at),
         }

@@ -21,7 +21,7 @@ export const shownOf = (cover) => ({ title: nameOf(cover), place: placeOf(cover)
 export const badge = (cover) => {
   const is = standing(cover);
   const one = (name) => h("span", { class: "badge is-" + name }, t("standing_" + name));
-  return [isDrawn(cover) && is !== "drawn" ? one("drawn") : null, one(is)];
+  return h("span", { class: "badges" }, isDrawn(cover) && is !== "drawn" ? one("drawn") : null, one(is));
 };
 
 /** Distance and direction from a place, with an arrow; empty while the place is not known. */
@@ -48,12 +48,23 @@ export const byDistance = (covers, from) => from
 
 export const tokenText = (token) => h("span", { class: "code token" }, grouped(token));
 
-/** A button that throws something away by its second tap, which is elsewhere than the first. */
-export function sure(label, act) {
+/** Which buttons of `sure` were tapped once, by their keys. */
+const tapped = new Set();
+
+/**
+ * A button that throws something away by its second tap, which is elsewhere than the first. With a key, one that is drawn anew
+ * goes on asking.
+ */
+export function sure(label, act, key = null) {
   const box = h("div", {});
-  const ask = () => fill(box, button(label, () => fill(box, h("p", { class: "bad" }, t("discard_sure")),
-    button(t("discard_keep"), ask), keeping(t("discard_yes"), act, "danger")), "quiet"));
-  ask();
+  const begin = () => { tapped.delete(key); fill(box, button(label, ask, "quiet")); };
+  const end = async () => { await act(); tapped.delete(key); };
+  function ask() {
+    if (key) tapped.add(key);
+    fill(box, h("p", { class: "bad" }, t("discard_sure")), button(t("discard_keep"), begin), keeping(t("discard_yes"), end, "danger"));
+  }
+  if (tapped.has(key)) ask();
+  else begin();
   return box;
 }
 

@@ -13,6 +13,9 @@ const STORES = ["queue", "photos", "covers", "drafts", "stock"];
 /** Whether an entry still has to reach the server or a person. */
 export const isOpen = (entry) => ["waiting", "sending", "question", "needs_you"].includes(entry.state);
 
+/** Whether it waits for a person. What was settled meanwhile, by a tap before or in another tab, is not settled again. */
+export const isAsking = (entry) => entry?.state === "question" || entry?.state === "needs_you";
+
 export const listEntries = () => read(["queue"], (store) => ask(store("queue").getAll()));
 export const findEntry = (id) => read(["queue"], (store) => ask(store("queue").index("id").get(id)));
 export const photosOf = (id) => read(["photos"], (store) => ask(store("photos").index("action").getAll(id)));
@@ -20,7 +23,7 @@ export const photosOf = (id) => read(["photos"], (store) => ask(store("photos").
 /** How many entries wait, and how many of them for a person. */
 export async function countOpen() {
   const open = (await listEntries()).filter(isOpen);
-  return { open: open.length, asks: open.filter((entry) => entry.state === "question" || entry.state === "needs_you").length };
+  return { open: open.length, asks: open.filter(isAsking).length };
 }
 
 /** The phone has no room; nothing was written. */
@@ -141,6 +144,7 @@ export const markPhoto = (id, changes) => writeIfRoom(["photos"], async (store) 
 export async function retry(id) {
   await write(["queue", "photos"], async (store) => {
     const entry = await ask(store("queue").index("id").get(id));
+    if (!isAsking(entry)) return;
     store("queue").put({ ...entry, state: "waiting", problem: null });
     for (const photo of await ask(store("photos").index("action").getAll(id)))
       store("photos").put({ ...photo, complete: false });
@@ -159,6 +163,7 @@ export async function adopt(id) {
 export async function discard(id) {
   await write(STORES, async (store) => {
     const entry = await ask(store("queue").index("id").get(id));
+    if (!isAsking(entry)) return;
     store("queue").put({ ...entry, state: "discarded", done_at: Date.now() });
     await dropPhotos(store, id);
     await unmark(store, entry);
@@ -178,6 +183,7 @@ export async function discard(id) {
 export async function answer(id, changes, fresh = []) {
   await write(STORES, async (store) => {
     const old = await ask(store("queue").index("id").get(id));
+    if (!isAsking(old)) return;
     const body = { ...old.body, ...changes, answers: old.id };
     body.photos = [...body.photos, ...fresh.map(({ id: photo, role }) => ({ id: photo, role }))];
     const { seq: _, ...rest } = old;

@@ -27,7 +27,7 @@ export async function coverView(main, id) {
   fill(main, h("h1", {}, t("cover_title")), facts,
     h("div", { class: "actions" },
       isDrawn(cover) ? link(t("drawn_title"), "#/drawn/" + id, "main") : null,
-      link(t("fit_here"), "#/scan/cover/" + id, "main"),
+      link(t("fit_here"), "#/scan/cover/" + id, isDrawn(cover) ? "" : "main"),
       ready ? h("p", { class: "hint" }, t("fit_meant"), " ", tokenText(ready.token)) : null,
       link(t("report_title"), "#/report/" + id),
       link(t("check_missing"), `#/check/-/${id}/missing`),

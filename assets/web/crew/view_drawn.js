@@ -6,7 +6,7 @@ import { confirmButton, openForm, positionMissing, positionOf, redrawn, textFiel
 import { deadEnd, shownOf, tokenText, warning } from "./parts.js";
 import { photoFields } from "./photos.js";
 import { coverFacts } from "./view_cover.js";
-import { clock, t, word } from "./words.js";
+import { clock, label, t } from "./words.js";
 
 /** What can be found: with the cover's own plate in front of the camera, with another one, with none. */
 const FOUND = { own: ["ok", "damaged", "unreadable", "wrong_plate"], other: ["wrong_plate"], none: ["missing", "unreadable"] };
@@ -20,15 +20,16 @@ export async function drawnView(main, id, token = "") {
   const { draft } = form;
   const isOwn = draw.token === token || cover.plates.some((plate) => plate.token === token);
   const found = FOUND[token ? isOwn ? "own" : "other" : "none"];
-  if (draft.token !== (token || null) || !found.includes(draft.result)) {
+  if (draft.token !== (token || null) || !found.includes(draft.result))
     Object.assign(draft, { token: token || null, result: token ? found[0] : null });
-    await form.keep();
-  }
 
+  const wanted = h("p", {}, t("drawn_plate"), " ", tokenText(draw.token), " ", t("drawn_at", { time: clock(draw.drawn_at) }));
   const seen = () => {
-    if (!token) return [link(t("drawn_scan"), "#/scan/drawn/" + id, "main"), h("p", { class: "hint" }, t("drawn_cannot"))];
-    if (!isOwn) return warning(h("p", {}, t("drawn_other"), " ", tokenText(token)));
-    return h("p", { class: "good" }, "✓ ", t(token === draw.token ? "drawn_fits" : "drawn_successor"), " ", tokenText(token));
+    if (!token) return [wanted, link(t("drawn_scan"), "#/scan/drawn/" + id, "main"), h("p", { class: "hint" }, t("drawn_cannot"))];
+    if (!isOwn) return [wanted, warning(h("p", {}, t("drawn_other"), " ", tokenText(token)))];
+    const same = token === draw.token;
+    return [same ? null : wanted, h("p", { class: "good" }, "✓ ", t(same ? "drawn_fits" : "drawn_successor"), " ", tokenText(token),
+      same ? " " + t("drawn_at", { time: clock(draw.drawn_at) }) : "")];
   };
   const photos = redrawn(() => [photoFields([draft.result === "missing" ? "cover" : "plate"], draft.photos, form.keep, form.most)]);
   const missing = () => (draft.result ? null : t("missing_result"))
@@ -44,9 +45,8 @@ export async function drawnView(main, id, token = "") {
   });
 
   fill(main, h("h1", {}, t("drawn_title")), form.left, coverFacts(cover),
-    h("p", {}, t("drawn_plate"), " ", tokenText(draw.token), " ", t("drawn_at", { time: clock(draw.drawn_at) })),
     seen(),
-    choices("result", t("drawn_result"), found.map((name) => [name, word("check_result", name)]), draft.result, (value) => {
+    choices("result", t("drawn_result"), found.map((name) => [name, label("check_result", name)]), draft.result, (value) => {
       draft.result = value;
       form.keep();
       photos.again();

@@ -35,6 +35,17 @@ function theirs(entry) {
   ].filter(Boolean);
 }
 
+/** Lists of words from which fields have their values. */
+const WORDS = { class: "class", placement: "placement", state: "state" };
+
+/** A value of a cover's file: a word, a place, or what was written. */
+function valueOf(field, value) {
+  if (value === null || value === undefined || value === "") return "–";
+  if (Number.isFinite(value.lon) && Number.isFinite(value.lat)) return `${value.lon.toFixed(6)}, ${value.lat.toFixed(6)}`;
+  if (typeof value === "object") return JSON.stringify(value);
+  return WORDS[field] ? word(WORDS[field], value) : String(value);
+}
+
 function column(title, lines) {
   return h("section", { class: "version" }, h("h3", {}, title),
     h("dl", {}, lines.filter(([, text]) => text).map(([name, text]) => [h("dt", {}, t("version_" + name)), h("dd", {}, text)])));
@@ -67,7 +78,7 @@ function sameCover(entry) {
   const { body, problem } = entry;
   return (problem.nearby ?? [problem.theirs]).filter(Boolean).map((cover) => {
     const label = t("choice_same_cover", { code: cover.code_groups ?? cover.code ?? "" });
-    if (!body.token) return sure(label, () => discard(entry.id));
+    if (!body.token) return sure(label, () => discard(entry.id), `same ${entry.id} ${cover.cover}`);
     return keeping(label, () => answer(entry.id, {
       kind: "fit", token: body.token, cover: cover.cover, seen_version: cover.version, spot: body.spot, replace: false,
       class: undefined, placement: undefined, road: undefined, address: undefined, accuracy_accepted: undefined, nearby_seen: undefined,
@@ -80,9 +91,9 @@ export function questionCard(entry) {
   const { problem } = entry;
   return [h("p", { class: "bad", role: "alert" }, problem.detail ?? problem.code),
     (problem.changes ?? []).length ? h("ul", {}, problem.changes.map((change) =>
-      h("li", {}, t("version_changed", { field: word("fact", change.field), before: change.before ?? "–", after: change.after ?? "–" })))) : null,
+      h("li", {}, t("version_changed", { field: word("fact", change.field), before: valueOf(change.field, change.before), after: valueOf(change.field, change.after) })))) : null,
     h("div", { class: "versions" }, column(t("version_ours"), ours(entry)), column(t("version_theirs"), theirs(entry))),
     problem.choices.includes("same_cover") ? sameCover(entry) : null,
     problem.choices.filter((name) => name !== "same_cover").map((name) => choice(entry, name)),
-    sure(t("discard"), () => discard(entry.id))];
+    sure(t("discard"), () => discard(entry.id), "discard " + entry.id)];
 }

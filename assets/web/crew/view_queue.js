@@ -4,7 +4,7 @@ import { recall } from "./db.js";
 import { button, fill, h, link } from "./dom.js";
 import { keeping, sure } from "./parts.js";
 import { photoFields } from "./photos.js";
-import { adopt, answer, discard, findEntry, isOpen, listEntries, retry } from "./queue.js";
+import { adopt, answer, discard, findEntry, isAsking, isOpen, listEntries, retry } from "./queue.js";
 import { listen } from "./signal.js";
 import { soon, status } from "./sync.js";
 import { questionCard } from "./view_question.js";
@@ -43,7 +43,7 @@ function needsCard(entry) {
     h("p", { class: "bad", role: "alert" }, entry.problem.detail ?? entry.problem.code ?? ""),
     WANTS_PHOTO.includes(entry.problem.code) ? photoAgain(entry) : keeping(t("send_again"), () => retry(entry.id), "main"),
     photo ? keeping(t("send_without_photo"), () => answer(entry.id, { photos: entry.body.photos.filter((kept) => kept.id !== photo) })) : null,
-    sure(t("discard"), () => discard(entry.id)));
+    sure(t("discard"), () => discard(entry.id), "discard " + entry.id));
 }
 
 function card(entry, me) {
@@ -60,7 +60,7 @@ export async function queueView(main) {
   const lists = h("div", {});
   async function draw() {
     const [entries, me] = [await listEntries(), await recall("me")];
-    const open = entries.filter(isOpen), asking = open.filter((entry) => entry.state === "question" || entry.state === "needs_you");
+    const open = entries.filter(isOpen), asking = open.filter(isAsking);
     const waiting = open.filter((entry) => !asking.includes(entry));
     const settled = entries.filter((entry) => !isOpen(entry)).sort((left, right) => right.done_at - left.done_at);
     const section = (title, inside) => (inside.length === 0 ? null : [h("h2", {}, title, " ", h("b", {}, String(inside.length))),
@@ -86,7 +86,7 @@ export async function savedView(main, id) {
     const entry = await findEntry(id);
     if (!entry) return;
     fill(box, h("h1", {}, "✓ ", t("saved_here")), headOf(entry),
-      h("p", { role: "status", class: "state" }, entry.state === "done" ? "✓ " + t("saved_sent") : isOpen(entry) && entry.state !== "waiting" && entry.state !== "sending" ? t("bar_asks", { count: 1 }) : t("saved_waits")));
+      h("p", { role: "status", class: "state" }, entry.state === "done" ? "✓ " + t("saved_sent") : isAsking(entry) ? t("bar_asks", { count: 1 }) : t("saved_waits")));
   }
   fill(main, box, h("div", { class: "actions" }, link(t("scan_next"), "#/scan", "main"), link(t("tab_list"), "#/list"), link(t("tab_queue"), "#/queue")));
   await draw();

@@ -100,7 +100,10 @@ both_engines! {
             let look = look(Some(plate.token), plate.cover, result);
             deed(&town, Deed::Check(look), &engineer).await;
         }
-        let (_, looked) = town.registry.find_spot_check(check.id).await.unwrap();
+        let (counted, looked) = town.registry.find_spot_check(check.id).await.unwrap();
+        assert_eq!(counted.looked, 2);
+        assert_eq!(town.registry.find_busiest_district(week).await.unwrap().as_deref(), Some("370502"));
+        assert_eq!(town.registry.find_busiest_district((week.1, week.1)).await.unwrap(), None);
         let found: Vec<_> = looked.iter().map(|plate| plate.found.as_ref().map(|(result, _, by)| (result.as_str(), by.as_str()))).collect();
         let by = engineer.word();
         assert_eq!(found, [Some(("ok", by.as_str())), Some(("damaged", by.as_str())), None]);
