@@ -89,4 +89,4 @@ export async function writeIfRoom(stores, work) {
 }
 
 export const recall = (key) => read(["meta"], (store) => ask(store("meta").get(key)));
-export const remember = (key, value) => write(["meta"], (store) => ask(store("meta").put(value, key)));
+export const remember = (key, value) => writeIfRoom(["meta"], (store) => ask(store("meta").put(value, key)));

@@ -208,10 +208,18 @@ export async function answer(id, changes, fresh = []) {
   tell("covers");
 }
 
-/** Clears away what was settled long ago. */
+/** Clears away what was settled long ago, and marks of actions that left without room to say so. */
 export async function tidy() {
   await write(["queue"], async (store) => {
     for (const entry of await ask(store("queue").getAll()))
       if (!isOpen(entry) && Date.now() - entry.done_at > SHOWN_MS) store("queue").delete(entry.seq);
+  });
+  await writeIfRoom(["queue", "covers"], async (store) => {
+    const open = new Set((await ask(store("queue").getAll())).filter(isOpen).map((entry) => entry.id));
+    const live = (named, id) => (open.has(id) ? named : null);
+    for (const cover of await ask(store("covers").getAll())) {
+      const mine = live(cover.mine, cover.mine?.action), checked = live(cover.checked, cover.checked);
+      if (mine !== (cover.mine ?? null) || checked !== (cover.checked ?? null)) store("covers").put(kept(cover, [], { ...cover, mine, checked }));
+    }
   });
 }

@@ -158,6 +158,10 @@ async fn browser_two_tabs_send_each_action_once_and_a_full_phone_confirms_nothin
     phone.has_sent_all().await;
     assert_eq!(field.wire.actions(), 3);
     phone.open().await;
+    phone.go("list").await;
+    phone.press("全部").await;
+    let page = phone.browser.page_text().await;
+    assert!(!page.contains("本机已装，待发送"), "nothing says that it waits: {page}");
     phone.type_token(four).await;
     phone.press("装在这里").await;
     phone.fit(3, "four").await;
