@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Refusal;
 use super::cover::{CoverClass, Placement};
 use super::hazard::Hazard;
-use super::ids::{CoverId, FieldPhotoId, IdempotencyKey, Millis};
+use super::ids::{CoverId, FieldPhotoId, IdempotencyKey, Millis, SpotCheckId};
 use super::names::named_enum;
 use super::plate::PlateSpot;
 use super::position;
@@ -210,6 +210,13 @@ pub struct Check {
     pub token: Option<Token>,
     pub cover: CoverId,
     pub result: CheckResult,
+    /// The draw that sent the crew here; `None` = they looked of their own accord. Left out of what is hashed
+    /// where it is not there, as is the next one: a phone may repeat what it sent before they existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot_check: Option<SpotCheckId>,
+    /// The crew knows that somebody else looked since the draw, and stands by what it found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mine_counts: bool,
 }
 
 /// What a crew did.
@@ -299,21 +306,32 @@ impl CrewAction {
         }
         match &self.deed {
             Deed::Survey(find) => self.check_survey(find, rules),
+            Deed::Fit(_) => self.need_photos(&[FieldPhotoRole::Plate], "action.fit_photo"),
             Deed::Fix(_) => {
-                [FieldPhotoRole::Before, FieldPhotoRole::After].into_iter().try_for_each(|role| {
-                    match self.photos.iter().any(|photo| photo.role == role) {
-                        true => Ok(()),
-                        false => Err(Refusal::new("action.fix_photos").at("photos")),
-                    }
-                })
+                self.need_photos(&[FieldPhotoRole::Before, FieldPhotoRole::After], "action.fix_photos")
             }
-            Deed::Check(Check { token: None, result, .. })
-                if !matches!(result, CheckResult::Missing | CheckResult::Unreadable) =>
-            {
-                Err(Refusal::new("action.check_token").at("token"))
-            }
-            _ => Ok(()),
+            Deed::Check(check) => self.check_look(check),
+            Deed::Plate(_) | Deed::Report(_) => Ok(()),
         }
+    }
+
+    /// Refuses an action that names no photo of one of these roles. Their bytes come before the action: one that
+    /// names a photo which is not here yet is asked to send it first.
+    fn need_photos(&self, roles: &[FieldPhotoRole], code: &'static str) -> Result<(), Refusal> {
+        match roles.iter().all(|role| self.photos.iter().any(|photo| photo.role == *role)) {
+            true => Ok(()),
+            false => Err(Refusal::new(code).at("photos")),
+        }
+    }
+
+    fn check_look(&self, check: &Check) -> Result<(), Refusal> {
+        if check.token.is_none() && !matches!(check.result, CheckResult::Missing | CheckResult::Unreadable) {
+            return Err(Refusal::new("action.check_token").at("token"));
+        }
+        if check.spot_check.is_some() && check.result != CheckResult::Ok && self.photos.is_empty() {
+            return Err(Refusal::new("action.check_photo").at("photos"));
+        }
+        Ok(())
     }
 
     fn check_survey(&self, find: &NewFind, rules: &CrewRules) -> Result<(), Refusal> {
@@ -326,7 +344,10 @@ impl CrewAction {
                 .with("accuracy_m", fix.accuracy_m.round())
                 .with("gate_m", rules.accuracy_gate_m));
         }
-        Ok(())
+        match find.token {
+            Some(_) => self.need_photos(&[FieldPhotoRole::Plate], "action.fit_photo"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -364,6 +385,40 @@ mod tests {
         assert_eq!(find(25.0, true).check(&rules), Ok(()));
         let nowhere = CrewAction { position: None, ..find(9.0, true) };
         assert_eq!(nowhere.check(&rules).unwrap_err().code, "action.survey_position");
+    }
+
+    #[test]
+    fn what_is_fitted_or_found_wrong_by_a_draw_is_seen_in_a_photo() {
+        let rules = CrewRules::default();
+        let photo = |role| vec![FieldPhotoRef { id: FieldPhotoId::fresh(), role }];
+        let told = |deed: Deed, photos: Vec<FieldPhotoRef>| {
+            let action = CrewAction { deed, photos, ..find(5.0, false) };
+            action.check(&rules).map_err(|refusal| refusal.code)
+        };
+        let (token, cover) = (Token::from_i64(7919).unwrap(), CoverId::fresh());
+        let spot = PlateSpot::Public;
+        let fit = Deed::Fit(Fit { token, cover, seen_version: None, spot, replace: false });
+        assert_eq!(told(fit.clone(), Vec::new()), Err("action.fit_photo"));
+        assert_eq!(told(fit.clone(), photo(FieldPhotoRole::Cover)), Err("action.fit_photo"));
+        assert_eq!(told(fit, photo(FieldPhotoRole::Plate)), Ok(()));
+        let Deed::Survey(new) = find(5.0, false).deed else { unreachable!("it is one") };
+        let with_plate = Deed::Survey(NewFind { token: Some(token), ..new });
+        assert_eq!(told(with_plate.clone(), Vec::new()), Err("action.fit_photo"));
+        assert_eq!(told(with_plate, photo(FieldPhotoRole::Plate)), Ok(()));
+        let look = |result, spot_check| {
+            Deed::Check(Check { token: Some(token), cover, result, spot_check, mine_counts: false })
+        };
+        let drawn = Some(SpotCheckId::fresh());
+        assert_eq!(told(look(CheckResult::Damaged, drawn), Vec::new()), Err("action.check_photo"));
+        assert_eq!(told(look(CheckResult::Damaged, drawn), photo(FieldPhotoRole::Plate)), Ok(()));
+        assert_eq!(told(look(CheckResult::Damaged, None), Vec::new()), Ok(()));
+        let fine = look(CheckResult::Ok, None);
+        assert_eq!(told(fine.clone(), Vec::new()), Ok(()));
+        let said = serde_json::to_string(&fine).unwrap();
+        assert!(
+            !said.contains("spot_check") && !said.contains("mine_counts"),
+            "an old phone's key fits: {said}"
+        );
     }
 
     #[test]

@@ -123,6 +123,7 @@ pub(super) struct PackageQuery {
     district: Option<String>,
     road: Option<String>,
     no_road: Option<String>,
+    drawn: Option<String>,
     bbox: Option<String>,
     after: Option<String>,
     limit: Option<String>,
@@ -130,18 +131,16 @@ pub(super) struct PackageQuery {
 
 impl PackageQuery {
     fn order(self) -> Result<PackageOrder, Refusal> {
-        let no_road = match self.no_road.as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => {
-                let refusal = Refusal::new("form.true_or_false").at("no_road");
-                return Err(refusal.with("read", shortened(other)));
-            }
+        let yes = |name: &'static str, text: Option<&str>| match text {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(Refusal::new("form.true_or_false").at(name).with("read", shortened(other))),
         };
         Ok(PackageOrder {
+            no_road: yes("no_road", self.no_road.as_deref())?,
+            drawn: yes("drawn", self.drawn.as_deref())?,
             district: self.district,
             road: self.road,
-            no_road,
             within: self.bbox.as_deref().map(str::parse).transpose()?,
             after: self
                 .after

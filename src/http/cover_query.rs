@@ -122,6 +122,7 @@ impl CoverQuery {
                         .with("read", shortened(other)));
                 }
             },
+            drawn: false,
             after: self
                 .cursor
                 .as_deref()

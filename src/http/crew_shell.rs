@@ -32,7 +32,7 @@ static FILES: &[File] = files![
     "crew": SCRIPT => [
         "api.js", "covers.js", "db.js", "dom.js", "drafts.js", "form.js", "geo.js", "gnss.js", "main.js", "map.js",
         "parts.js", "photos.js", "queue.js", "scan.js", "signal.js", "sync.js", "token.js", "update.js",
-        "view_check.js", "view_cover.js", "view_fit.js", "view_list.js", "view_map.js", "view_more.js",
+        "view_check.js", "view_cover.js", "view_drawn.js", "view_fit.js", "view_list.js", "view_map.js", "view_more.js",
         "view_packages.js", "view_plate.js", "view_question.js", "view_queue.js", "view_report.js", "view_scan.js",
         "view_survey.js", "words.js",
     ],
@@ -47,8 +47,9 @@ const SHELL: &str = include_str!("../../assets/web/crew/crew.html");
 const WORKER: &str = include_str!("../../assets/web/crew/sw.js");
 
 /// Lists of the catalogue that the page shows beside its own words.
-const LISTS: [&str; 9] = [
+const LISTS: [&str; 10] = [
     "crew.",
+    "check_result.",
     "class.",
     "fact.",
     "hazard.",

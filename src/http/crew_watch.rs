@@ -59,9 +59,14 @@ impl Watched {
     async fn read(state: &AppState, query: &WatchQuery) -> Result<Self, Problem> {
         let lists = Lists::read(state).await?;
         let period = period(state, &query.from, &query.until).map_err(Problem::bad_request)?;
-        let first = lists.districts.first().map(|district| district.code.clone()).unwrap_or_default();
-        let district =
-            Some(query.district.trim()).filter(|code| !code.is_empty()).map_or(first, str::to_owned);
+        let district = match query.district.trim() {
+            "" => {
+                let busiest = state.registry.find_busiest_district(period.span()).await?;
+                let first = || lists.districts.first().map(|district| district.code.clone());
+                busiest.or_else(first).unwrap_or_default()
+            }
+            code => code.to_owned(),
+        };
         if district.contains('\0') {
             return Err(Problem::bad_request(Refusal::new("text.control_character").at("district")));
         }

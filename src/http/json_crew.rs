@@ -35,6 +35,7 @@ pub(super) fn cover(state: &AppState, cover: &CrewCover) -> Value {
         "version": file.version,
         "plates": cover.plates.iter().map(worn).collect::<Vec<_>>(),
         "open_cases": cover.open_cases,
+        "spot_check": cover.drawn.map(|draw| json!({"id": draw.check, "token": draw.token, "drawn_at": draw.drawn_at})),
         "retired": file.retired.as_ref().map(|_| true),
     }))
 }
@@ -143,6 +144,9 @@ pub(super) fn question(state: &AppState, question: &CrewQuestion, yours: Value) 
             })
             .collect();
         more.insert("changes".into(), json!(changes));
+    }
+    if let Some(look) = &question.look {
+        more.insert("look".into(), json!({"result": look.result, "at": look.at}));
     }
     if question.refusal.code == NOT_HERE {
         let ids = question.refusal.params.iter().find(|(name, _)| *name == "ids");

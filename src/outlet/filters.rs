@@ -78,6 +78,7 @@ impl CoverFilters {
             text: plain("text", self.text)?,
             within,
             without_plate: self.without_plate,
+            drawn: false,
             after: None,
             limit: 0,
         })

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::conflicts::FieldChange;
+use super::crew_checks::LOOKED;
 use super::field_photos::{self, NOT_HERE, staff};
 use super::files::{self, PhotoHome};
 use super::packages::{CrewCover, CrewPlate};
@@ -20,6 +21,7 @@ use crate::domain::position::distance_m;
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::store::crew::{self, ActionRow};
+use crate::store::spot_checks::Look;
 use crate::store::{StoreError, Tx};
 
 /// What came of an action.
@@ -55,6 +57,8 @@ pub struct CrewQuestion {
     pub nearby: Vec<CrewCover>,
     /// What became of the cover since the crew saw it.
     pub changes: Vec<FieldChange>,
+    /// What somebody else found there since the draw.
+    pub look: Option<Look>,
     pub choices: &'static [&'static str],
 }
 
@@ -179,6 +183,7 @@ impl Registry {
                 "cover.wears_plate" => &["replace", "discard"],
                 "cover.changed" => &["again", "discard"],
                 "cover.nearby" => &["same_cover", "new_cover", "discard"],
+                LOOKED => &["mine_counts", "discard"],
                 NOT_HERE => &["send_photos"],
                 _ => return Err(RegistryError::Conflict(refusal)),
             },
@@ -186,6 +191,7 @@ impl Registry {
             theirs: Theirs::Nothing,
             nearby: Vec::new(),
             changes: Vec::new(),
+            look: None,
         };
         let theirs = async |cover: Option<CoverId>| -> Result<Theirs, RegistryError> {
             let Some(cover) = cover else { return Ok(Theirs::Nothing) };
@@ -218,6 +224,10 @@ impl Registry {
                 if let Some(nearest) = question.nearby.first() {
                     question.theirs = Theirs::Cover(Box::new(nearest.clone()));
                 }
+            }
+            (LOOKED, Deed::Check(check)) => {
+                question.theirs = theirs(Some(check.cover)).await?;
+                question.look = self.find_look(check).await?;
             }
             (_, deed) => question.theirs = theirs(deed.cover()).await?,
         }

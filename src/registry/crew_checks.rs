@@ -2,16 +2,17 @@
 
 use serde_json::json;
 
-use super::RegistryError;
 use super::crew::{Noted, Work};
 use super::files::{self, PhotoHome};
 use super::plates::plate_uuid;
+use super::{Registry, RegistryError};
 use crate::domain::Refusal;
 use crate::domain::cover::CoverFile;
 use crate::domain::crew::{Check, CheckResult, CrewKind};
 use crate::domain::history::HistoryKind;
 use crate::domain::plate::{Plate, PlateSpot, PlateState};
 use crate::store::feed::{self, ChangeKind, News};
+use crate::store::spot_checks::{self, Look};
 use crate::store::{Tx, plates};
 
 impl Work {
@@ -35,6 +36,7 @@ impl Work {
             result = CheckResult::WrongPlate;
         }
         noted.result = Some(result);
+        self.ask_for_draw(tx, check, result, &mut noted).await?;
         let place = &file.survey.position;
         let fix = self.fix_at((place.lon, place.lat));
         noted.distance_m = fix.and_then(|fix| fix.distance_m);
@@ -44,6 +46,7 @@ impl Work {
         };
         let mut body = self.story(fix);
         body.insert("result".into(), json!(result));
+        body.extend(check.spot_check.map(|draw| ("spot_check".to_owned(), json!(draw))));
         if let Some(plate) = &about {
             body.extend([
                 ("batch".to_owned(), json!(plate.batch)),
@@ -67,7 +70,45 @@ impl Work {
         self.keep(tx, &noted, (token, fix), Some(result.as_str())).await?;
         Ok(noted)
     }
+
+    /// Where somebody else looked since the draw: what they found alike is a notice, what they found otherwise a
+    /// question, because the last look is the one that counts.
+    async fn ask_for_draw(
+        &self,
+        tx: &mut Tx,
+        check: &Check,
+        result: CheckResult,
+        noted: &mut Noted,
+    ) -> Result<(), RegistryError> {
+        let Some(draw) = check.spot_check else { return Ok(()) };
+        let unknown = || Refusal::new("spot_check.not_drawn").at("spot_check").with("read", draw);
+        let since = spot_checks::find_draw(tx, draw, check.cover)
+            .await?
+            .ok_or_else(|| RegistryError::NotFound(unknown()))?;
+        let look = spot_checks::find_last_look(tx, check.cover, since).await?;
+        match look.filter(|look| look.user != self.user) {
+            Some(look) if look.result == result.as_str() => noted.notice(&Refusal::new("crew.looked_alike")),
+            Some(_) if !check.mine_counts => {
+                return Err(RegistryError::Conflict(Refusal::new(LOOKED).at("spot_check")));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
+
+impl Registry {
+    /// What was found last at a cover since it was drawn.
+    pub(super) async fn find_look(&self, check: &Check) -> Result<Option<Look>, RegistryError> {
+        let Some(draw) = check.spot_check else { return Ok(None) };
+        let mut tx = self.store.read().await?;
+        let Some(since) = spot_checks::find_draw(&mut tx, draw, check.cover).await? else { return Ok(None) };
+        Ok(spot_checks::find_last_look(&mut tx, check.cover, since).await?)
+    }
+}
+
+/// Code of the question whose look at a drawn plate counts.
+pub(super) const LOOKED: &str = "spot_check.looked";
 
 /// Whether a plate is where it belongs, or was when somebody last looked.
 fn hangs_on(plate: &Plate, file: &CoverFile) -> bool {

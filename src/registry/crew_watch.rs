@@ -35,6 +35,14 @@ impl Registry {
         Ok(crew_watch::list_streets(&mut self.store.read().await?, district, STREETS).await?)
     }
 
+    /// The district in which most plates were fitted in a period.
+    pub async fn find_busiest_district(
+        &self,
+        period: (Millis, Millis),
+    ) -> Result<Option<String>, RegistryError> {
+        Ok(crew_watch::find_busiest_district(&mut self.store.read().await?, period).await?)
+    }
+
     /// The same as points.
     pub async fn list_progress_points(&self, district: &str) -> Result<Vec<ProgressPoint>, RegistryError> {
         Ok(crew_watch::list_progress_points(&mut self.store.read().await?, district, POINTS).await?)
@@ -96,6 +104,7 @@ impl Registry {
                         district: new.district.clone(),
                         population,
                         plate_count: drawn.len() as i64,
+                        looked: 0,
                         actor: new.actor.word(),
                         created_at: now,
                     };

@@ -71,7 +71,7 @@ pub use crate::store::imports::ImportRecord;
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
 pub use crate::store::plate_steps::StockLine;
-pub use crate::store::spot_checks::{CheckedPlate, SpotCheck};
+pub use crate::store::spot_checks::{CheckedPlate, Look, OpenDraw, SpotCheck};
 pub use crate::store::structure::Merge;
 pub use crate::store::{Database, PageCache};
 pub use amend::{Amended, CoverOrder};

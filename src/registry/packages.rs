@@ -11,6 +11,7 @@ use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::spatial::BBox;
 use crate::store::cover_list::{CoverFilter, Within};
+use crate::store::spot_checks::{self, OpenDraw};
 use crate::store::{Tx, cover_list, covers, packages};
 
 pub use crate::store::packages::Street;
@@ -22,6 +23,8 @@ pub struct CrewCover {
     /// Those in use and those on their way to it.
     pub plates: Vec<Plate>,
     pub open_cases: i64,
+    /// 抽查: the lot fell on it and nobody has looked since.
+    pub drawn: Option<OpenDraw>,
 }
 
 /// A plate as crews see it.
@@ -41,6 +44,8 @@ pub struct PackageOrder {
     pub road: Option<String>,
     /// Only covers of which nobody knows the road.
     pub no_road: bool,
+    /// Only covers that a spot check drew and at which nobody has looked since.
+    pub drawn: bool,
     pub within: Option<BBox>,
     pub after: Option<CoverId>,
     pub limit: i64,
@@ -64,6 +69,7 @@ impl Registry {
             district: order.district,
             road: order.road,
             within: order.within.map(within),
+            drawn: order.drawn,
             after: order.after,
             limit: order.limit.clamp(1, PAGE_LIMIT),
             ..CoverFilter::default()
@@ -167,14 +173,16 @@ async fn close_to(
     Ok(files)
 }
 
-/// Covers with their plates and open cases.
+/// Covers with their plates, open cases and draws.
 async fn dressed(tx: &mut Tx, files: Vec<CoverFile>) -> Result<Vec<CrewCover>, RegistryError> {
     let ids: Vec<CoverId> = files.iter().map(|file| file.cover).collect();
     let mut plates = packages::list_live_plates(tx, &ids).await?;
     let cases = packages::count_open_cases(tx, &ids).await?;
+    let draws = spot_checks::list_open_draws(tx, &ids).await?;
     let dress = |file: CoverFile| CrewCover {
         plates: plates.remove(&file.cover).unwrap_or_default(),
         open_cases: cases.get(&file.cover).copied().unwrap_or_default(),
+        drawn: draws.get(&file.cover).copied(),
         file,
     };
     Ok(files.into_iter().map(dress).collect())

@@ -52,6 +52,8 @@ pub struct CoverFilter {
     pub within: Option<Within>,
     /// Only covers without a live plate.
     pub without_plate: bool,
+    /// Only covers that a spot check drew and at which nobody has looked since.
+    pub drawn: bool,
     /// The last id of the page before.
     pub after: Option<CoverId>,
     pub limit: i64,
@@ -103,6 +105,13 @@ pub(super) fn conditions(filter: &CoverFilter, engine: EngineKind) -> Vec<Piece>
     if filter.without_plate {
         pieces.push(Sql(" AND NOT EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state NOT IN
              ('replaced', 'revoked'))"));
+    }
+    if filter.drawn {
+        pieces.push(Sql(
+            " AND c.id IN (SELECT s.cover_id FROM spot_check_plates s JOIN spot_checks k ON k.id = s.check_id
+             WHERE NOT EXISTS (SELECT 1 FROM crew_actions a WHERE a.cover_id = s.cover_id AND a.kind = 'check'
+             AND a.at >= k.created_at))",
+        ));
     }
     pieces
 }

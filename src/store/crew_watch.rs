@@ -55,6 +55,24 @@ pub async fn list_streets(
     }))
 }
 
+/// The district in which most plates were fitted in a period; `None` = none was.
+pub async fn find_busiest_district(
+    tx: &mut Tx,
+    (from, until): (Millis, Millis),
+) -> Result<Option<String>, StoreError> {
+    Ok(on_db!(tx, |c| {
+        sqlx::query_scalar(
+            "SELECT h.district FROM plate_events e JOIN covers c ON c.id = e.cover_id JOIN manholes h ON h.id = c.manhole_id
+             WHERE e.state = 'installed' AND e.at >= $1 AND e.at < $2
+             GROUP BY h.district ORDER BY COUNT(*) DESC, h.district LIMIT 1",
+        )
+        .bind(from.0)
+        .bind(until.0)
+        .fetch_optional(&mut *c)
+        .await?
+    }))
+}
+
 /// A cover on the map of progress.
 #[derive(Debug, Clone, Copy, PartialEq, FromRow)]
 pub struct ProgressPoint {

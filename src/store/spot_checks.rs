@@ -1,11 +1,14 @@
 //! Spot checks: plates drawn at random, and what was found at each.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+use super::covers::list_by_key;
 use super::sheet::{Sheet, cells};
 use super::{StoreError, Tx, bulk, on_db};
-use crate::domain::ids::{CoverId, Millis, SpotCheckId};
+use crate::domain::ids::{CoverId, Millis, SpotCheckId, UserId};
 use crate::domain::token::Token;
 
 /// One draw.
@@ -22,6 +25,8 @@ pub struct SpotCheck {
     /// Plates from which they were drawn.
     pub population: i64,
     pub plate_count: i64,
+    /// How many of them somebody has looked at since.
+    pub looked: i64,
     pub actor: String,
     pub created_at: Millis,
 }
@@ -36,13 +41,16 @@ struct CheckRow {
     district: Option<String>,
     population: i64,
     plate_count: i64,
+    looked: i64,
     actor: String,
     created_at: i64,
 }
 
 const CHECK: &str =
-    "SELECT id, seed, from_at, until_at, crew, district, population, plate_count, actor, created_at
-    FROM spot_checks ";
+    "SELECT id, seed, from_at, until_at, crew, district, population, plate_count, actor, created_at,
+    (SELECT COUNT(*) FROM spot_check_plates s WHERE s.check_id = k.id AND EXISTS (SELECT 1 FROM crew_actions a
+     WHERE a.cover_id = s.cover_id AND a.kind = 'check' AND a.at >= k.created_at)) AS looked
+    FROM spot_checks k ";
 
 impl From<CheckRow> for SpotCheck {
     fn from(row: CheckRow) -> Self {
@@ -55,6 +63,7 @@ impl From<CheckRow> for SpotCheck {
             district: row.district,
             population: row.population,
             plate_count: row.plate_count,
+            looked: row.looked,
             actor: row.actor,
             created_at: Millis(row.created_at),
         }
@@ -231,4 +240,89 @@ pub async fn list_checked(tx: &mut Tx, check: &SpotCheck) -> Result<Vec<CheckedP
             })
         })
         .collect()
+}
+
+/// A draw that waits for somebody to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenDraw {
+    pub check: SpotCheckId,
+    pub token: Token,
+    pub drawn_at: Millis,
+}
+
+#[derive(FromRow)]
+struct OpenRow {
+    cover_id: Uuid,
+    check_id: Uuid,
+    token: i64,
+    created_at: i64,
+}
+
+/// For each of these covers the newest draw of it at which nobody has looked since; covers without one are left out.
+pub async fn list_open_draws(
+    tx: &mut Tx,
+    covers: &[CoverId],
+) -> Result<HashMap<CoverId, OpenDraw>, StoreError> {
+    const OPEN: &str =
+        "SELECT o.cover_id, o.check_id, o.token, o.created_at FROM (SELECT s.cover_id, s.check_id,
+         s.token, k.created_at FROM spot_check_plates s JOIN spot_checks k ON k.id = s.check_id
+         WHERE NOT EXISTS (SELECT 1 FROM crew_actions a WHERE a.cover_id = s.cover_id AND a.kind = 'check'
+         AND a.at >= k.created_at)) o ";
+    let ids: Vec<Uuid> = covers.iter().map(|cover| cover.0).collect();
+    let mut rows: Vec<OpenRow> = list_by_key(tx, OPEN, "o.cover_id", &ids).await?;
+    rows.sort_by_key(|row| (row.created_at, row.check_id));
+    rows.into_iter()
+        .map(|row| {
+            let broken = || StoreError::inconsistent("spot_check_plates", "token", SpotCheckId(row.check_id));
+            let draw = OpenDraw {
+                check: SpotCheckId(row.check_id),
+                token: Token::from_i64(row.token).ok_or_else(broken)?,
+                drawn_at: Millis(row.created_at),
+            };
+            Ok((CoverId(row.cover_id), draw))
+        })
+        .collect()
+}
+
+/// When this cover was drawn by this draw; `None` = it was not.
+pub async fn find_draw(
+    tx: &mut Tx,
+    check: SpotCheckId,
+    cover: CoverId,
+) -> Result<Option<Millis>, StoreError> {
+    let at: Option<i64> = on_db!(tx, |c| {
+        sqlx::query_scalar(
+            "SELECT k.created_at FROM spot_check_plates s JOIN spot_checks k ON k.id = s.check_id
+             WHERE s.check_id = $1 AND s.cover_id = $2 LIMIT 1",
+        )
+        .bind(check.0)
+        .bind(cover.0)
+        .fetch_optional(&mut *c)
+        .await?
+    });
+    Ok(at.map(Millis))
+}
+
+/// What somebody found when they looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    pub user: UserId,
+    pub at: Millis,
+    /// As in `check_result`.
+    pub result: String,
+}
+
+/// The last look at a cover since then.
+pub async fn find_last_look(tx: &mut Tx, cover: CoverId, since: Millis) -> Result<Option<Look>, StoreError> {
+    let row: Option<(Uuid, i64, String)> = on_db!(tx, |c| {
+        sqlx::query_as(
+            "SELECT user_id, at, result FROM crew_actions WHERE cover_id = $1 AND kind = 'check' AND at >= $2
+             AND result IS NOT NULL ORDER BY at DESC, id DESC LIMIT 1",
+        )
+        .bind(cover.0)
+        .bind(since.0)
+        .fetch_optional(&mut *c)
+        .await?
+    });
+    Ok(row.map(|(user, at, result)| Look { user: UserId(user), at: Millis(at), result }))
 }

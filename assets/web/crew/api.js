@@ -1,6 +1,6 @@
 // Calls to the server. A call either gives an answer of Lidmark's or throws what stands in its way.
 
-import { recall, remember } from "./db.js";
+import { ask, recall, writeIfRoom } from "./db.js";
 import { spoken } from "./words.js";
 
 /** No answer, or none of ours: the network, a login page of somebody's Wi-Fi, a server that is down. */
@@ -57,6 +57,6 @@ export async function call(path, { method = "GET", body, headers = {}, timeout =
 export async function loadMe() {
   const told = await call("me");
   const me = { ...told, clock_off_ms: Date.now() - (told.server_time ?? Date.now()), at: Date.now() };
-  await remember("me", me);
+  await writeIfRoom(["meta"], (store) => ask(store("meta").put(me, "me")));
   return me;
 }

@@ -74,5 +74,19 @@ export const read = (stores, work) => within(stores, "readonly", work);
 /** Writes all or nothing. Throws `QuotaExceededError` where the phone is full. */
 export const write = (stores, work) => within(stores, "readwrite", work);
 
+/** Whether a write failed because this phone has no room. */
+export const isFull = (error) => error?.name === "QuotaExceededError";
+
+/** Writes what one can do without: a phone that has no room for it gives `false` and goes on, for sending is what makes room. */
+export async function writeIfRoom(stores, work) {
+  try {
+    await write(stores, work);
+    return true;
+  } catch (error) {
+    if (isFull(error)) return false;
+    throw error;
+  }
+}
+
 export const recall = (key) => read(["meta"], (store) => ask(store("meta").get(key)));
-export const remember = (key, value) => write(["meta"], (store) => ask(store("meta").put(value, key)));
+export const remember = (key, value) => writeIfRoom(["meta"], (store) => ask(store("meta").put(value, key)));

@@ -1,7 +1,7 @@
 // What is being typed and photographed and not confirmed yet. A phone that is short of memory ends the page while its
 // camera is open; the form is as it was when it comes back.
 
-import { ask, read, write } from "./db.js";
+import { ask, read, write, writeIfRoom } from "./db.js";
 
 const KEPT_MS = 24 * 3_600_000;
 
@@ -12,14 +12,6 @@ export async function openDraft(key, fresh) {
 }
 
 /** Keeps a draft; `false` where the phone has no room. */
-export async function keepDraft(draft) {
-  try {
-    await write(["drafts"], (store) => ask(store("drafts").put({ ...draft, at: Date.now() })));
-    return true;
-  } catch (error) {
-    if (error?.name === "QuotaExceededError") return false;
-    throw error;
-  }
-}
+export const keepDraft = (draft) => writeIfRoom(["drafts"], (store) => ask(store("drafts").put({ ...draft, at: Date.now() })));
 
 export const dropDraft = (key) => write(["drafts"], (store) => ask(store("drafts").delete(key)));

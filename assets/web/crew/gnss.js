@@ -20,14 +20,21 @@ function fixOf({ coords, timestamp }) {
   return { lon, lat, accuracy_m: Math.max(accuracy, 0.1), heading, at: timestamp || Date.now() };
 }
 
-/** `listener` gets each fix, or a word instead: `denied`, `missing`, `silent`. Gives the way to stop. */
-export function follow(listener) {
+/**
+ * `listener` gets each fix, or a word instead: `denied`, `missing`, `silent`. `anew` = none from before, which may be of where the
+ * phone was then. Gives the way to stop.
+ */
+export function follow(listener, { anew = false } = {}) {
   if (!navigator.geolocation) {
     listener(null, "missing");
     return () => {};
   }
   watchers.add(listener);
-  if (here && Date.now() - here.at < 10_000) listener(here, null);
+  if (anew && watch !== null) {
+    navigator.geolocation.clearWatch(watch);
+    watch = null;
+  }
+  if (!anew && here && Date.now() - here.at < 10_000) listener(here, null);
   watch ??= navigator.geolocation.watchPosition((read) => {
     const fix = fixOf(read);
     if (!fix) return;
@@ -93,7 +100,7 @@ export function measure({ gate_m, bounds, patience_ms = PATIENCE_MS }, tell) {
     const position = mean(fixes);
     if (fixes.length >= LEAST_FIXES && position.accuracy_m <= gate_m && within(bounds, position)) return end("reached");
     tell({ state: "measuring", position });
-  });
+  }, { anew: true });
   if (ended) stop();
   return () => { ended = true; clearTimeout(timer); stop(); };
 }

@@ -1,6 +1,7 @@
 // The page's frame: what stands on every screen, and which view the address asks for.
 
 import { LoggedOut, loadMe } from "./api.js";
+import { refreshDrawn } from "./covers.js";
 import { recall } from "./db.js";
 import { button, fill, h } from "./dom.js";
 import { countOpen, tidy } from "./queue.js";
@@ -10,6 +11,7 @@ import { installWorker, updateNotice } from "./update.js";
 import { chooseLanguage, loadWords, otherLanguage, t } from "./words.js";
 import { checkForm, plateForm } from "./view_check.js";
 import { coverView } from "./view_cover.js";
+import { drawnView } from "./view_drawn.js";
 import { fitView } from "./view_fit.js";
 import { listView } from "./view_list.js";
 import { mapView } from "./view_map.js";
@@ -24,7 +26,7 @@ import { surveyView } from "./view_survey.js";
 /** First part of the address → view: `(main, ...rest) => way to leave it`. */
 const VIEWS = {
   list: listView, map: mapView, scan: scanView, queue: queueView, more: moreView, packages: packagesView,
-  cover: coverView, plate: plateView, fit: fitView, survey: surveyView, report: reportView, check: checkForm,
+  cover: coverView, plate: plateView, fit: fitView, survey: surveyView, report: reportView, check: checkForm, drawn: drawnView,
   state: plateForm, saved: savedView,
 };
 const TABS = ["list", "map", "scan", "queue", "more"];
@@ -78,6 +80,7 @@ async function drawBar() {
   refill(document.getElementById("notices"),
     status.loggedOut || !me ? h("div", { class: "notice hot" }, h("p", {}, open ? t("log_in_keeps", { count: open }) : t("log_in_first")),
       h("a", { class: "button main", href: "/login?next=/crew" }, t("log_in"))) : null,
+    status.full ? h("p", { class: "notice hot", role: "alert" }, t("bar_full")) : null,
     asks ? h("a", { class: "notice hot", href: "#/queue" }, t("bar_asks", { count: asks })) : null,
     status.otherUser ? h("a", { class: "notice hot", href: "#/queue" }, t("bar_other_user")) : null,
     me && Math.abs(me.clock_off_ms) > 300_000 ? h("p", { class: "notice" }, t("clock_off", { minutes: Math.round(Math.abs(me.clock_off_ms) / 60_000) })) : null,
@@ -114,6 +117,8 @@ async function begin() {
   try {
     await loadMe();
     status.loggedOut = false;
+    // What was drawn this morning stands on the list without anybody asking for it.
+    refreshDrawn().catch(() => {});
   } catch (error) {
     status.loggedOut = error instanceof LoggedOut;
   }

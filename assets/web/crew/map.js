@@ -4,21 +4,26 @@ import { standing } from "./covers.js";
 import { offset } from "./geo.js";
 import { meters } from "./words.js";
 
-const INK = "#10161d", PAPER = "#f4f6f8", PLANNED = "#0b4a8f", FITTED = "#0b5a2b", PROBLEM = "#a3000f", HERE = "#7a4a00";
+const INK = "#10161d", PAPER = "#f4f6f8", PLANNED = "#0b4a8f", FITTED = "#0b5a2b", PROBLEM = "#a3000f", HERE = "#7a4a00", DRAWN = "#59207f";
 const NAMES_FROM_PX = 70;
 
-/** Circle = planned, square = fitted, triangle = problem, diamond = done here and not yet sent. */
+/** Circle = planned, square = fitted, triangle = problem, diamond = done here and not yet sent, target = drawn for a spot check. */
 function mark(pen, is, x, y, r) {
   pen.beginPath();
-  if (is === "planned") pen.arc(x, y, r, 0, 2 * Math.PI);
+  if (is === "planned" || is === "drawn") pen.arc(x, y, r, 0, 2 * Math.PI);
   else if (is === "fitted") pen.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
   else if (is === "problem") { pen.moveTo(x, y - r * 1.2); pen.lineTo(x + r * 1.15, y + r * 0.9); pen.lineTo(x - r * 1.15, y + r * 0.9); pen.closePath(); }
   else { pen.moveTo(x, y - r * 1.25); pen.lineTo(x + r * 1.25, y); pen.lineTo(x, y + r * 1.25); pen.lineTo(x - r * 1.25, y); pen.closePath(); }
-  pen.fillStyle = { planned: "#fff", fitted: FITTED, problem: PROBLEM, here: HERE }[is];
-  pen.strokeStyle = is === "planned" ? PLANNED : "#fff";
-  pen.lineWidth = is === "planned" ? 2.5 : 1.5;
+  pen.fillStyle = { planned: "#fff", drawn: "#fff", fitted: FITTED, problem: PROBLEM, here: HERE }[is];
+  pen.strokeStyle = { planned: PLANNED, drawn: DRAWN }[is] ?? "#fff";
+  pen.lineWidth = is === "planned" || is === "drawn" ? 2.5 : 1.5;
   pen.fill();
   pen.stroke();
+  if (is !== "drawn") return;
+  pen.beginPath();
+  pen.arc(x, y, r * 0.45, 0, 2 * Math.PI);
+  pen.fillStyle = DRAWN;
+  pen.fill();
 }
 
 const median = (list) => list.sort((left, right) => left - right)[list.length >> 1];
@@ -67,7 +72,8 @@ function drawScale(pen, view) {
 function drawKey(pen, words) {
   let y = 20;
   pen.textAlign = "left";
-  for (const is of ["planned", "here", "fitted", "problem"]) {
+  for (const is of ["planned", "drawn", "here", "fitted", "problem"]) {
+    if (!words[is]) continue;
     mark(pen, is, 20, y, 7);
     write(pen, words[is], 34, y + 5, "600 14px system-ui, sans-serif");
     y += 22;

@@ -1,9 +1,10 @@
 // Pieces that several views are made of.
 
+import { isFull } from "./db.js";
 import { button, fill, h, link } from "./dom.js";
 import { bearing, distance, wind } from "./geo.js";
 import { measure } from "./gnss.js";
-import { standing } from "./covers.js";
+import { isDrawn, standing } from "./covers.js";
 import { grouped } from "./token.js";
 import { meters, t, word } from "./words.js";
 
@@ -19,7 +20,8 @@ export const shownOf = (cover) => ({ title: nameOf(cover), place: placeOf(cover)
 /** The mark of a cover's standing: shape and word, not color alone. */
 export const badge = (cover) => {
   const is = standing(cover);
-  return h("span", { class: "badge is-" + is }, t("standing_" + is));
+  const one = (name) => h("span", { class: "badge is-" + name }, t("standing_" + name));
+  return h("span", { class: "badges" }, isDrawn(cover) && is !== "drawn" ? one("drawn") : null, one(is));
 };
 
 /** Distance and direction from a place, with an arrow; empty while the place is not known. */
@@ -31,9 +33,9 @@ export function wayTo(cover, from) {
   return h("span", { class: "way" }, arrow, ` ${t("wind_" + wind(degrees))} `, h("b", {}, meters(distance(from, cover))));
 }
 
-/** A cover as one large line that leads on. */
+/** A cover as one large line that leads on; one on which the lot fell leads to what is to be done there. */
 export function coverRow(cover, from, href) {
-  return h("li", {}, h("a", { class: "row is-" + standing(cover), href: href ?? "#/cover/" + cover.cover },
+  return h("li", {}, h("a", { class: "row is-" + standing(cover), href: href ?? (isDrawn(cover) ? "#/drawn/" : "#/cover/") + cover.cover },
     h("span", { class: "row-name" }, h("b", {}, word("class", cover.class)), " ", h("span", { class: "code" }, nameOf(cover))),
     h("span", { class: "row-place" }, placeOf(cover)),
     h("span", { class: "row-end" }, wayTo(cover, from), badge(cover))));
@@ -46,13 +48,40 @@ export const byDistance = (covers, from) => from
 
 export const tokenText = (token) => h("span", { class: "code token" }, grouped(token));
 
-/** A button that throws something away by its second tap, which is elsewhere than the first. */
-export function sure(label, act) {
+/** Which buttons of `sure` were tapped once, by their keys. */
+const tapped = new Set();
+
+/**
+ * A button that throws something away by its second tap, which is elsewhere than the first. With a key, one that is drawn anew
+ * goes on asking.
+ */
+export function sure(label, act, key = null) {
   const box = h("div", {});
-  const ask = () => fill(box, button(label, () => fill(box, h("p", { class: "bad" }, t("discard_sure")),
-    button(t("discard_keep"), ask), button(t("discard_yes"), act, "danger")), "quiet"));
-  ask();
+  const begin = () => { tapped.delete(key); fill(box, button(label, ask, "quiet")); };
+  const end = async () => { await act(); tapped.delete(key); };
+  function ask() {
+    if (key) tapped.add(key);
+    fill(box, h("p", { class: "bad" }, t("discard_sure")), button(t("discard_keep"), begin), keeping(t("discard_yes"), end, "danger"));
+  }
+  if (tapped.has(key)) ask();
+  else begin();
   return box;
+}
+
+/** A button whose work is kept on this phone; where it cannot be, the sentence stands below the button. */
+export function keeping(label, work, kind = "") {
+  const said = h("p", { class: "wrong", role: "alert", hidden: true });
+  const tap = button(label, async () => {
+    tap.disabled = true;
+    try {
+      await work();
+    } catch (error) {
+      said.textContent = t(isFull(error) ? "phone_full" : "not_saved", { reason: String(error?.message ?? error) });
+      said.hidden = false;
+    }
+    tap.disabled = false;
+  }, kind);
+  return h("div", {}, tap, said);
 }
 
 /** A sentence that must be read before going on. */

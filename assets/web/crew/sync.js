@@ -2,7 +2,7 @@
 // from where the server has them. Without Background Sync, which iPhones lack: on `online`, on waking, on a timer.
 
 import { LoggedOut, NoAnswer, Refused, call, loadMe } from "./api.js";
-import { ask, recall, write } from "./db.js";
+import { ask, isFull, recall, write } from "./db.js";
 import { uuid } from "./dom.js";
 import { isOpen, listEntries, markPhoto, photosOf, setDone, setRefused, setSending, setWaiting } from "./queue.js";
 import { listen, tell } from "./signal.js";
@@ -17,7 +17,7 @@ const MOST_TRIES = 8;
 const me = uuid();
 
 /** What the page shows of the sending. */
-export const status = { busy: false, loggedOut: false, offline: false, percent: null, nextAt: 0, otherUser: false };
+export const status = { busy: false, loggedOut: false, offline: false, percent: null, nextAt: 0, otherUser: false, full: false };
 let pause = FIRST_PAUSE_MS;
 let timer = null;
 let running = null;
@@ -79,12 +79,12 @@ async function run() {
   say({ busy: true });
   try {
     const caller = await loadMe();
-    say({ offline: false, loggedOut: false, otherUser: false });
+    say({ offline: false, loggedOut: false, otherUser: false, full: false });
     for (let entry; (entry = await nextEntry(caller)); ) await send(entry);
     pause = FIRST_PAUSE_MS;
     say({ busy: false, percent: null });
   } catch (error) {
-    say({ busy: false, percent: null, loggedOut: error instanceof LoggedOut, offline: error instanceof NoAnswer });
+    say({ busy: false, percent: null, loggedOut: error instanceof LoggedOut, offline: error instanceof NoAnswer, full: isFull(error) });
     if (!(error instanceof LoggedOut || error instanceof NoAnswer)) console.error(error);
     later(Math.max(pause, (error.wait ?? 0) * 1000));
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
@@ -136,7 +136,7 @@ async function send(entry) {
 /** A photo that the server no longer has is sent again by itself; all else is for a person. */
 async function refused(entry, { status: code, problem, photo }) {
   if (problem.code === "photo.not_here" && entry.tries < MOST_TRIES) {
-    for (const id of problem.photos ?? []) await markPhoto(id, { complete: false });
+    for (const id of problem.photos ?? []) if (!(await markPhoto(id, { complete: false }))) throw new NoAnswer();
     return setWaiting(entry);
   }
   return setRefused(entry, { status: code, photo, ...problem });

@@ -1,6 +1,6 @@
 // Looking after plates: a spot check by scanning, and what became of a plate.
 
-import { findCover, findStock } from "./covers.js";
+import { findCover, findStock, isDrawn } from "./covers.js";
 import { button, fill, h, link } from "./dom.js";
 import { confirmButton, openForm, positionMissing, positionOf, textField } from "./form.js";
 import { here } from "./gnss.js";
@@ -25,7 +25,7 @@ export function quickCheck(token, cover) {
     tap.disabled = true;
     try {
       const body = { kind: "check", token, cover: cover.cover, result: "ok", done_at: Date.now(), position: positionNow(), note: null };
-      location.hash = "#/saved/" + await enqueue({ cover: cover.cover, shown: shownOf(cover), body });
+      location.hash = "#/saved/" + await enqueue({ cover: cover.cover, shown: { ...shownOf(cover), result: "ok" }, body });
     } catch (error) {
       tap.disabled = false;
       said.hidden = false;
@@ -39,13 +39,14 @@ export function quickCheck(token, cover) {
 export async function checkForm(main, token, id, result) {
   const cover = await findCover(id);
   if (!cover) return void fill(main, deadEnd(t("cover_unknown")));
-  const form = await openForm(`check:${id}:${result}`, { note: "" });
   const read = token === "-" ? null : token;
+  if (isDrawn(cover)) return void location.replace(`#/drawn/${id}${read ? "/" + read : ""}`);
+  const form = await openForm(`check:${id}:${result}`, { note: "" });
   fill(main, h("h1", {}, t("check_" + result)), read ? h("p", {}, t("plate"), " ", tokenText(read)) : null, form.left, coverFacts(cover),
     form.position.element, photoFields(["plate"], form.draft.photos, form.keep, form.most), textField(form, "note", t("note")),
     confirmButton(form, t("confirm"), () => positionMissing(form), () => ({
       cover: id,
-      shown: shownOf(cover),
+      shown: { ...shownOf(cover), result },
       body: {
         kind: "check", ...(read ? { token: read } : {}), cover: id, result, done_at: Date.now(), position: positionOf(form),
         note: form.draft.note.trim() || null,

@@ -1,6 +1,6 @@
 // One cover: what is known of it here, and what can be done to it.
 
-import { findCover, meant, standing } from "./covers.js";
+import { findCover, isDrawn, meant, standing } from "./covers.js";
 import { fill, h, link } from "./dom.js";
 import { follow } from "./gnss.js";
 import { badge, deadEnd, nameOf, placeOf, tokenText, wayTo } from "./parts.js";
@@ -26,7 +26,8 @@ export async function coverView(main, id) {
   const facts = coverFacts(cover);
   fill(main, h("h1", {}, t("cover_title")), facts,
     h("div", { class: "actions" },
-      link(t("fit_here"), "#/scan/cover/" + id, "main"),
+      isDrawn(cover) ? link(t("drawn_title"), "#/drawn/" + id, "main") : null,
+      link(t("fit_here"), "#/scan/cover/" + id, isDrawn(cover) ? "" : "main"),
       ready ? h("p", { class: "hint" }, t("fit_meant"), " ", tokenText(ready.token)) : null,
       link(t("report_title"), "#/report/" + id),
       link(t("check_missing"), `#/check/-/${id}/missing`),

@@ -1,6 +1,6 @@
 // Today's list: the covers of the downloaded packages, nearest first or by road.
 
-import { allCovers, listPackages, standing } from "./covers.js";
+import { DRAWN, allCovers, isDrawn, isToDo, listPackages } from "./covers.js";
 import { button, choices, fill, h, link } from "./dom.js";
 import { distance } from "./geo.js";
 import { follow } from "./gnss.js";
@@ -15,7 +15,7 @@ const chosen = { order: "near", which: "todo" };
 export async function listView(main) {
   let covers = await allCovers(), from = null, rows = ROWS, drawnFrom = null;
   if (covers.length === 0) {
-    const packages = await listPackages();
+    const packages = (await listPackages()).filter((wish) => wish.id !== DRAWN);
     fill(main, h("h1", {}, t("list_title")), h("p", {}, packages.length ? t("list_all_empty") : t("list_empty")),
       link(t("packages_choose"), "#/packages", "main"), link(t("survey_title"), "#/survey"));
     return listen((what) => { if (what === "covers") dispatchEvent(new HashChangeEvent("hashchange")); });
@@ -23,7 +23,7 @@ export async function listView(main) {
   const place = h("p", { class: "hint", role: "status" }, t("here_looking"));
   const list = h("div", { class: "covers" });
 
-  const wanted = (cover) => chosen.which === "all" || standing(cover) === "planned" || standing(cover) === "problem";
+  const wanted = (cover) => (chosen.which === "all" ? true : chosen.which === "drawn" ? isDrawn(cover) : isToDo(cover));
 
   function draw() {
     drawnFrom = from;
@@ -43,11 +43,23 @@ export async function listView(main) {
       h("ul", { class: "rows" }, byDistance(inside, from).slice(0, rows).map((cover) => coverRow(cover, from))))));
   }
 
+  const which = h("div", {});
+  /** Spot checks can be chosen while there are any. */
+  function drawWhich() {
+    const drawn = covers.filter(isDrawn).length;
+    if (drawn === 0 && chosen.which === "drawn") chosen.which = "todo";
+    if (which.dataset.drawn === String(drawn)) return;
+    which.dataset.drawn = String(drawn);
+    fill(which, choices("which", t("list_which"), [["todo", t("which_todo")], drawn ? ["drawn", t("which_drawn", { count: drawn })] : null,
+      ["all", t("which_all")]].filter(Boolean), chosen.which, (value) => { chosen.which = value; draw(); }));
+  }
+
   fill(main, h("h1", {}, t("list_title")),
     h("div", { class: "bare" },
       choices("order", t("list_order"), [["near", t("order_near")], ["road", t("order_road")]], chosen.order, (value) => { chosen.order = value; draw(); }),
-      choices("which", t("list_which"), [["todo", t("which_todo")], ["all", t("which_all")]], chosen.which, (value) => { chosen.which = value; draw(); })),
+      which),
     place, list, h("div", { class: "pair" }, link(t("survey_title"), "#/survey"), link(t("packages_choose"), "#/packages")));
+  drawWhich();
   draw();
 
   const stopFollowing = follow((fix, why) => {
@@ -63,6 +75,7 @@ export async function listView(main) {
   const stopListening = listen(async (what) => {
     if (what !== "covers") return;
     covers = await allCovers();
+    drawWhich();
     draw();
   });
   return () => { stopFollowing(); stopListening(); };

@@ -1,7 +1,7 @@
 // The rest: who is logged in, plates in hand, room on this phone.
 
 import { LoggedOut, NoAnswer } from "./api.js";
-import { downloadStock, listPackages, listStock } from "./covers.js";
+import { DRAWN, downloadStock, listPackages, listStock } from "./covers.js";
 import { recall } from "./db.js";
 import { button, fill, h, link } from "./dom.js";
 import { tokenText } from "./parts.js";
@@ -12,7 +12,7 @@ const SHOWN = 100;
 const megabytes = (bytes) => (bytes / 1_000_000).toFixed(1);
 
 export async function moreView(main) {
-  const [me, packages, { open }] = [await recall("me"), await listPackages(), await countOpen()];
+  const [me, packages, { open }] = [await recall("me"), (await listPackages()).filter((wish) => wish.id !== DRAWN), await countOpen()];
   const stock = h("div", {}), said = h("p", { role: "status" });
   const drawStock = async () => {
     const plates = await listStock();

@@ -1,7 +1,7 @@
 // What a scan leads to: the one thing that is most likely to be done with this plate, in one tap.
 
 import { NoAnswer, Refused } from "./api.js";
-import { allCovers, askPlate, findByToken, findCover, findStock, keepCover, standing } from "./covers.js";
+import { allCovers, askPlate, findByToken, findCover, findStock, isDrawn, keepCover, standing } from "./covers.js";
 import { fill, h, link } from "./dom.js";
 import { follow } from "./gnss.js";
 import { byDistance, coverRow, tokenText, warning } from "./parts.js";
@@ -59,6 +59,10 @@ function knownPlate(main, token, plate, forCover, head) {
     return undefined;
   }
   const fitted = plate.state === "installed";
+  if (isDrawn(plate.cover) && !forCover && ["installed", "damaged", "lost"].includes(plate.state)) {
+    location.replace(`#/drawn/${id}/${token}`);
+    return undefined;
+  }
   fill(main, head(t(fitted ? "plate_fitted" : "plate_meant")), other, facts,
     h("div", { class: "actions" }, fitted
       ? [quickCheck(token, plate.cover),

@@ -8,7 +8,7 @@ import { readSymbol, readToken } from "./token.js";
 import { refusal, t } from "./words.js";
 import { warning } from "./parts.js";
 
-/** Whose sentence stands above the picture: `cover` = a plate for this cover, `survey` = for the new cover, `answer` = for a question. */
+/** Whose sentence stands above the picture: `cover` = a plate for this cover, `drawn` = the one that hangs on it, `survey` = for the new cover, `answer` = for a question. */
 export async function scanView(main, purpose = "", subject = "") {
   const me = await recall("me");
   const hosts = [me?.host, location.host];
@@ -28,7 +28,8 @@ export async function scanView(main, purpose = "", subject = "") {
       const entry = await findEntry(subject);
       if (entry?.state === "question") await answer(subject, { token });
       location.hash = "#/queue";
-    } else if (purpose === "survey") location.hash = "#/survey/" + token;
+    } else if (purpose === "drawn") location.hash = `#/drawn/${subject}/${token}`;
+    else if (purpose === "survey") location.hash = "#/survey/" + token;
     else location.hash = purpose === "cover" ? `#/plate/${token}/${subject}` : "#/plate/" + token;
   }
 

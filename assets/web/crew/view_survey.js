@@ -49,7 +49,8 @@ export async function surveyView(main, token = "") {
   const missing = () => (draft.class ? null : t("missing_class"))
     ?? positionMissing(form)
     ?? (draft.photos.some((photo) => photo.role === "cover") ? null : t("missing_cover_photo"))
-    ?? (draft.photos.some((photo) => photo.role === "surroundings") ? null : t("missing_surroundings_photo"));
+    ?? (draft.photos.some((photo) => photo.role === "surroundings") ? null : t("missing_surroundings_photo"))
+    ?? (!draft.token || draft.photos.some((photo) => photo.role === "plate") ? null : t("missing_plate_photo"));
   const make = () => ({
     shown: { title: t("survey_shown"), place: [draft.road, draft.address].filter(Boolean).join(" · "), class: draft.class },
     body: {

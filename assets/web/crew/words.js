@@ -34,11 +34,14 @@ export const otherLanguage = () => LANGUAGES.find((other) => other !== language)
 
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (place, name) => (name in values ? String(values[name]) : place));
 
-/** A text of the `[crew]` part with its places filled. */
-export const t = (key, values = {}) => filled(words["crew." + key] ?? key, values);
+/** A text of the `[crew]` part with its places filled; a figure and its unit stay on one line. */
+export const t = (key, values = {}) => filled(words["crew." + key] ?? key, values).replace(/± | (?=(?:m|MB)(?!\w))/g, (gap) => gap.trim() + "\u00a0");
 
 /** The shown word for a stored one. */
 export const word = (list, stored) => words[`${list}.${stored}`] ?? String(stored);
+
+/** The same as it stands on a button. */
+export const label = (list, stored) => word(list, stored).replace(/^\p{Ll}/u, (first) => first.toUpperCase());
 
 /** The sentence of a refusal that this phone can make by itself. */
 export const refusal = (code, values) => filled(words["refusal." + code] ?? code, values);
@@ -53,8 +56,8 @@ export function clock(at) {
 /** Meters as a crew says them. */
 export function meters(distance) {
   if (distance === null || distance === undefined || Number.isNaN(distance)) return "";
-  if (distance < 10) return `${distance.toFixed(1)} m`;
-  return distance < 1000 ? `${Math.round(distance)} m` : `${(distance / 1000).toFixed(1)} km`;
+  if (distance < 10) return `${distance.toFixed(1)}\u00a0m`;
+  return distance < 1000 ? `${Math.round(distance)}\u00a0m` : `${(distance / 1000).toFixed(1)}\u00a0km`;
 }
 
 /** The stored words of a list, in the order of the catalogue. */

@@ -421,6 +421,7 @@ struct CheckRow {
     created: String,
     which: String,
     count: String,
+    looked: String,
     who: String,
 }
 
@@ -453,6 +454,7 @@ pub fn spot_checks(page: &Page, view: &CheckListView) -> String {
         created: page.date_time(check.created_at),
         which: which(page, view.names, check),
         count: format!("{} / {}", check.plate_count, check.population),
+        looked: format!("{} / {}", check.looked, check.plate_count),
         who: view.names.who(page, &check.actor),
     };
     let crew = |crew: &User| Choice { value: crew.id.to_string(), word: crew.name.clone(), chosen: false };

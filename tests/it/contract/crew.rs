@@ -75,13 +75,15 @@ pub async fn crews(house: &House) {
         (&json!("crew.already_fitted"), &json!(0.0))
     );
     let blank = blank(house).await;
-    let other = json!({"kind": "fit", "done_at": MONDAY, "token": blank, "cover": cover["cover"]});
+    let plate = json!([{"id": send_photo(house, &jpeg(24), 1 << 18).await, "role": "plate"}]);
+    let other =
+        json!({"kind": "fit", "done_at": MONDAY, "token": blank, "cover": cover["cover"], "photos": plate});
     let question = act(house, other.clone(), 409).await;
     assert_eq!((&question["code"], &question["about"]), (&json!("cover.wears_plate"), &json!("cover")));
     assert!(question["theirs"]["plates"].as_array().unwrap().contains(hung), "{question}");
     assert_eq!(question["yours"]["token"], json!(blank));
 
-    let find = json!({"kind": "survey", "done_at": MONDAY, "class": "storm", "road": "南一路", "token": blank,
+    let find = json!({"kind": "survey", "done_at": MONDAY, "class": "storm", "road": "南一路", "token": blank, "photos": plate,
         "position": {"lon": 118.5904, "lat": 37.4603, "accuracy_m": 6.5, "taken_at": MONDAY}});
     let found = act(house, find.clone(), 201).await["cover"].clone();
     assert_eq!(found["plates"][0]["token"], json!(blank));
@@ -92,12 +94,11 @@ pub async fn crews(house: &House) {
         (&question["code"], &question["nearby"][0]["cover"]),
         (&json!("cover.nearby"), &found["cover"])
     );
-    let elsewhere =
-        json!({"kind": "fit", "done_at": MONDAY, "token": blank, "cover": cover["cover"], "replace": true});
+    let elsewhere = json!({"kind": "fit", "done_at": MONDAY, "token": blank, "cover": cover["cover"], "replace": true, "photos": plate});
     let question = act(house, elsewhere, 409).await;
     assert_eq!((&question["code"], &question["about"]), (&json!("plate.bound_elsewhere"), &json!("plate")));
     assert_eq!(question["theirs"]["cover"]["cover"], found["cover"]);
-    let fake = json!({"kind": "fit", "done_at": MONDAY, "token": "000000000000", "cover": cover["cover"]});
+    let fake = json!({"kind": "fit", "done_at": MONDAY, "token": "000000000000", "cover": cover["cover"], "photos": plate});
     assert_eq!(act(house, fake, 409).await["code"], "plate.unknown");
 
     let at = json!({"done_at": MONDAY, "cover": found["cover"]});
@@ -121,6 +122,39 @@ pub async fn crews(house: &House) {
     let harm =
         json!({"kind": "plate", "done_at": MONDAY, "token": blank, "state": "damaged", "reason": "被车压弯"});
     assert_eq!(act(house, harm, 201).await["cover"]["plates"][0]["state"], "damaged");
+    spot_checks(house).await;
+}
+
+/// What the supervisor drew is in the package; one look is for every draw, two looks that differ are a question.
+async fn spot_checks(house: &House) {
+    let list = async || {
+        let page = house.get(CREW, "/api/v1/crew/packages/covers?drawn=true").expect(200).await.json();
+        page["covers"].as_array().unwrap().clone()
+    };
+    let drawn = list().await;
+    assert!(!drawn.is_empty(), "the supervisor's pages drew some before");
+    let (cover, draw) = (&drawn[0], &drawn[0]["spot_check"]);
+    let look = json!({"kind": "check", "done_at": MONDAY, "cover": cover["cover"], "token": draw["token"],
+        "result": "ok", "spot_check": draw["id"]});
+    let done = act(house, look.clone(), 201).await;
+    assert!(done["cover"].get("spot_check").is_none() && done["notices"] == json!([]), "{done}");
+    assert_eq!(list().await.len(), drawn.len() - 1);
+    let photo = IdempotencyKey::fresh().to_string();
+    let bytes = jpeg(25);
+    let other = As::Staff(Role::GridWorker);
+    let address = format!("/api/v1/crew/photos/{photo}?offset=0&total={}", bytes.len());
+    house.ask(other, "PUT", &address).body("application/octet-stream", bytes).expect(200).await;
+    let mut harm = look;
+    harm["result"] = json!("damaged");
+    harm["photos"] = json!([{"id": photo, "role": "plate"}]);
+    let send = async |body: &Value, status| {
+        house.post(other, "/api/v1/crew/actions").keyed().json(body.clone()).expect(status).await.json()
+    };
+    let question = send(&harm, 409).await;
+    assert_eq!((&question["code"], &question["look"]["result"]), (&json!("spot_check.looked"), &json!("ok")));
+    assert_eq!(question["choices"], json!(["mine_counts", "discard"]));
+    harm["mine_counts"] = json!(true);
+    assert_eq!(send(&harm, 201).await["result"], "damaged");
 }
 
 async fn blank(house: &House) -> String {
@@ -182,7 +216,8 @@ both_engines! {
         let (token, cover) = (house.plates[0].to_string(), scanned.plate.cover.unwrap());
         let before = (house.last_change().await, house.town.registry.counts().await.unwrap());
         let at = json!({"lon": 118.6, "lat": 37.46, "accuracy_m": 3, "taken_at": MONDAY});
-        let fit = json!({"kind": "fit", "done_at": MONDAY, "token": token, "cover": cover});
+        let shot = json!([{"id": send_photo(&house, &jpeg(41), 1 << 18).await, "role": "plate"}]);
+        let fit = json!({"kind": "fit", "done_at": MONDAY, "token": token, "cover": cover, "photos": shot});
         let with = |more: Value| {
             let mut body = fit.clone();
             body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -212,6 +247,9 @@ both_engines! {
             with(json!({"position": {"lon": 118.6, "lat": 37.4, "accuracy_m": 3, "taken_at": 0}})),
             with(json!({"photos": [{"id": cover, "role": "selfie"}]})),
             with(json!({"photos": vec![json!({"id": cover, "role": "plate"}); 9]})),
+            with(json!({"photos": []})),
+            with(json!({"photos": [{"id": cover, "role": "surroundings"}]})),
+            with(json!({"spot_check": cover})),
             with(json!({"answers": "x"})),
             with(json!({"cover": IdempotencyKey::fresh()})),
             json!({"kind": "survey", "done_at": MONDAY, "class": "storm"}),
@@ -226,6 +264,10 @@ both_engines! {
             json!({"kind": "report", "done_at": MONDAY, "cover": cover, "hazard": "rain"}),
             json!({"kind": "check", "done_at": MONDAY, "cover": cover, "result": "ok"}),
             json!({"kind": "check", "done_at": MONDAY, "cover": cover, "token": token, "result": "fine"}),
+            json!({"kind": "check", "done_at": MONDAY, "cover": cover, "token": token, "result": "ok", "spot_check": "x"}),
+            json!({"kind": "check", "done_at": MONDAY, "cover": cover, "token": token, "result": "ok", "spot_check": cover}),
+            json!({"kind": "check", "done_at": MONDAY, "cover": cover, "token": token, "result": "damaged", "spot_check": cover}),
+            json!({"kind": "check", "done_at": MONDAY, "cover": cover, "token": token, "result": "ok", "mine_counts": "yes"}),
         ];
         for body in bad {
             let ask = house.post(CREW, "/api/v1/crew/actions").keyed().header("accept-language", "en");
@@ -236,7 +278,7 @@ both_engines! {
         }
         house.post(CREW, "/api/v1/crew/actions").json(fit.clone()).expect(400).await;
         house.post(CREW, "/api/v1/crew/actions").header(KEY, "x").json(fit).expect(400).await;
-        for query in ["limit=0", "no_road=perhaps", "bbox=1,2", "after=x", "colour=red"] {
+        for query in ["limit=0", "no_road=perhaps", "drawn=perhaps", "bbox=1,2", "after=x", "colour=red"] {
             house.get(CREW, &format!("/api/v1/crew/packages/covers?{query}")).expect(400).await;
         }
         house.get(CREW, "/api/v1/crew/packages/covers?road=%00").expect(200).await;

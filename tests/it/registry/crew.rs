@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::ground::{MONDAY, Town, batch, candidate, plate, report};
 use crate::both_engines;
 
-fn action(deed: Deed) -> CrewAction {
+pub fn action(deed: Deed) -> CrewAction {
     CrewAction {
         key: IdempotencyKey::fresh(),
         answers: None,
@@ -39,6 +39,11 @@ fn at(lon: f64, lat: f64, accuracy_m: f64) -> Option<FieldFix> {
 
 fn fit(token: Token, cover: CoverId) -> Fit {
     Fit { token, cover, seen_version: Some(1), spot: PlateSpot::Public, replace: false }
+}
+
+/// A look of the crew's own accord.
+pub fn look(token: Option<Token>, cover: CoverId, result: CheckResult) -> Check {
+    Check { token, cover, result, spot_check: None, mine_counts: false }
 }
 
 fn find(class: CoverClass, token: Option<Token>) -> NewFind {
@@ -92,6 +97,11 @@ impl Town {
         tokens
     }
 
+    /// A deed with a photo of the plate.
+    pub async fn seen(&self, crew: &Actor, deed: Deed) -> CrewAction {
+        CrewAction { photos: vec![self.photo(crew, 7, FieldPhotoRole::Plate).await], ..action(deed) }
+    }
+
     async fn photo(&self, crew: &Actor, byte: u8, role: FieldPhotoRole) -> FieldPhotoRef {
         let id = FieldPhotoId::fresh();
         self.registry.announce_field_photo(id, 1000, crew).await.unwrap();
@@ -122,9 +132,10 @@ both_engines! {
         let town = Town::found(&ground).await;
         let crew = town.staff("crew", Role::Crew).await;
         let (cover, blanks) = (town.bare(0, 1).await[0], town.blanks(4, 1).await);
-        let mut first = action(Deed::Fit(fit(blanks[0], cover)));
+        let refused = town.registry.carry_out(action(Deed::Fit(fit(blanks[0], cover))), &crew).await;
+        assert!(matches!(refused, Err(RegistryError::Refused(refusal)) if refusal.code == "action.fit_photo"));
+        let mut first = town.seen(&crew, Deed::Fit(fit(blanks[0], cover))).await;
         first.position = at(118.59, 37.4601, 4.0);
-        first.photos = vec![town.photo(&crew, 7, FieldPhotoRole::Plate).await];
         let fitted = done(town.registry.carry_out(first.clone(), &crew).await);
         assert_eq!((fitted.distance_m, codes(&fitted)), (Some(11.1), vec![]));
         assert_eq!(fitted.cover.as_ref().unwrap().plates[0].token, blanks[0]);
@@ -142,12 +153,12 @@ both_engines! {
         assert_eq!((&said["distance_m"], &said["photos"][0]), (&11.1.into(), &"07".repeat(32).into()));
 
         // Another one is a question, then it takes the place, far away and marked; a third does so again.
-        let second = action(Deed::Fit(fit(blanks[1], cover)));
+        let second = town.seen(&crew, Deed::Fit(fit(blanks[1], cover))).await;
         let question = asked(town.registry.carry_out(second, &crew).await);
         assert_eq!((question.refusal.code, question.choices), ("cover.wears_plate", &["replace", "discard"][..]));
         assert!(matches!(&question.theirs, Theirs::Cover(theirs) if theirs.plates[0].token == blanks[0]));
         for blank in &blanks[1..3] {
-            let mut again = action(Deed::Fit(Fit { replace: true, ..fit(*blank, cover) }));
+            let mut again = town.seen(&crew, Deed::Fit(Fit { replace: true, ..fit(*blank, cover) })).await;
             again.position = at(118.59, 37.461, 4.0);
             assert_eq!(codes(&done(town.registry.carry_out(again, &crew).await)), ["crew.far"]);
         }
@@ -156,10 +167,12 @@ both_engines! {
         assert_eq!((oldest.state, oldest.successor), (PlateState::Replaced, Some(blanks[2])), "not the one between");
         // One under the cover leaves the one outside alone.
         let inner = Fit { spot: PlateSpot::Inner, ..fit(blanks[3], cover) };
-        let both = done(town.registry.carry_out(action(Deed::Fit(inner)), &crew).await).cover.unwrap();
+        let inner = town.seen(&crew, Deed::Fit(inner)).await;
+        let both = done(town.registry.carry_out(inner, &crew).await).cover.unwrap();
         let worn: Vec<_> = both.plates.iter().map(|plate| (plate.spot, plate.state)).collect();
         assert!(worn.len() == 2 && worn.iter().all(|(_, state)| *state == PlateState::Installed), "{worn:?}");
-        let withdrawn = asked(town.registry.carry_out(action(Deed::Fit(fit(blanks[0], cover))), &crew).await);
+        let old = town.seen(&crew, Deed::Fit(fit(blanks[0], cover))).await;
+        let withdrawn = asked(town.registry.carry_out(old, &crew).await);
         assert_eq!(withdrawn.refusal.code, "plate.withdrawn");
         let lost = Mishap { token: blanks[3], state: PlateMishap::Lost, reason: "井内铭牌不见了".into() };
         done(town.registry.carry_out(action(Deed::Plate(lost)), &crew).await);
@@ -171,7 +184,7 @@ both_engines! {
         let town = Town::found(&ground).await;
         let (crew, other) = (town.staff("crew", Role::Crew).await, town.staff("other", Role::Crew).await);
         let (cover, blanks) = (town.bare(0, 1).await[0], town.blanks(1, 2).await);
-        let foreign = town.photo(&other, 9, FieldPhotoRole::Cover).await;
+        let foreign = town.photo(&other, 9, FieldPhotoRole::Plate).await;
         let mut order = action(Deed::Fit(fit(blanks[0], cover)));
         order.photos = vec![foreign];
         let question = asked(town.registry.carry_out(order.clone(), &crew).await);
@@ -180,7 +193,7 @@ both_engines! {
         let taken = town.registry.announce_field_photo(foreign.id, 1000, &crew).await;
         assert!(matches!(taken, Err(RegistryError::Conflict(refusal)) if refusal.code == "photo.taken"));
         // The same action under the same key, once its photo is here.
-        order.photos = vec![town.photo(&crew, 9, FieldPhotoRole::Cover).await];
+        order.photos = vec![town.photo(&crew, 9, FieldPhotoRole::Plate).await];
         done(town.registry.carry_out(order, &crew).await);
         town.is_sound().await;
     }
@@ -201,7 +214,7 @@ both_engines! {
         let road = lidmark::domain::edit::CoverEdit { road: Some(Some("北一路".into())), ..Default::default() };
         town.registry.edit_cover(edit(road, 1)).await.unwrap();
         // The road is no business of the plate; the class is.
-        let mut first = action(Deed::Fit(fit(blanks[0], covers[0])));
+        let mut first = town.seen(&crew, Deed::Fit(fit(blanks[0], covers[0]))).await;
         let class = lidmark::domain::edit::CoverEdit { class: Some(CoverClass::Sewage), ..Default::default() };
         town.registry.edit_cover(edit(class, 2)).await.unwrap();
         let question = asked(town.registry.carry_out(first.clone(), &crew).await);
@@ -220,8 +233,8 @@ both_engines! {
         let (covers, blanks) = (town.bare(0, 24).await, town.blanks(24, 4).await);
         for at in (0..12).step_by(2) {
             // One plate, two covers.
-            let orders = [covers[at], covers[at + 1]].map(|cover| action(Deed::Fit(fit(blanks[at], cover))));
-            let [left, right] = orders;
+            let left = town.seen(&one, Deed::Fit(fit(blanks[at], covers[at]))).await;
+            let right = town.seen(&other, Deed::Fit(fit(blanks[at], covers[at + 1]))).await;
             let race = tokio::join!(town.registry.carry_out(left, &one), town.registry.carry_out(right, &other));
             let question = loser(race);
             assert_eq!(question.refusal.code, "plate.bound_elsewhere");
@@ -229,8 +242,8 @@ both_engines! {
         }
         for at in 0..6 {
             // Two plates, one cover.
-            let pair = [blanks[12 + 2 * at], blanks[13 + 2 * at]];
-            let [left, right] = pair.map(|token| action(Deed::Fit(fit(token, covers[12 + at]))));
+            let left = town.seen(&one, Deed::Fit(fit(blanks[12 + 2 * at], covers[12 + at]))).await;
+            let right = town.seen(&other, Deed::Fit(fit(blanks[13 + 2 * at], covers[12 + at]))).await;
             let race = tokio::join!(town.registry.carry_out(left, &one), town.registry.carry_out(right, &other));
             let question = loser(race);
             assert_eq!(question.refusal.code, "cover.wears_plate");
@@ -253,7 +266,11 @@ both_engines! {
         };
         town.registry.put_areas(vec![outline]).await.unwrap();
         let order = |find: NewFind, lon: f64| CrewAction { position: at(lon, 37.45, 5.0), ..action(Deed::Survey(find)) };
-        let found = done(town.registry.carry_out(order(find(CoverClass::Heating, Some(blanks[0])), 118.6), &one).await);
+        let bare = order(find(CoverClass::Heating, Some(blanks[0])), 118.6);
+        let refused = town.registry.carry_out(bare.clone(), &one).await;
+        assert!(matches!(refused, Err(RegistryError::Refused(refusal)) if refusal.code == "action.fit_photo"));
+        let shot = async || vec![town.photo(&one, 7, FieldPhotoRole::Plate).await];
+        let found = done(town.registry.carry_out(CrewAction { photos: shot().await, ..bare }, &one).await);
         let cover = found.cover.unwrap();
         assert_eq!((cover.file.survey.district.as_str(), cover.plates[0].state), ("370502", PlateState::Installed));
         assert!(cover.file.code.digits.starts_with("370502"), "{}", cover.file.code);
@@ -273,7 +290,8 @@ both_engines! {
         }
         // A plate that is another cover's loses the whole find, not half of it.
         let before = town.registry.counts().await.unwrap();
-        let question = asked(town.registry.carry_out(order(find(CoverClass::Gas, Some(blanks[0])), 118.65), &one).await);
+        let gas = CrewAction { photos: shot().await, ..order(find(CoverClass::Gas, Some(blanks[0])), 118.65) };
+        let question = asked(town.registry.carry_out(gas, &one).await);
         assert_eq!(question.refusal.code, "plate.bound_elsewhere");
         assert_eq!(town.registry.counts().await.unwrap(), before);
         town.is_sound().await;
@@ -318,7 +336,7 @@ both_engines! {
         let crew = town.staff("crew", Role::Crew).await;
         let tokens = town.plated(2).await;
         let cover = town.registry.find_plate(tokens[0]).await.unwrap().unwrap().plate.cover.unwrap();
-        let check = |token, result| action(Deed::Check(Check { token, cover, result }));
+        let check = |token, result| action(Deed::Check(look(token, cover, result)));
         let well = done(town.registry.carry_out(check(Some(tokens[0]), CheckResult::Ok), &crew).await);
         assert_eq!((well.result, codes(&well)), (Some(CheckResult::Ok), vec![]));
         let wrong = done(town.registry.carry_out(check(Some(tokens[1]), CheckResult::Ok), &crew).await);
@@ -350,7 +368,7 @@ both_engines! {
         say(far(Some(place(118.60)))).await;
         assert_eq!(raised().await, 0);
         let cover = town.registry.find_plate(tokens[0]).await.unwrap().unwrap().plate.cover.unwrap();
-        let check = Check { token: Some(tokens[0]), cover, result: CheckResult::Ok };
+        let check = look(Some(tokens[0]), cover, CheckResult::Ok);
         done(town.registry.carry_out(CrewAction { position: at(118.60, 37.46, 5.0), ..action(Deed::Check(check)) }, &crew).await);
         assert_eq!(raised().await, 1);
         for _ in 0..5 {
@@ -386,7 +404,8 @@ both_engines! {
         assert_eq!(stock.iter().map(|(plate, _)| plate.token).collect::<Vec<_>>(), [held[0]]);
         assert!(town.registry.find_crew_plate(held[0], &crew).await.unwrap().unwrap().yours);
         let other = town.staff("other", Role::Crew).await;
-        let fitted = done(town.registry.carry_out(action(Deed::Fit(fit(held[0], bare[0]))), &other).await);
+        let hung = town.seen(&other, Deed::Fit(fit(held[0], bare[0]))).await;
+        let fitted = done(town.registry.carry_out(hung, &other).await);
         assert_eq!(codes(&fitted), ["crew.held_by_other"]);
         assert_eq!(town.registry.list_crew_stock(&crew, None, 10).await.unwrap(), []);
         town.is_sound().await;

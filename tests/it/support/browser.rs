@@ -148,6 +148,26 @@ impl Browser {
         self.command("POST", "/url", json!({"url": url})).await;
     }
 
+    /// Opens another tab and goes on there.
+    pub async fn new_tab(&self) -> String {
+        let tab = text_of(&self.command("POST", "/window/new", json!({"type": "tab"})).await["handle"]);
+        self.to_tab(&tab).await;
+        tab
+    }
+
+    /// The tab in which things happen now.
+    pub async fn tab(&self) -> String {
+        text_of(&self.command("GET", "/window", Value::Null).await)
+    }
+
+    pub async fn to_tab(&self, tab: &str) {
+        self.command("POST", "/window", json!({"handle": tab})).await;
+    }
+
+    pub async fn close_tab(&self) {
+        self.try_command("DELETE", "/window", Value::Null).await.expect("it is open");
+    }
+
     pub async fn url(&self) -> String {
         text_of(&self.command("GET", "/url", Value::Null).await)
     }
@@ -386,6 +406,7 @@ impl Browser {
         let address = format!("{}{path}", self.session);
         let request = match method {
             "GET" => self.http.get(address),
+            "DELETE" => self.http.delete(address),
             _ => self.http.post(address).json(&body),
         };
         let answer = request.send().await.map_err(|error| error.to_string())?;

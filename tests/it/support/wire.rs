@@ -1,7 +1,8 @@
-//! The network between a phone and the server, which can be cut as a tunnel cuts it and slowed as a bad mast does.
+//! The network between a phone and the server, which can be cut as a tunnel cuts it and slowed as a bad mast does, and
+//! behind which a newer server can stand.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,9 +14,19 @@ use tokio::task::JoinHandle;
 pub struct Wire {
     port: u16,
     whole: watch::Sender<bool>,
-    /// Bytes a second towards the server; 0 = as fast as it goes.
-    pace: Arc<AtomicU32>,
+    ways: Arc<Ways>,
     task: JoinHandle<()>,
+}
+
+/// What becomes of bytes on their way.
+#[derive(Default)]
+struct Ways {
+    /// Bytes a second towards the server; 0 = as fast as it goes.
+    pace: AtomicU32,
+    /// Actions that were sent.
+    actions: AtomicUsize,
+    /// What the server says, and what arrives of it; of one length.
+    rewritten: Mutex<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl Wire {
@@ -25,23 +36,23 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
         let port = listener.local_addr().expect("it is bound").port();
         let (whole, seen) = watch::channel(true);
-        let pace = Arc::new(AtomicU32::new(0));
-        let slowly = pace.clone();
+        let ways = Arc::new(Ways::default());
+        let along = ways.clone();
         let task = tokio::spawn(async move {
             while let Ok((phone, _)) = listener.accept().await {
-                let (mut seen, slowly, target) = (seen.clone(), slowly.clone(), target.clone());
+                let (mut seen, along, target) = (seen.clone(), along.clone(), target.clone());
                 tokio::spawn(async move {
                     if !*seen.borrow() {
                         return;
                     }
                     tokio::select! {
                         _ = seen.wait_for(|whole| !whole) => {}
-                        _ = carry(phone, &target, &slowly) => {}
+                        _ = carry(phone, &target, &along) => {}
                     }
                 });
             }
         });
-        Self { port, whole, pace, task }
+        Self { port, whole, ways, task }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -64,7 +75,18 @@ impl Wire {
 
     /// Lets so many bytes a second through towards the server; 0 = all.
     pub fn slow(&self, bytes_per_second: u32) {
-        self.pace.store(bytes_per_second, Ordering::Relaxed);
+        self.ways.pace.store(bytes_per_second, Ordering::Relaxed);
+    }
+
+    /// How many actions went towards the server, answered or not.
+    pub fn actions(&self) -> usize {
+        self.ways.actions.load(Ordering::Relaxed)
+    }
+
+    /// Lets the phone read `new` wherever the server writes `old`, as from another version of it.
+    pub fn rewrite(&self, old: &str, new: &str) {
+        assert_eq!(old.len(), new.len(), "lengths stand in headers");
+        self.ways.rewritten.lock().expect("nobody panics with it").push((old.into(), new.into()));
     }
 }
 
@@ -75,11 +97,50 @@ impl Drop for Wire {
     }
 }
 
-async fn carry(phone: TcpStream, target: &str, pace: &AtomicU32) -> std::io::Result<()> {
+impl Ways {
+    /// A newer server's words, once there are any.
+    fn down(&self, bytes: &mut [u8]) {
+        for (old, new) in self.rewritten.lock().expect("nobody panics with it").iter() {
+            replace(bytes, old, new);
+        }
+    }
+
+    fn up(&self, bytes: &mut [u8]) {
+        let posts = b"POST /api/v1/crew/actions ";
+        let count = bytes.windows(posts.len()).filter(|window| window == posts).count();
+        self.actions.fetch_add(count, Ordering::Relaxed);
+        if !self.rewritten.lock().expect("nobody panics with it").is_empty() {
+            // What is packed cannot be rewritten.
+            replace(bytes, b"Accept-Encoding:", b"Xccept-Encoding:");
+            // And what the phone has is not what a newer server has.
+            replace(bytes, b"If-None-Match:", b"Xf-None-Match:");
+        }
+    }
+}
+
+fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    let mut from = 0;
+    while let Some(at) = bytes[from..].windows(old.len()).position(|window| window == old) {
+        bytes[from + at..from + at + old.len()].copy_from_slice(new);
+        from += at + old.len();
+    }
+}
+
+async fn carry(phone: TcpStream, target: &str, ways: &Ways) -> std::io::Result<()> {
     let server = TcpStream::connect(target).await?;
     let (mut from_phone, mut to_phone) = phone.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let down = async { tokio::io::copy(&mut from_server, &mut to_phone).await.map(drop) };
+    let down = async {
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            let count = from_server.read(&mut piece).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            ways.down(&mut piece[..count]);
+            to_phone.write_all(&piece[..count]).await?;
+        }
+    };
     let up = async {
         let mut piece = vec![0; 4096];
         loop {
@@ -87,10 +148,11 @@ async fn carry(phone: TcpStream, target: &str, pace: &AtomicU32) -> std::io::Res
             if count == 0 {
                 return to_server.shutdown().await;
             }
-            let pace = pace.load(Ordering::Relaxed);
+            let pace = ways.pace.load(Ordering::Relaxed);
             if pace > 0 {
                 tokio::time::sleep(Duration::from_secs_f64(count as f64 / f64::from(pace))).await;
             }
+            ways.up(&mut piece[..count]);
             to_server.write_all(&piece[..count]).await?;
         }
     };

@@ -1,6 +1,8 @@
 //! A crew's day in a real Chromium: a work package taken along, hours without a network, an empty battery in the middle
 //! of a photo; and everything arrives once.
 
+mod troubles;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +38,8 @@ struct Field {
     /// One for each of the first covers, in their order.
     made: Vec<Token>,
     blank: Vec<Token>,
+    /// Pixels of a picture, across and down.
+    camera: (u32, u32),
     folder: TempDir,
 }
 
@@ -81,14 +85,16 @@ impl Field {
         std::fs::write(ground.home().folder().join("lidmark.toml"), "secure_cookies = false\n").unwrap();
         let server = Server::start(ground.home()).await;
         let wire = Wire::to(&server.base()).await;
-        Self { server, wire, ground, covers, made: tokens, blank, folder: tempfile::tempdir().unwrap() }
+        let (camera, folder) = ((2000, 1500), tempfile::tempdir().unwrap());
+        Self { server, wire, ground, covers, made: tokens, blank, camera, folder }
     }
 
     /// A picture of its own for each name.
     fn picture(&self, name: &str) -> PathBuf {
         let file = self.folder.path().join(format!("{name}.jpg"));
         let seed = name.bytes().fold(7u32, |seed, byte| seed.wrapping_mul(31) + u32::from(byte));
-        let picture = image::RgbImage::from_fn(2000, 1500, |x, y| {
+        let (width, height) = self.camera;
+        let picture = image::RgbImage::from_fn(width, height, |x, y| {
             let grain = x.wrapping_mul(2_654_435_761).wrapping_add(y.wrapping_mul(seed)) >> 24;
             image::Rgb([grain as u8, (x / 8) as u8, (y / 6) as u8])
         });
