@@ -34,7 +34,7 @@ pub use checks::{PlateChecks, check_face};
 pub use dossier::{Body, Dossier, Section, render_dossier};
 pub use face::{Align, Area, Face, Field, Hole, Ink, Outline, TextBox, Weight};
 pub use face_faults::{FaceFault, ShowFault, placeholders};
-pub use fonts::FontError;
+pub use fonts::{FontError, HeldFonts, hold_fonts};
 pub use ledger::write_ledger;
 pub use palette::Palette;
 pub use sheet::{Layout, Printer, Sheet};
@@ -49,7 +49,7 @@ use crate::domain::plate::{Finish, SymbolRecord};
 use crate::domain::token::Token;
 use draw::{Content, Drawing, Fonts, PT_PER_MM, QUIET, font_of};
 use fonts::Font;
-use pdf::{PageBoxes, PdfWriter, deflate, trimmed};
+use pdf::{Packer, PageBoxes, PdfWriter, trimmed};
 use symbol::{SymbolMaker, side};
 use typeset::{Line, MM_PER_PT, Unfit};
 
@@ -58,6 +58,8 @@ const SMALLEST_MODULE: f64 = 0.5;
 /// Plates that one thread draws before it hands them over.
 const PLATES_PER_PART: usize = 64;
 const CAPTION_PT: f64 = 7.0;
+/// Levels 8 and 9 save another two bytes a plate and take twice as long.
+const PAGE_PACKING: Compression = Compression::new(7);
 
 /// How a batch is printed.
 #[derive(Debug, Clone)]
@@ -153,11 +155,11 @@ pub fn render_batch(
     let pages_per_part = PLATES_PER_PART.div_ceil(batch.layout.per_page());
     workers::in_order(
         batch.pages.div_ceil(pages_per_part),
-        SymbolMaker::default,
-        |maker, part| {
+        || (SymbolMaker::default(), Packer::new(PAGE_PACKING)),
+        |tools, part| {
             let first = part * pages_per_part;
             let pages = first..batch.pages.min(first + pages_per_part);
-            pages.map(|page| batch.page(maker, page)).collect::<Result<Vec<_>, PlateError>>()
+            pages.map(|page| batch.page(tools, page)).collect::<Result<Vec<_>, PlateError>>()
         },
         |pages| {
             for page in pages {
@@ -374,7 +376,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Draws and proves a page.
-    fn page(&self, maker: &mut SymbolMaker, page: usize) -> Result<Page, PlateError> {
+    fn page(&self, (maker, packer): &mut (SymbolMaker, Packer), page: usize) -> Result<Page, PlateError> {
         let drawing = self.drawing();
         let mut content = Content(Vec::with_capacity(4096 * self.layout.per_page()));
         if !self.frame_part.is_empty() {
@@ -395,7 +397,7 @@ impl<'a> Batch<'a> {
         proof::check_page(&content.0, &self.shared_part, &expected, &payloads)
             .map_err(|(at, fault)| refused_proof(first + at, fault))?;
         Ok(Page {
-            deflated: deflate(&content.0, Compression::best())?,
+            deflated: packer.pack(&content.0)?,
             records: expected.iter().map(|one| one.record).collect(),
         })
     }

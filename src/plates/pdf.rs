@@ -3,8 +3,7 @@
 //! parts through both, 10,000 plates cost 2.7 CPU s against 0.95 written directly and 56 MB against
 //! 31 (trial of November 2026, without QR and proof), and 61 more packages of 382.
 
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 
@@ -351,9 +350,29 @@ impl JpegFrame {
 }
 
 pub(super) fn deflate(bytes: &[u8], level: Compression) -> io::Result<Vec<u8>> {
-    let mut encoder = ZlibEncoder::new(Vec::with_capacity(bytes.len() / 4), level);
-    encoder.write_all(bytes)?;
-    encoder.finish()
+    Packer::new(level).pack(bytes)
+}
+
+/// Deflates one piece after the other and keeps its tables, a quarter of a megabyte, between them.
+pub(super) struct Packer(Compress);
+
+impl Packer {
+    pub(super) fn new(level: Compression) -> Self {
+        Self(Compress::new(level, true))
+    }
+
+    pub(super) fn pack(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        self.0.reset();
+        let mut packed = Vec::with_capacity(bytes.len() / 4 + 64);
+        loop {
+            let read = self.0.total_in() as usize;
+            let status = self.0.compress_vec(&bytes[read..], &mut packed, FlushCompress::Finish)?;
+            if status == Status::StreamEnd {
+                return Ok(packed);
+            }
+            packed.reserve(packed.capacity());
+        }
+    }
 }
 
 fn to_unicode_map(font: &Font) -> String {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::again::{Sheets, file_count, ordinals_of_file, reprint};
 use super::labels::{Labels, labels_of};
-use super::print::{Piece, Waiting, check_drawn, clear_leftovers, plate_run, render};
+use super::print::{Piece, Waiting, check_drawn, clear_leftovers, hold, plate_run, render};
 use super::wanted::Lines;
 use super::{DRAWS, PressError, unknown_batch};
 use crate::config::Config;
@@ -53,7 +53,7 @@ impl Files {
 }
 
 /// Lines that are checked at once: the fonts are cut down anew for each of them.
-const CHECKED_AT_ONCE: usize = 5000;
+const CHECKED_AT_ONCE: usize = 2000;
 
 /// Keeps the lines of a draft, each after its plate is known to be one that can be drawn.
 pub(super) async fn keep_lines(
@@ -62,6 +62,7 @@ pub(super) async fn keep_lines(
     (batch, labels): (&Batch, &Labels),
     lines: &mut Lines<'_>,
 ) -> Result<(), PressError> {
+    let _fonts = hold().await?;
     loop {
         let mut chunk = Vec::with_capacity(CHECKED_AT_ONCE);
         while chunk.len() < CHECKED_AT_ONCE {
@@ -144,6 +145,7 @@ pub async fn go_on(
     progress: impl Fn(i64),
 ) -> Result<Batch, PressError> {
     let held = Held::take(files.lock(id))?;
+    let _fonts = hold().await?;
     let mut tries = 0;
     let batch = loop {
         let batch = registry.find_batch(id).await?.ok_or_else(|| unknown_batch(id))?;

@@ -14,7 +14,9 @@ use crate::domain::ids::BatchId;
 use crate::domain::plate::{Plate, PlateSpot};
 use crate::domain::plate_batch::PlateWords;
 use crate::domain::token::{Token, plate_payload};
-use crate::plates::{Level, PlateRun, PlateSpec, RenderSummary, check_plates, render_batch};
+use crate::plates::{
+    HeldFonts, Level, PlateError, PlateRun, PlateSpec, RenderSummary, check_plates, hold_fonts, render_batch,
+};
 use crate::registry::{Batch, PlateLine};
 
 /// Plates of a batch that go into one file: of blank ones their ordinals, else their lines.
@@ -130,6 +132,15 @@ pub(super) fn plate_run(batch: &Batch, labels: Labels, part: Option<i64>) -> Pla
         },
         dated: batch.created_at,
     }
+}
+
+/// Keeps the fonts unpacked for an order of many files.
+pub(super) async fn hold() -> Result<HeldFonts, PressError> {
+    let held = tokio::task::spawn_blocking(hold_fonts).await;
+    held.map_or_else(
+        |_| Err(Refusal::new("plates.stopped").into()),
+        |held| Ok(held.map_err(PlateError::from)?),
+    )
 }
 
 /// Refuses plates that could not be drawn, before the first of them is.

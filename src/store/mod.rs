@@ -125,7 +125,7 @@ pub enum PageCache {
     /// Up to 64 MB for whoever writes, 16 MB for each who reads.
     #[default]
     Usual,
-    /// An eighth of that, for work that writes much and reads nothing twice.
+    /// 2 MB each, for work that writes much and reads little twice.
     Lean,
 }
 
@@ -134,7 +134,7 @@ impl PageCache {
     fn sizes(self) -> (&'static str, &'static str) {
         match self {
             PageCache::Usual => ("-64000", "-16000"),
-            PageCache::Lean => ("-8000", "-2000"),
+            PageCache::Lean => ("-2000", "-2000"),
         }
     }
 }
