@@ -300,14 +300,18 @@ async fn reprint(ground: &Ground, args: ReprintArgs) -> Outcome<Ending> {
     Ok(ending)
 }
 
-fn sheets_of(ordinals: Option<&str>) -> Outcome<Sheets> {
-    Ok(ordinals.map(str::parse::<Ordinals>).transpose()?.map_or(Sheets::All, Sheets::Only))
+/// All plates of a batch, or chosen ones that never left the house.
+async fn sheets_of(registry: &Registry, id: BatchId, ordinals: Option<&str>) -> Outcome<Sheets> {
+    let Some(ordinals) = ordinals else { return Ok(Sheets::All) };
+    let only: Ordinals = ordinals.parse()?;
+    registry.check_never_issued(id, &only).await?;
+    Ok(Sheets::Only(only))
 }
 
 async fn engrave(ground: &Ground, args: EngraveArgs) -> Outcome<Ending> {
     let (config, id) = (ground.config()?, args.batch.parse::<BatchId>()?);
-    let sheets = sheets_of(args.ordinals.as_deref())?;
     let registry = ground.open(&config).await?;
+    let sheets = sheets_of(&registry, id, args.ordinals.as_deref()).await?;
     let files = press::engrave(&registry, &config, &ground.place.data, (id, &sheets), &args.output).await?;
     registry.close().await;
     let (count, folder) = (files.len(), args.output.display());
@@ -318,9 +322,10 @@ async fn engrave(ground: &Ground, args: EngraveArgs) -> Outcome<Ending> {
 
 async fn labels(ground: &Ground, args: LabelArgs) -> Outcome<Ending> {
     let (config, id) = (ground.config()?, args.batch.parse::<BatchId>()?);
-    let (sheets, head) = (sheets_of(args.ordinals.as_deref())?, args.head.parse()?);
+    let head = args.head.parse()?;
     check_target(&args.output)?;
     let registry = ground.open(&config).await?;
+    let sheets = sheets_of(&registry, id, args.ordinals.as_deref()).await?;
     let target = (head, args.output.as_path());
     let count = press::print_labels(&registry, &config, &ground.place.data, (id, &sheets), target).await?;
     registry.close().await;
