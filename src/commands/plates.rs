@@ -192,6 +192,8 @@ async fn make(ground: &Ground, args: MakeArgs) -> Outcome<Ending> {
         ..PlateOrder::usual(wanted, Actor::System)
     };
     let data = &ground.place.data;
+    // Unpacked once for the draft and all files of an order.
+    let _fonts = press::hold_fonts().await?;
     let known = press::find_broken_off(&registry, &order).await?;
     let placed = match known {
         Some(id) => Placed::UnderWay(id),

@@ -19,6 +19,7 @@ pub use again::{Printed, Sheets, engrave, engrave_zip, file_count, print_labels,
 pub use labels::{find_face, find_palette, find_sheet, list_faces, list_printers, list_sheets};
 pub use orders::{Files, go_on};
 pub use own::{keep_colors, keep_face, keep_printer};
+pub use print::hold_fonts;
 pub use successors::{NewPlates, replace_plates};
 pub use wanted::{Outline, Wanted};
 

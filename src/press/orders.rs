@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::again::{Sheets, file_count, ordinals_of_file, reprint};
 use super::labels::{Labels, labels_of};
-use super::print::{Piece, Waiting, check_drawn, clear_leftovers, hold, plate_run, render};
+use super::print::{Piece, Waiting, check_drawn, clear_leftovers, hold_fonts, plate_run, render};
 use super::wanted::Lines;
 use super::{DRAWS, PressError, unknown_batch};
 use crate::config::Config;
@@ -62,7 +62,7 @@ pub(super) async fn keep_lines(
     (batch, labels): (&Batch, &Labels),
     lines: &mut Lines<'_>,
 ) -> Result<(), PressError> {
-    let _fonts = hold().await?;
+    let _fonts = hold_fonts().await?;
     loop {
         let mut chunk = Vec::with_capacity(CHECKED_AT_ONCE);
         while chunk.len() < CHECKED_AT_ONCE {
@@ -145,7 +145,7 @@ pub async fn go_on(
     progress: impl Fn(i64),
 ) -> Result<Batch, PressError> {
     let held = Held::take(files.lock(id))?;
-    let _fonts = hold().await?;
+    let _fonts = hold_fonts().await?;
     let mut tries = 0;
     let batch = loop {
         let batch = registry.find_batch(id).await?.ok_or_else(|| unknown_batch(id))?;

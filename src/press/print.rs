@@ -15,7 +15,7 @@ use crate::domain::plate::{Plate, PlateSpot};
 use crate::domain::plate_batch::PlateWords;
 use crate::domain::token::{Token, plate_payload};
 use crate::plates::{
-    HeldFonts, Level, PlateError, PlateRun, PlateSpec, RenderSummary, check_plates, hold_fonts, render_batch,
+    HeldFonts, Level, PlateError, PlateRun, PlateSpec, RenderSummary, check_plates, render_batch,
 };
 use crate::registry::{Batch, PlateLine};
 
@@ -135,8 +135,8 @@ pub(super) fn plate_run(batch: &Batch, labels: Labels, part: Option<i64>) -> Pla
 }
 
 /// Keeps the fonts unpacked for an order of many files.
-pub(super) async fn hold() -> Result<HeldFonts, PressError> {
-    let held = tokio::task::spawn_blocking(hold_fonts).await;
+pub async fn hold_fonts() -> Result<HeldFonts, PressError> {
+    let held = tokio::task::spawn_blocking(crate::plates::hold_fonts).await;
     held.map_or_else(
         |_| Err(Refusal::new("plates.stopped").into()),
         |held| Ok(held.map_err(PlateError::from)?),
