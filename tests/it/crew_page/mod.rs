@@ -7,20 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lidmark::domain::area::{Area, AreaKind};
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::history::HistoryKind;
 use lidmark::domain::ids::CoverId;
 use lidmark::domain::plate::PlateState;
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::Token;
-use lidmark::registry::{NewBatch, Outcome, Registry, RegistryOptions};
+use lidmark::registry::{NewBatch, Registry, RegistryOptions};
 use rand::SeedableRng;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::browser::PASSWORD;
-use crate::registry::ground::{Town, batch, candidate, plate};
+use crate::registry::ground::{Town, batch, plate};
 use crate::support::browser::{Browser, Visitor};
 use crate::support::engines::Ground;
 use crate::support::server::{Server, run_command};
@@ -47,16 +46,7 @@ impl Field {
     async fn lay(covers: u64, made: usize, blank: usize) -> Self {
         let ground = Ground::sqlite().expect("SQLite is bundled");
         let town = Town::found(&ground).await;
-        let rows = (0..covers).map(|at| candidate(at, CoverClass::Sewage)).collect();
-        let covers: Vec<CoverId> = town
-            .import(rows)
-            .await
-            .into_iter()
-            .map(|outcome| match outcome {
-                Outcome::Created(cover) => cover,
-                other => panic!("{other:?}"),
-            })
-            .collect();
+        let covers = town.found_covers(covers).await;
         let files = town.registry.list_covers_by_id(&covers).await.unwrap();
         let batch = batch((made + blank) as i64);
         let mut random = rand::rngs::SmallRng::seed_from_u64(covers[0].0.as_u128() as u64);
@@ -71,15 +61,7 @@ impl Field {
         let mut tokens: Vec<Token> = plates.iter().map(|plate| plate.token).collect();
         let blank = tokens.split_off(made);
         town.registry.commit_batch(NewBatch { batch, plates }).await.unwrap();
-        let shape = "[[[[118.5,37.4],[118.7,37.4],[118.7,37.5],[118.5,37.5],[118.5,37.4]]]]";
-        let outline = Area {
-            kind: AreaKind::District,
-            code: "370502".into(),
-            name_zh: "东营区".into(),
-            name_en: "Dongying".into(),
-            shape: serde_json::from_str(shape).unwrap(),
-        };
-        town.registry.put_areas(vec![outline]).await.unwrap();
+        town.draw_dongying().await;
         town.staff("gong", Role::Crew).await;
         town.registry.close().await;
         std::fs::write(ground.home().folder().join("lidmark.toml"), "secure_cookies = false\n").unwrap();

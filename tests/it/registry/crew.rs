@@ -1,6 +1,5 @@
 //! 外业: each deed once, and whoever comes second hears what is true.
 
-use lidmark::domain::area::{Area, AreaKind};
 use lidmark::domain::case::CaseState;
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::crew::{
@@ -256,15 +255,7 @@ both_engines! {
         let town = Town::found(&ground).await;
         let (one, other) = (town.staff("one", Role::Crew).await, town.staff("other", Role::GridWorker).await);
         let blanks = town.blanks(4, 5).await;
-        let shape = "[[[[118.5,37.4],[118.7,37.4],[118.7,37.5],[118.5,37.5],[118.5,37.4]]]]";
-        let outline = Area {
-            kind: AreaKind::District,
-            code: "370502".into(),
-            name_zh: "东营区".into(),
-            name_en: "Dongying".into(),
-            shape: serde_json::from_str(shape).unwrap(),
-        };
-        town.registry.put_areas(vec![outline]).await.unwrap();
+        town.draw_dongying().await;
         let order = |find: NewFind, lon: f64| CrewAction { position: at(lon, 37.45, 5.0), ..action(Deed::Survey(find)) };
         let bare = order(find(CoverClass::Heating, Some(blanks[0])), 118.6);
         let refused = town.registry.carry_out(bare.clone(), &one).await;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use lidmark::domain::area::{Area, AreaKind};
 use lidmark::domain::cover::{Candidate, CoverClass, CoverState, District, Party, Survey};
-use lidmark::domain::ids::{IdempotencyKey, Millis, PartyId};
+use lidmark::domain::ids::{CoverId, IdempotencyKey, Millis, PartyId};
 use lidmark::domain::plate::{Plate, PlateSpot, PlateState, SymbolRecord};
 use lidmark::domain::position::{Position, PositionMethod, RawPosition};
 use lidmark::domain::role::{Actor, Role};
@@ -60,18 +61,32 @@ impl Town {
         run.take(rows).await.unwrap().into_iter().map(|row| row.outcome).collect()
     }
 
+    /// Gives the district its outline.
+    pub async fn draw_dongying(&self) {
+        let shape = "[[[[118.5,37.4],[118.7,37.4],[118.7,37.5],[118.5,37.5],[118.5,37.4]]]]";
+        let outline = Area {
+            kind: AreaKind::District,
+            code: "370502".into(),
+            name_zh: "东营区".into(),
+            name_en: "Dongying".into(),
+            shape: serde_json::from_str(shape).unwrap(),
+        };
+        self.registry.put_areas(vec![outline]).await.unwrap();
+    }
+
+    /// New covers along the street.
+    pub async fn found_covers(&self, count: u64) -> Vec<CoverId> {
+        let rows = (0..count).map(|at| candidate(at, CoverClass::Sewage)).collect();
+        let created = |outcome| match outcome {
+            Outcome::Created(cover) => cover,
+            other => panic!("{other:?}"),
+        };
+        self.import(rows).await.into_iter().map(created).collect()
+    }
+
     /// Covers along the street with installed plates; answers their tokens.
     pub async fn plated(&self, count: u64) -> Vec<Token> {
-        let rows = (0..count).map(|at| candidate(at, CoverClass::Sewage)).collect();
-        let covers: Vec<_> = self
-            .import(rows)
-            .await
-            .into_iter()
-            .map(|outcome| match outcome {
-                Outcome::Created(cover) => cover,
-                other => panic!("{other:?}"),
-            })
-            .collect();
+        let covers = self.found_covers(count).await;
         let files = self.registry.list_covers_by_id(&covers).await.unwrap();
         let batch = batch(files.len() as i64);
         let mut random = rand::rngs::SmallRng::seed_from_u64(covers[0].0.as_u128() as u64);
