@@ -39,6 +39,7 @@ mod auth;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
+mod case_moves;
 mod census_files;
 mod census_work;
 mod claim_pages;

@@ -22,6 +22,8 @@ mod archive;
 mod areas;
 mod bulk_edit;
 mod bulk_turn;
+mod case_advice;
+mod case_flow;
 mod cases;
 mod census;
 mod check;
@@ -37,16 +39,19 @@ mod crew_checks;
 mod crew_fit;
 mod crew_survey;
 mod crew_watch;
+mod deadlines;
 mod editing;
 mod exports;
 mod feed;
 mod field_photos;
 mod fields;
 mod files;
+mod filing;
 mod fitting;
 mod identity;
 mod import_profiles;
 mod imports;
+mod intake;
 mod numbering;
 mod packages;
 mod plate_orders;
@@ -57,13 +62,15 @@ mod report_desk;
 mod reports;
 mod resurvey;
 mod retirement;
+mod rule_book;
+mod rules;
 mod staff;
 mod structure;
 mod suspicion;
 mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
-pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
+pub use crate::store::cases::{CaseFilter, CaseLine, CaseOrder, DueFilter, NearCase, PhotoRecord};
 pub use crate::store::covers::PointRow;
 pub use crate::store::crew_watch::{DeedCount, FittingDay, ProgressPoint, StreetProgress};
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
@@ -78,6 +85,7 @@ pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
+pub use case_advice::{CaseAdvice, RouteAdvice, RuleTrial, RuleVerdict, SimilarCase, is_overdue};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
@@ -91,6 +99,7 @@ pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, CoversWithin, Fact, Standing};
 pub use crew::{CrewDone, CrewOutcome, CrewQuestion, Theirs};
 pub use crew_watch::{MOST_DRAWN, NewSpotCheck};
+pub use deadlines::{DeadlineChange, DryRun, RowChange, Swept};
 pub use editing::{CodeEdit, FieldEdit};
 pub use exports::{
     CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
@@ -101,15 +110,20 @@ pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
 pub use packages::{CrewCover, CrewPlate, PackageOrder, Street};
+pub use intake::{NewFinding, Spot};
 pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
 pub use plates::ScannedPlate;
 pub use quality::QualityRow;
 pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;
+pub use rule_book::{ActiveRules, WeatherMode};
+pub use rules::{NewRules, RouteChange, RulesLook};
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
 pub use told_apart::ToldApart;
+
+use rule_book::RuleBook;
 
 /// Why a verb did not do what was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -228,6 +242,7 @@ pub struct Registry {
     clock: Clock,
     schemes: Arc<BTreeMap<String, Scheme>>,
     report_desk: Arc<report_desk::ReportDesk>,
+    rule_book: Arc<RuleBook>,
     /// From which the secret part of tracking links is derived; never leaves the process.
     instance_secret: Arc<[u8; 32]>,
     /// Minutes east of Greenwich of the city's clock.
@@ -252,10 +267,16 @@ impl Registry {
         let instance_secret = unhex(&settled)
             .ok_or_else(|| StoreError::inconsistent("settings", "value", "instance_secret"))
             .map_err(RegistryError::from)?;
-        let desk =
-            report_desk::ReportDesk::open(store.clone(), options.clock.clone(), options.utc_offset_minutes);
+        let rule_book = Arc::new(RuleBook::default());
+        let desk = report_desk::ReportDesk::open(
+            store.clone(),
+            options.clock.clone(),
+            rule_book.clone(),
+            options.utc_offset_minutes,
+        );
         Ok(Self {
             report_desk: Arc::new(desk),
+            rule_book,
             store,
             clock: options.clock,
             schemes: Arc::new(

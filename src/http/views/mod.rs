@@ -17,6 +17,7 @@ mod area_pages;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
+mod case_advice;
 mod case_pages;
 mod census_file;
 mod census_map;
@@ -47,7 +48,7 @@ pub use batch_pages::{
     BatchListView, BatchPlatesView, BatchView, Did, StockView, batch, batch_list, batch_plates, plate_stock,
 };
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
-pub use case_pages::{MoveDraft, case_file, case_list};
+pub use case_pages::{CASE_SCRIPT, MoveDraft, case_file, case_list};
 pub use census_file::{FileView, census_file, means};
 pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
 pub use cover_list::{CoverListView, cover_list};
@@ -106,6 +107,9 @@ pub struct CaseQuery {
     pub district: String,
     pub party: String,
     pub emergency: String,
+    pub source: String,
+    pub due: String,
+    pub order: String,
     pub text: String,
 }
 

@@ -26,6 +26,10 @@ impl Town {
     pub async fn step(&self, number: &str, made: CaseMove, actor: &Actor) -> Result<Case, RegistryError> {
         let request = MoveRequest { reason: Some("seen on the spot".into()), ..MoveRequest::default() };
         let order = MoveOrder {
+            pool: None,
+            condition: None,
+            position: None,
+            before_photos: Vec::new(),
             key: IdempotencyKey::fresh(),
             number: number.into(),
             expected_version: None,
