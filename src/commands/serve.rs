@@ -18,7 +18,7 @@ use crate::domain::ids::CoverId;
 use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
-use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError, Settled};
+use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError, Settled, Swept};
 use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
 
 const POINT_PAGE: i64 = 10_000;
@@ -85,6 +85,7 @@ pub(super) async fn run(
     let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
+    let deadlines = tokio::spawn(watch_deadlines(registry.clone()));
     state.resume_plate_orders().await;
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::new)?;
@@ -117,6 +118,7 @@ pub(super) async fn run(
     claims.abort();
     outbox.abort();
     unfinished.abort();
+    deadlines.abort();
     registry.close().await;
     match ended {
         Some(Ok(Err(error))) => Err(anyhow::Error::new(error).context("the server stopped").into()),
@@ -179,6 +181,27 @@ async fn settle_claims_once(registry: &Registry, rules: &ClaimRules) -> Result<(
         );
     }
     Ok(())
+}
+
+/// How often open cases are looked at for what is due.
+const DEADLINE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Reminds, ends pauses and takes back what nobody claimed, until the task is dropped.
+async fn watch_deadlines(registry: Registry) {
+    loop {
+        match registry.sweep_cases().await {
+            Ok(swept) if swept != Swept::default() => tracing::info!(
+                cases.reminded = swept.reminded,
+                cases.resumed = swept.resumed,
+                cases.unclaimed = swept.unclaimed,
+                cases.reckoned = swept.reckoned,
+                "deadlines of open cases"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "deadlines of open cases wait"),
+        }
+        tokio::time::sleep(DEADLINE_PAUSE).await;
+    }
 }
 
 /// Carries changes of many covers to their end that were broken off when a server stopped.

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::archive::{Column, Kind, Table};
 use super::area::{AreaKind, AreaShape};
 use super::case::{CaseSource, CaseState};
+use super::case_ask::{AskKind, AskState};
 use super::claim::{ClaimAnswer, ClaimState};
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
 use super::crew::CrewKind;
@@ -527,6 +528,27 @@ pub const TABLES: &[Table] = {
                 must("hash", Bytes),
             ],
             key: &["manhole_id", "sequence"],
+            refers: &[],
+        },
+        Table {
+            name: "case_asks",
+            columns: &[
+                must("id", Id),
+                must("case_id", Id),
+                must("kind", Word(is::<AskKind>)),
+                must("state", Word(is::<AskState>)),
+                must("party_id", Id),
+                must("reason", Text),
+                may("until", Whole),
+                must("asked_by", Id),
+                must("asked_at", Whole),
+                may("endorsed_by", Id),
+                may("endorsed_at", Whole),
+                may("decided_by", Id),
+                may("decided_at", Whole),
+                may("answer", Text),
+            ],
+            key: &["id"],
             refers: &[],
         },
         Table {

@@ -47,6 +47,8 @@ uuid_id! {
     ReportId,
     /// 案件: one problem on its way from filed to closed.
     CaseId,
+    /// 请示: what a party asked of the desk.
+    AskId,
     /// A department, owner or maintainer.
     PartyId,
     UserId,

@@ -6,6 +6,7 @@ mod archive_tables;
 pub mod area;
 pub mod calendar;
 pub mod case;
+pub mod case_ask;
 pub mod case_clock;
 pub mod claim;
 pub mod clock;

@@ -263,6 +263,20 @@ async fn case_page(
     Ok(views::case_file(&around, &file, &moves, (&advice, names), problem))
 }
 
+/// The page of a case that says why something was refused, with what was typed.
+pub(super) async fn refused_case_page(
+    state: &AppState,
+    reader: &Reader,
+    caller: &Caller,
+    number: &str,
+    problem: &Problem,
+    typed: &str,
+) -> Result<Response, Problem> {
+    let draft = MoveDraft { reason: typed.to_owned(), ..MoveDraft::default() };
+    let html = case_page(state, reader, caller, number, Some((&problem.refusal, &draft))).await?;
+    Ok(page_with_problem(problem.status, html))
+}
+
 pub(super) fn unknown_case(number: &str) -> Problem {
     let refusal = Refusal::new("case.unknown").with("read", super::forms::shortened(number));
     Problem { status: StatusCode::NOT_FOUND, refusal }

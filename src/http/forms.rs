@@ -121,6 +121,14 @@ impl Form {
 
     /// Where the phone says it is; absent unless both ordinates are given.
     pub(super) fn phone_position(&self) -> Result<Option<PhonePosition>, Refusal> {
+        self.position_of(["lon", "lat", "accuracy_m"])
+    }
+
+    /// A place in fields of these names.
+    pub(super) fn position_of(
+        &self,
+        [lon, lat, accuracy_m]: [&'static str; 3],
+    ) -> Result<Option<PhonePosition>, Refusal> {
         let number = |name: &'static str| {
             self.field(name)
                 .map(|text| {
@@ -130,12 +138,12 @@ impl Form {
                 })
                 .transpose()
         };
-        match (number("lon")?, number("lat")?) {
+        match (number(lon)?, number(lat)?) {
             (Some(lon), Some(lat)) => {
-                Ok(Some(PhonePosition { lon, lat, accuracy_m: number("accuracy_m")?.unwrap_or(1000.0) }))
+                Ok(Some(PhonePosition { lon, lat, accuracy_m: number(accuracy_m)?.unwrap_or(1000.0) }))
             }
             (None, None) => Ok(None),
-            _ => Err(Refusal::new("form.half_position").at("lon")),
+            _ => Err(Refusal::new("form.half_position").at(lon)),
         }
     }
 }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::case::{Case, Report};
+use crate::domain::case_ask::CaseAsk;
 use crate::domain::cover::{CoverFile, Party, Retired};
 use crate::domain::edit::BulkRowState;
 use crate::domain::history::{HistoryEntry, HistoryKind};
@@ -12,11 +13,12 @@ use crate::domain::limits::LimitRow;
 use crate::domain::plate::Plate;
 use crate::domain::plate_batch::BatchState;
 use crate::domain::routing::Routed;
+use crate::domain::rule_set::RuleVersion;
 use crate::domain::triage::TriageFactor;
 use crate::messages::Catalogue;
 use crate::registry::{
     Batch, BulkEdit, BulkLine, BulkRecord, BulkSet, CaseAdvice, CaseLine, ChainState, EarlierFile,
-    PhotoRecord, RouteAdvice, ScannedPlate, SimilarCase, Tracked,
+    PhotoRecord, RouteAdvice, RuleVerdict, ScannedPlate, SimilarCase, Tracked, WeatherMode,
 };
 
 /// An object of the pairs whose value is known.
@@ -254,6 +256,49 @@ pub(super) fn similar_case(similar: &SimilarCase) -> Value {
         ("distance_m", json!((similar.distance_m * 10.0).round() / 10.0)),
         ("created_at", time(case.created_at)),
     ])
+}
+
+pub(super) fn case_ask(ask: &CaseAsk) -> Value {
+    known([
+        ("id", json!(ask.id)),
+        ("kind", json!(ask.kind)),
+        ("state", json!(ask.state)),
+        ("party", json!(ask.party)),
+        ("reason", json!(ask.reason)),
+        ("until", time_if(ask.until)),
+        ("asked_at", time(ask.asked_at)),
+        ("decided_at", time_if(ask.decided_at)),
+        ("answer", json!(ask.answer)),
+    ])
+}
+
+pub(super) fn verdict(verdict: &RuleVerdict) -> Value {
+    known([
+        ("emergency", json!(verdict.emergency)),
+        ("out_of_hours", json!(verdict.out_of_hours)),
+        ("row", limit_row(&verdict.row)),
+        ("due_at", time_if(verdict.due_at)),
+        ("route", route(&verdict.route)),
+        ("triage", triage(&verdict.triage)),
+        ("limits_version", json!(verdict.limits_version)),
+    ])
+}
+
+pub(super) fn rule_version(rules: &RuleVersion) -> Value {
+    json!({
+        "version": rules.version,
+        "valid_from": time(rules.valid_from),
+        "note": rules.note,
+        "created_at": time(rules.created_at),
+    })
+}
+
+/// `null` while it is off.
+pub(super) fn weather(mode: Option<&WeatherMode>) -> Value {
+    mode.map_or(
+        Value::Null,
+        |mode| json!({"words": mode.words, "since": time(mode.since), "until": time(mode.until)}),
+    )
 }
 
 pub(super) fn advice(advice: &CaseAdvice) -> Value {

@@ -39,6 +39,7 @@ mod auth;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
+mod case_asks;
 mod case_moves;
 mod census_files;
 mod census_work;
@@ -50,6 +51,7 @@ mod crew_shell;
 mod crew_watch;
 mod csv_body;
 mod desk;
+mod desk_intake;
 mod doors;
 mod duplicate_pages;
 mod edit_fields;
@@ -80,6 +82,8 @@ mod profile_desk;
 mod public;
 mod quality_board;
 mod quality_files;
+mod report_place;
+mod rule_desk;
 mod structure_pages;
 mod tiles;
 mod uploads;
@@ -191,6 +195,8 @@ fn build(state: AppState) -> doors::Doors {
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const ADMIN: Access = Access::Staff(&[Role::Admin]);
+    const DESK: Access = Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Admin]);
+    const WEATHER: Access = Access::Staff(&[Role::Supervisor, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
     const CREW: Access = Access::Staff(&[Role::Crew, Role::GridWorker, Role::Engineer, Role::Admin]);
     const CLAIM_DESK: Access = Access::Staff(claim_pages::CLAIM_DESK);
@@ -209,6 +215,9 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/c/{token}/report", Public, post(public::report))
         .open("POST", "/C/{token}/report", Public, post(public::report))
         .open("GET", "/c/{token}/photos/{id}", Public, get(public::cover_photo))
+        .open("GET", "/report", Public, get(report_place::show))
+        .open("POST", "/report", Public, post(report_place::locate))
+        .open("POST", "/report/send", Public, post(report_place::send))
         .open("GET", "/r/{tracking}", Public, get(public::tracking))
         .open("GET", "/r/{tracking}/photos/{n}", Public, get(public::tracking_photo))
         .open("POST", "/language", Public, post(public::language))
@@ -300,6 +309,17 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/admin/crews/checks", EXPORT, get(crew_watch::list_checks))
         .open("POST", "/admin/crews/checks", EXPORT, post(crew_watch::draw))
         .open("GET", "/admin/crews/checks/{id}", EXPORT, get(crew_watch::show_check))
+        .open("GET", "/desk/new", STAFF, get(desk_intake::show))
+        .open("POST", "/desk/new", STAFF, post(desk_intake::send))
+        .open("POST", "/desk/cases/{number}/asks", STAFF, post(case_asks::send_ask))
+        .open("GET", "/desk/asks", DESK, get(case_asks::show_asks))
+        .open("POST", "/desk/asks/{id}", DESK, post(case_asks::send_answer))
+        .open("GET", "/admin/rules", DESK, get(rule_desk::show))
+        .open("GET", "/admin/rules/try", DESK, get(rule_desk::try_page))
+        .open("GET", "/admin/rules/{kind}", ADMIN, get(rule_desk::edit))
+        .open("POST", "/admin/rules/{kind}", ADMIN, post(rule_desk::send))
+        .open("GET", "/admin/rules/{kind}/{version}/rules.toml", DESK, get(rule_desk::download))
+        .open("POST", "/admin/weather", WEATHER, post(rule_desk::send_weather))
         .open("GET", "/admin/areas", REGISTRY, get(area_desk::show))
         .open("POST", "/admin/areas", ADMIN, post(area_desk::send))
         .open("POST", "/admin/areas/assign", ADMIN, post(area_desk::assign))
@@ -339,6 +359,15 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/quality/claims/{number}", STAFF, get(api_quality::find_notice))
         .open("GET", "/api/v1/quality/claims/{number}/covers", STAFF, get(api_quality::list_claims))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
+        .open("POST", "/api/v1/cases", STAFF, post(desk_intake::create_case))
+        .open("GET", "/api/v1/cases/similar", STAFF, get(desk_intake::list_similar))
+        .open("POST", "/api/v1/cases/{number}/asks", STAFF, post(case_asks::create_ask))
+        .open("GET", "/api/v1/asks", DESK, get(case_asks::list_asks))
+        .open("POST", "/api/v1/asks/{id}", DESK, post(case_asks::answer_ask))
+        .open("GET", "/api/v1/rules", DESK, get(rule_desk::list_rules))
+        .open("GET", "/api/v1/rules/try", DESK, get(rule_desk::try_rules))
+        .open("PUT", "/api/v1/rules/{kind}", ADMIN, put(rule_desk::put_rules))
+        .open("PUT", "/api/v1/weather", WEATHER, put(rule_desk::put_weather))
         .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))

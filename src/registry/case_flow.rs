@@ -6,6 +6,7 @@ use super::RegistryError;
 use super::files::NewEntry;
 use super::rule_book::{ActiveRules, RuleBook, to_columns};
 use crate::domain::case::{Case, CaseMove, CaseSource, CaseState};
+use crate::domain::case_clock::NextStep;
 use crate::domain::cover::{CoverClass, CoverFile, Placement};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
@@ -144,7 +145,7 @@ pub(super) async fn send_on(
     case.state = CaseState::Dispatched;
     case.counts.dispatches += i64::from(case.party.is_some());
     case.dispatched_at = case.dispatched_at.or(Some(rules.now()));
-    case.tick(CaseState::Filed, made, ground.class, &rules.limits, rules.now());
+    case.tick(NextStep::Desk, made, ground.class, &rules.limits, rules.now());
     let why =
         json!({"rule": rule.id, "rules_version": rules.routing_version, "party": case.party, "pool": pool});
     Ok(Some((moved(case, made, CaseState::Filed, why), state_event(case))))

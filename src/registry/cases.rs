@@ -11,6 +11,7 @@ use crate::domain::Refusal;
 use crate::domain::case::{
     self, Case, CaseMove, CaseState, MoveRequest, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT,
 };
+use crate::domain::case_ask::CaseAsk;
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::{IdempotencyKey, Millis};
@@ -20,7 +21,7 @@ use crate::domain::role::{Actor, Role};
 use crate::store::cases::{self as case_store, CaseFilter, CaseLine, PhotoRecord};
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::ChainHead;
-use crate::store::{Tx, covers, history, people};
+use crate::store::{Tx, case_asks, covers, history, people};
 
 /// Everything the case page shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub struct CaseFile {
     pub reports: Vec<Report>,
     pub photos: Vec<PhotoRecord>,
     pub timeline: Vec<HistoryEntry>,
+    /// What its party asked of the desk, oldest first.
+    pub asks: Vec<CaseAsk>,
 }
 
 /// A move that somebody at the desk or a party asks for.
@@ -61,7 +64,7 @@ pub struct MoveOrder {
 
 /// What is kept under the idempotency key: enough to give the same answer again.
 #[derive(Serialize, Deserialize)]
-struct Moved {
+pub(super) struct Moved {
     number: String,
 }
 
@@ -118,6 +121,7 @@ impl Registry {
             reports,
             photos: case_store::list_case_photos(&mut tx, case.id).await?,
             timeline: history::list_case_entries(&mut tx, case.id).await?,
+            asks: case_asks::list_case_asks(&mut tx, case.id).await?,
             case,
             cover,
             party,
@@ -195,7 +199,8 @@ fn request_hash(order: &MoveOrder) -> [u8; 32] {
     ])
 }
 
-async fn make_move(
+/// Makes a move within a transaction.
+pub(super) async fn make_move(
     tx: &mut Tx,
     registry: &Registry,
     mut order: MoveOrder,
@@ -230,7 +235,7 @@ async fn make_move(
     if matches!(rule.made, CaseMove::HandIn) {
         check_evidence(tx, &case, &order, &ground, &rules).await?;
     }
-    let (from, version) = (case.state, case.version);
+    let (from, before, version) = (case.state, case.next_step(), case.version);
     if let Some(condition) = &order.condition {
         case.clock.condition = Some(condition.clone());
     }
@@ -240,7 +245,7 @@ async fn make_move(
         let [number] = people::advance_counters(tx, [(&format!("strike:{year}"), 1)]).await?;
         case.strike_number = Some(format!("{year}-{number:06}"));
     }
-    case.tick(from, rule.made, ground.class, &rules.limits, now);
+    case.tick(before, rule.made, ground.class, &rules.limits, now);
     let home = PhotoHome { manhole: case.manhole, cover: case.cover, case: Some(case.id), report: None };
     files::attach_photos(tx, home, order.made.as_str(), &order.photos, now).await?;
     files::attach_photos(tx, home, "before", &order.before_photos, now).await?;

@@ -83,7 +83,7 @@ impl Work {
         let request = MoveRequest { photos: self.photos.len(), ..MoveRequest::default() };
         let rule = case::check_move(&case, CaseMove::Fix, &self.actor, &request)
             .map_err(RegistryError::Forbidden)?;
-        let (from, version) = (case.state, case.version);
+        let (from, before, version) = (case.state, case.next_step(), case.version);
         case.state = rule.to;
         case.handed_in_by = Some(self.user);
         case.handled_at = Some(self.now);
@@ -95,7 +95,7 @@ impl Work {
             .or_else(|| [&file.maintainer, &file.owner].into_iter().flatten().map(|party| party.id).next());
         case.updated_at = self.now;
         case.version = version + 1;
-        case.tick(from, CaseMove::Fix, Some(file.survey.class), &rules.limits, self.now);
+        case.tick(before, CaseMove::Fix, Some(file.survey.class), &rules.limits, self.now);
         if !cases::update_case(tx, &case, version).await? {
             return Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile").with("state", from)));
         }

@@ -23,6 +23,7 @@ mod areas;
 mod bulk_edit;
 mod bulk_turn;
 mod case_advice;
+mod case_asks;
 mod case_flow;
 mod cases;
 mod census;
@@ -86,6 +87,7 @@ pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
 pub use case_advice::{CaseAdvice, RouteAdvice, RuleTrial, RuleVerdict, SimilarCase, is_overdue};
+pub use case_asks::{AskAnswer, NewAsk, OpenAsk};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
@@ -109,8 +111,8 @@ pub use field_photos::{FieldPhoto, KeptPhoto, NOT_HERE};
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
-pub use packages::{CrewCover, CrewPlate, PackageOrder, Street};
 pub use intake::{NewFinding, Spot};
+pub use packages::{CrewCover, CrewPlate, PackageOrder, Street};
 pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
 pub use plates::ScannedPlate;

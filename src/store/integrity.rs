@@ -16,8 +16,10 @@ pub struct Orphans {
 const ORPHANS: &[(&str, &str)] = &[
     (
         "manhole_without_cover",
+        // Somebody may have reported a place at which no cover is known yet.
         "SELECT COUNT(*) FROM manholes h WHERE h.merged_into IS NULL
-         AND NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)",
+         AND NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)
+         AND NOT EXISTS (SELECT 1 FROM cases k WHERE k.manhole_id = h.id)",
     ),
     (
         "cover_without_manhole",

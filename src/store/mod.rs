@@ -18,6 +18,7 @@ pub mod archive;
 pub mod areas;
 pub mod bulk;
 pub mod bulk_edits;
+pub mod case_asks;
 pub mod cases;
 pub mod claims;
 pub mod cover_list;

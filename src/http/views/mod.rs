@@ -14,6 +14,7 @@ use crate::messages::{Catalogue, Language};
 use crate::registry::Session;
 
 mod area_pages;
+mod ask_pages;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
@@ -32,17 +33,20 @@ mod duplicate_pages;
 mod edit_page;
 mod field_words;
 mod import_desk;
+mod intake_page;
 mod line_diff;
 mod plate_designer;
 mod plate_printers;
 mod profile_pages;
 mod public_pages;
 mod quality_pages;
+mod rule_pages;
 mod structure_pages;
 mod understood;
 mod words;
 
 pub use area_pages::{AreaDeskView, AreaFileView, area_desk, area_file};
+pub use ask_pages::asks;
 pub use batch_form::{BatchForm, batch_form};
 pub use batch_pages::{
     BatchListView, BatchPlatesView, BatchView, Did, StockView, batch, batch_list, batch_plates, plate_stock,
@@ -61,6 +65,7 @@ pub use crew_watch::{
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
+pub use intake_page::{IntakeDraft, IntakeView, intake};
 pub use plate_designer::{DESIGNER_SCRIPT, DesignerView, designer};
 pub use plate_printers::{PrintersView, calibration_words, printers};
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
@@ -68,6 +73,7 @@ pub use quality_pages::{
     FileListView, OverviewView, quality_cells, quality_files, quality_headings, quality_overview,
     quality_sum_cells,
 };
+pub use rule_pages::{RuleEditView, RulesView, TrialDraft, TrialView, rule_edit, rule_trial, rules};
 pub use structure_pages::{
     AddView, MergeView, RetireView, SplitView, add_form, code_form, merge_form, retire_form, split_form,
 };
@@ -75,7 +81,8 @@ pub use understood::understood;
 pub use words::{Names, day};
 
 pub use public_pages::{
-    REPORT_SCRIPT, blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
+    PlaceView, REPORT_SCRIPT, ReportTarget, blank_plate, home, login, place_start, report_form, scan,
+    tracking, unknown_plate, withdrawn_plate,
 };
 
 /// What every page needs around its content.
@@ -98,6 +105,13 @@ pub struct ReportDraft {
     pub hazard: Option<Hazard>,
     pub description: String,
     pub contact: String,
+}
+
+impl ReportDraft {
+    pub fn empty() -> Self {
+        let (description, contact) = (String::new(), String::new());
+        Self { key: IdempotencyKey::fresh(), hazard: None, description, contact }
+    }
 }
 
 /// The filters of the case list as they stand in the address.
@@ -148,6 +162,12 @@ impl<'a> Page<'a> {
     /// Whether the one who is logged in keeps the registry.
     fn keeps_registry(&self) -> bool {
         self.session.is_some_and(|session| matches!(session.user.role, Role::Engineer | Role::Admin))
+    }
+
+    /// Whether the one who is logged in files and dispatches.
+    fn dispatches(&self) -> bool {
+        let files = |role| matches!(role, Role::Dispatcher | Role::Supervisor | Role::Admin);
+        self.session.is_some_and(|session| files(session.user.role))
     }
 
     /// Whether the one who is logged in looks after crews.

@@ -199,6 +199,10 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
         _ => text("source").to_owned(),
     };
     add("line.source", &source);
+    if let Some(ask) = body["ask"].as_str() {
+        add("line.state", &page.word("ask_kind", ask));
+        add("line.state", &page.word("ask_state", text("ask_state")));
+    }
     add("line.rule", text("rule"));
     add("line.pool", text("pool"));
     add("line.strike", text("strike_number"));

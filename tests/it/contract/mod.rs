@@ -5,6 +5,7 @@ mod crew;
 mod crew_shell;
 mod doors;
 mod editing;
+mod hazard_loop;
 pub mod house;
 mod import_desk;
 mod photos;

@@ -8,6 +8,7 @@ use super::areas::areas;
 use super::crew::crews;
 use super::crew_shell::crew_shell;
 use super::editing;
+use super::hazard_loop::hazard_loop;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
 use super::plate_batches;
@@ -49,6 +50,7 @@ both_engines! {
         editing::programs(&house).await;
         editing::pages(&house).await;
         quality(&house).await;
+        hazard_loop(&house).await;
         feed(&house).await;
 
         house.assert_faultless();
@@ -270,14 +272,7 @@ async fn desk_handles(house: &House, link: &str) {
     house.post(DISPATCHER, &moves).header(KEY, &key).json(json!({"move": "file"})).expect(409).await;
     assert_eq!(house.get(HANDLER, &case).expect(200).await.json()["moves"], json!(["accept", "refuse"]));
     step(house, HANDLER, &number, json!({"move": "accept"}), 200).await;
-    step(
-        house,
-        SUPERVISOR,
-        &number,
-        json!({"move": "extend", "reason": "frost"}),
-        200,
-    )
-    .await;
+    step(house, SUPERVISOR, &number, json!({"move": "extend", "reason": "frost"}), 200).await;
     step(
         house,
         SUPERVISOR,

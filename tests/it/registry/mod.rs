@@ -7,6 +7,7 @@ mod cases;
 mod census;
 mod crew;
 mod crew_watch;
+mod deadlines;
 pub mod editing;
 pub(crate) mod ground;
 mod history;
