@@ -5,7 +5,9 @@ pub mod archive;
 mod archive_tables;
 pub mod area;
 pub mod calendar;
+pub mod campaign;
 pub mod case;
+pub mod checklist;
 pub mod claim;
 pub mod clock;
 pub mod code;
@@ -25,6 +27,7 @@ pub mod position;
 pub mod quality;
 pub mod refusal;
 pub mod role;
+pub mod task;
 pub mod token;
 
 pub use refusal::Refusal;

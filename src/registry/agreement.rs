@@ -314,6 +314,8 @@ impl FileClaims {
             | HistoryKind::PhotoAdded
             | HistoryKind::ReportJoined
             | HistoryKind::ToldApart
+            | HistoryKind::TaskDone
+            | HistoryKind::DueDateSet
             | HistoryKind::Transferred => {}
         }
         Some(())

@@ -14,6 +14,7 @@ use crate::domain::Refusal;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::crew::CrewRules;
 use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::task::TaskRules;
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
 mod agreement;
@@ -22,6 +23,7 @@ mod archive;
 mod areas;
 mod bulk_edit;
 mod bulk_turn;
+mod campaigns;
 mod cases;
 mod census;
 mod check;
@@ -36,6 +38,7 @@ mod crew_cases;
 mod crew_checks;
 mod crew_fit;
 mod crew_survey;
+mod crew_tasks;
 mod crew_watch;
 mod editing;
 mod exports;
@@ -60,6 +63,7 @@ mod retirement;
 mod staff;
 mod structure;
 mod suspicion;
+mod tasks;
 mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
@@ -78,6 +82,7 @@ pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
+pub use campaigns::{Campaign, CampaignOrder, NewCampaign};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
@@ -109,6 +114,9 @@ pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
+pub use tasks::{
+    DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Swept, Task, TaskCount, TaskFilter, TaskLine, TaskPoint,
+};
 pub use told_apart::ToldApart;
 
 /// Why a verb did not do what was asked. Nothing was changed.
@@ -205,6 +213,7 @@ pub struct RegistryOptions {
     /// Scheme in which covers that crews find are numbered.
     pub scheme: String,
     pub crew: CrewRules,
+    pub tasks: TaskRules,
     pub cache: PageCache,
 }
 
@@ -216,6 +225,7 @@ impl Default for RegistryOptions {
             utc_offset_minutes: 480,
             scheme: "component-16".to_owned(),
             crew: CrewRules::default(),
+            tasks: TaskRules::default(),
             cache: PageCache::default(),
         }
     }
@@ -235,6 +245,7 @@ pub struct Registry {
     /// Scheme of new finds.
     scheme: Arc<str>,
     crew: CrewRules,
+    tasks: TaskRules,
 }
 
 impl Registry {
@@ -265,6 +276,7 @@ impl Registry {
             utc_offset_minutes: options.utc_offset_minutes,
             scheme: options.scheme.into(),
             crew: options.crew,
+            tasks: options.tasks,
         })
     }
 
