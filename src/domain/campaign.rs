@@ -12,7 +12,7 @@ use super::area::{AreaKind, AreaShape};
 use super::cover::{CoverClass, CoverState, LoadClass, Placement};
 use super::ids::{Millis, PartyId, UserId};
 use super::names::named_enum;
-use super::task::DAY_MS;
+use super::task::{DAY_MS, TaskResult, TaskState};
 
 named_enum! {
     CampaignState as "campaign_state" {
@@ -166,6 +166,43 @@ impl Repeat {
         let next = (1..=self.longest()).map(|ahead| begun + ahead).find(|day| self.comes_on(*day, first));
         let end = start(next.unwrap_or(begun + 1)).0.min(until.0);
         Some((Millis(start(begun).0.max(from.0)), Millis(end)))
+    }
+}
+
+/// How far tasks have come; withdrawn ones do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    pub total: i64,
+    pub done: i64,
+    /// Of those, where something was wrong.
+    pub trouble: i64,
+    /// Of those, where nobody could look.
+    pub unseen: i64,
+    pub open: i64,
+    pub missed: i64,
+}
+
+impl Progress {
+    pub fn add(&mut self, state: TaskState, result: Option<TaskResult>, count: i64) {
+        match state {
+            TaskState::Withdrawn => return,
+            TaskState::Open => self.open += count,
+            TaskState::Missed => self.missed += count,
+            TaskState::Done => {
+                self.done += count;
+                match result {
+                    Some(result) if result.is_trouble() => self.trouble += count,
+                    Some(result) if !result.is_seen() => self.unseen += count,
+                    _ => {}
+                }
+            }
+        }
+        self.total += count;
+    }
+
+    /// Whole percent that were done.
+    pub fn percent(self) -> i64 {
+        if self.total > 0 { self.done * 100 / self.total } else { 0 }
     }
 }
 

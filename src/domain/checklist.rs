@@ -105,7 +105,57 @@ impl Checklist {
     }
 }
 
+/// What was answered to one question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuestionSummary {
+    pub question: Question,
+    pub answered: i64,
+    /// Of a question with few answers: each with how many gave it; `true` and `false` where it is yes or no.
+    pub counts: Vec<(String, i64)>,
+    /// Of numbers: the least, the mean, the most.
+    pub numbers: Option<[f64; 3]>,
+}
+
+impl Checklist {
+    /// Sums answers up, question by question; equal ones come together with how many gave them.
+    pub fn summarize(&self, answers: &[(CheckAnswers, i64)]) -> Vec<QuestionSummary> {
+        self.questions.iter().map(|question| question.summarize(answers)).collect()
+    }
+}
+
 impl Question {
+    fn summarize(&self, answers: &[(CheckAnswers, i64)]) -> QuestionSummary {
+        let given = answers.iter().filter_map(|(answers, count)| Some((answers.get(&self.id)?, *count)));
+        let words = match self.kind {
+            AnswerKind::YesNo => vec!["true".to_owned(), "false".to_owned()],
+            _ => self.choices.clone(),
+        };
+        let mut counts: Vec<(String, i64)> = words.into_iter().map(|word| (word, 0)).collect();
+        let (mut answered, mut numbers, mut sum) = (0, None::<(f64, f64)>, 0.0);
+        for (answer, count) in given {
+            answered += count;
+            let word = match answer {
+                CheckAnswer::Yes(yes) => yes.to_string(),
+                CheckAnswer::Text(text) => text.clone(),
+                CheckAnswer::Number(number) => {
+                    let (least, most) = numbers.unwrap_or((*number, *number));
+                    numbers = Some((least.min(*number), most.max(*number)));
+                    sum += number * count as f64;
+                    continue;
+                }
+            };
+            if let Some((_, known)) = counts.iter_mut().find(|(known, _)| *known == word) {
+                *known += count;
+            }
+        }
+        QuestionSummary {
+            question: self.clone(),
+            answered,
+            counts,
+            numbers: numbers.map(|(least, most)| [least, sum / answered.max(1) as f64, most]),
+        }
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         let is_id = (1..=40).contains(&self.id.len())
             && self.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
@@ -184,6 +234,17 @@ mod tests {
         {
             assert_eq!(check(wrong, true), Err("task.answer"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn answers_are_summed_up_by_question() {
+        let list = Checklist::read(LIST).unwrap();
+        let given = |text: &str| serde_json::from_str::<CheckAnswers>(text).unwrap();
+        let answers = [(given(r#"{"frame":true,"net":"无","depth":2}"#), 3), (given(r#"{"frame":false,"depth":4}"#), 1), (given("{}"), 9)];
+        let [frame, net, depth, words] = &list.summarize(&answers)[..] else { panic!("four questions") };
+        assert_eq!((frame.answered, &frame.counts[..]), (4, &[("true".into(), 3), ("false".into(), 1)][..]));
+        assert_eq!(net.counts, [("有".into(), 0), ("无".into(), 3)]);
+        assert_eq!((depth.numbers, words.answered), (Some([2.0, 2.5, 4.0]), 0));
     }
 
     #[test]

@@ -19,3 +19,4 @@ mod report_desk;
 mod retirement;
 mod staff;
 pub mod structure;
+mod tasks;
