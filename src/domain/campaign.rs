@@ -120,7 +120,8 @@ impl fmt::Display for Repeat {
         match self {
             Repeat::Every(days) => write!(f, "every {days} days"),
             Repeat::On(days) => {
-                let words: Vec<&str> = days.iter().filter_map(|day| WEEK.get(usize::from(*day)).copied()).collect();
+                let words: Vec<&str> =
+                    days.iter().filter_map(|day| WEEK.get(usize::from(*day)).copied()).collect();
                 f.write_str(&words.join(" "))
             }
         }
@@ -257,7 +258,11 @@ mod tests {
         assert_eq!(round("mon wed fri", Some(0), 1), None);
         assert_eq!(round("mon wed fri", Some(0), 2), Some((2, 4)));
         assert_eq!(round("mon wed fri", Some(2), 5), Some((4, 7)), "opened late, on Saturday");
-        assert_eq!(round("mon wed fri", Some(0), 16), Some((16, 18)), "those in between nobody could know of");
+        assert_eq!(
+            round("mon wed fri", Some(0), 16),
+            Some((16, 18)),
+            "those in between nobody could know of"
+        );
         assert_eq!(round("every 10 days", Some(0), 9), None);
         assert_eq!(round("every 10 days", Some(0), 23), Some((20, 30)));
         assert_eq!(round("every 10 days", Some(20), 31), None, "the plan is over");
@@ -272,11 +277,15 @@ mod tests {
 
     #[test]
     fn streets_are_divided_whole_and_evenly_and_always_alike() {
-        let street = |road: &str, covers| Street { district: "d".into(), road: road.into(), covers, crew: None };
+        let street =
+            |road: &str, covers| Street { district: "d".into(), road: road.into(), covers, crew: None };
         let crews = [UserId::fresh(), UserId::fresh()];
-        let mut streets = vec![street("a", 10), street("b", 30), street("c", 20), street("d", 5), street("", 5)];
+        let mut streets =
+            vec![street("a", 10), street("b", 30), street("c", 20), street("d", 5), street("", 5)];
         divide(&mut streets, &crews);
-        let load = |crew| streets.iter().filter(|street| street.crew == Some(crew)).map(|street| street.covers).sum();
+        let load = |crew| {
+            streets.iter().filter(|street| street.crew == Some(crew)).map(|street| street.covers).sum()
+        };
         let loads: [i64; 2] = crews.map(load);
         assert_eq!(loads, [35, 35]);
         let mut turned: Vec<Street> = streets.iter().rev().cloned().collect();

@@ -229,9 +229,13 @@ mod tests {
         assert_eq!(check("{}", false), Ok(()), "nobody was there to answer");
         assert_eq!(check(r#"{"frame":true}"#, true), Err("task.unanswered"));
         assert_eq!(check(r#"{"lid":true}"#, true), Err("task.question"));
-        for wrong in
-            [r#"{"frame":1}"#, r#"{"net":"没有"}"#, r#"{"depth":21}"#, r#"{"depth":"1"}"#, r#"{"words":"\u0000"}"#]
-        {
+        for wrong in [
+            r#"{"frame":1}"#,
+            r#"{"net":"没有"}"#,
+            r#"{"depth":21}"#,
+            r#"{"depth":"1"}"#,
+            r#"{"words":"\u0000"}"#,
+        ] {
             assert_eq!(check(wrong, true), Err("task.answer"), "{wrong}");
         }
     }
@@ -240,7 +244,11 @@ mod tests {
     fn answers_are_summed_up_by_question() {
         let list = Checklist::read(LIST).unwrap();
         let given = |text: &str| serde_json::from_str::<CheckAnswers>(text).unwrap();
-        let answers = [(given(r#"{"frame":true,"net":"无","depth":2}"#), 3), (given(r#"{"frame":false,"depth":4}"#), 1), (given("{}"), 9)];
+        let answers = [
+            (given(r#"{"frame":true,"net":"无","depth":2}"#), 3),
+            (given(r#"{"frame":false,"depth":4}"#), 1),
+            (given("{}"), 9),
+        ];
         let [frame, net, depth, words] = &list.summarize(&answers)[..] else { panic!("four questions") };
         assert_eq!((frame.answered, &frame.counts[..]), (4, &[("true".into(), 3), ("false".into(), 1)][..]));
         assert_eq!(net.counts, [("有".into(), 0), ("无".into(), 3)]);

@@ -159,7 +159,8 @@ pub const DAY_MS: i64 = 86_400_000;
 impl TaskRules {
     /// Refuses what no city can mean.
     pub fn check(&self) -> Result<(), Refusal> {
-        match [self.due_ahead_days, self.fall_net_days, self.inspection_days].iter().all(|days| *days <= 3650) {
+        match [self.due_ahead_days, self.fall_net_days, self.inspection_days].iter().all(|days| *days <= 3650)
+        {
             true => Ok(()),
             false => {
                 Err(Refusal::new("config.unusable").with("reason", "[tasks]: days lie between 0 and 3650"))

@@ -217,15 +217,10 @@ pub(super) async fn list_recurrences(
 ) -> Result<Response, Problem> {
     let offset = state.config.utc_offset_minutes;
     let period = || {
-        Ok((
-            start_of_day("from", &query.from, offset, 0)?,
-            start_of_day("until", &query.until, offset, 1)?,
-        ))
+        Ok((start_of_day("from", &query.from, offset, 0)?, start_of_day("until", &query.until, offset, 1)?))
     };
     let counted = state.registry.count_recurrences(period().map_err(Problem::bad_request)?).await?;
-    let party = |one: &crate::registry::Recurrence| {
-        json!({"party": one.party, "looked": one.looked, "recurred": one.recurred})
-    };
+    let party = |one: &crate::registry::Recurrence| json!({"party": one.party, "looked": one.looked, "recurred": one.recurred});
     Ok(Json(json!({"parties": counted.iter().map(party).collect::<Vec<_>>()})).into_response())
 }
 

@@ -66,7 +66,10 @@ pub(super) async fn list(
         names: lists.names(),
         rows: &rows,
         looked: &looked,
-        next: campaigns.last().filter(|_| campaigns.len() as i64 == CAMPAIGNS).map(|last| last.id.to_string()),
+        next: campaigns
+            .last()
+            .filter(|_| campaigns.len() as i64 == CAMPAIGNS)
+            .map(|last| last.id.to_string()),
     };
     Ok(page(views::campaigns(&reader.page(&state, caller.session.as_ref()), &view)))
 }
@@ -78,7 +81,8 @@ pub(super) async fn form(
     _: Asked<Nothing>,
 ) -> Result<Response, Problem> {
     let today = views::day(&state.config, state.registry.now());
-    let draft = Form::of([("kind", "campaign"), ("from", &today), ("until", &today), ("checklist", CHECKLIST)]);
+    let draft =
+        Form::of([("kind", "campaign"), ("from", &today), ("until", &today), ("checklist", CHECKLIST)]);
     Ok(page(form_page(&state, &reader, &caller, &draft, None).await?))
 }
 
@@ -105,8 +109,24 @@ async fn form_page(
 }
 
 const FIELDS: [&str; 18] = [
-    "csrf", "key", "name", "kind", "district", "area_kind", "area_code", "outline", "road", "class", "state",
-    "placement", "load_class", "owner", "checklist", "every", "from", "until",
+    "csrf",
+    "key",
+    "name",
+    "kind",
+    "district",
+    "area_kind",
+    "area_code",
+    "outline",
+    "road",
+    "class",
+    "state",
+    "placement",
+    "load_class",
+    "owner",
+    "checklist",
+    "every",
+    "from",
+    "until",
 ];
 
 pub(super) async fn send(
@@ -117,9 +137,9 @@ pub(super) async fn send(
     request: Request,
 ) -> Result<Response, Problem> {
     let form = Form::with_texts(request, &state, &["outline", "checklist"], LONG_TEXT).await?;
-    let strange = form.beginning("").find(|(name, _)| {
-        !FIELDS.contains(name) && !name.starts_with("crew:") && !name.starts_with("day:")
-    });
+    let strange = form
+        .beginning("")
+        .find(|(name, _)| !FIELDS.contains(name) && !name.starts_with("crew:") && !name.starts_with("day:"));
     if let Some((name, _)) = strange {
         let refusal = Refusal::new("form.unknown_field").with("field", shortened(name));
         return Err(Problem::bad_request(refusal));

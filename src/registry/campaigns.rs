@@ -8,9 +8,7 @@ use serde_json::json;
 use super::reports::clean_text;
 use super::{CoverFilter, CoversWithin, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
-use crate::domain::campaign::{
-    CampaignStage, CampaignState, CampaignStep, Repeat, Scope, Street, divide,
-};
+use crate::domain::campaign::{CampaignStage, CampaignState, CampaignStep, Repeat, Scope, Street, divide};
 use crate::domain::checklist::Checklist;
 use crate::domain::cover::CoverFile;
 use crate::domain::ids::{CampaignId, CoverId, IdempotencyKey, Millis, TaskId, UserId};
@@ -358,7 +356,11 @@ impl Registry {
     }
 
     /// The same as points.
-    pub async fn list_task_points(&self, id: CampaignId, round: i64) -> Result<Vec<TaskPoint>, RegistryError> {
+    pub async fn list_task_points(
+        &self,
+        id: CampaignId,
+        round: i64,
+    ) -> Result<Vec<TaskPoint>, RegistryError> {
         Ok(tasks::list_points(&mut self.store.read().await?, (id, round), POINTS).await?)
     }
 

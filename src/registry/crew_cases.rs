@@ -31,7 +31,12 @@ impl Work {
     }
 
     /// Files a report as a citizen's is filed; a fix moves the case on to be checked by somebody else.
-    pub(super) async fn file_case(&self, tx: &mut Tx, found: &Found, kind: CrewKind) -> Result<Noted, RegistryError> {
+    pub(super) async fn file_case(
+        &self,
+        tx: &mut Tx,
+        found: &Found,
+        kind: CrewKind,
+    ) -> Result<Noted, RegistryError> {
         let description = tidy(found.description.as_deref(), "description")?.unwrap_or_default();
         let taken = self.take(tx, found.cover).await?;
         self.refuse_changed(tx, &taken.file, None).await?;

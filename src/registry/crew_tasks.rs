@@ -51,8 +51,12 @@ impl Work {
                 self.file_case(tx, &found, CrewKind::Task).await?
             }
             None => {
-                let home =
-                    PhotoHome { manhole: file.manhole, cover: Some(file.cover), case: task.case, report: None };
+                let home = PhotoHome {
+                    manhole: file.manhole,
+                    cover: Some(file.cover),
+                    case: task.case,
+                    report: None,
+                };
                 self.attach(tx, home).await?;
                 let mut noted = Noted { cover: Some(file.cover), ..Noted::of(CrewKind::Task) };
                 noted.distance_m = fix.and_then(|fix| fix.distance_m);
@@ -91,7 +95,8 @@ impl Work {
         self.move_date(tx, &task, done).await?;
         task.state = TaskState::Done;
         task.result = Some(done.found);
-        task.answers = serde_json::to_string(&done.checklist).expect("texts, numbers that are finite, yes and no");
+        task.answers =
+            serde_json::to_string(&done.checklist).expect("texts, numbers that are finite, yes and no");
         task.note = self.action.note.clone();
         task.done_by = Some(self.user);
         task.done_at = Some(self.action.done_at);

@@ -115,7 +115,8 @@ pub use retirement::Retirement;
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
 pub use tasks::{
-    DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Swept, Task, TaskCount, TaskFilter, TaskLine, TaskPoint,
+    DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Swept, Task, TaskCount, TaskFilter, TaskLine,
+    TaskPoint,
 };
 pub use told_apart::ToldApart;
 

@@ -29,7 +29,11 @@ pub struct NewTask {
 
 /// Plans visits within a transaction of somebody else's. A look at a case that is planned for that day already is
 /// left as it is, so that the same call again does nothing.
-pub(super) async fn schedule(tx: &mut Tx, new: &[NewTask], now: Millis) -> Result<Vec<TaskId>, RegistryError> {
+pub(super) async fn schedule(
+    tx: &mut Tx,
+    new: &[NewTask],
+    now: Millis,
+) -> Result<Vec<TaskId>, RegistryError> {
     let ids: Vec<CoverId> = new.iter().map(|task| task.cover).collect();
     let files = covers::list_covers_by_id(tx, &ids).await?;
     let mut made: Vec<Task> = Vec::new();
@@ -144,7 +148,9 @@ impl Registry {
         let idle = tasks::list_idle(&mut self.store.read().await?, TURN).await?;
         for id in idle {
             self.store
-                .write::<(), RegistryError, _>(move |tx| Box::pin(async move { Ok(tasks::withdraw(tx, id).await?) }))
+                .write::<(), RegistryError, _>(move |tx| {
+                    Box::pin(async move { Ok(tasks::withdraw(tx, id).await?) })
+                })
                 .await?;
             swept.withdrawn += 1;
         }
@@ -229,8 +235,7 @@ impl Registry {
                         None => due_dates::remove_due_date(tx, cover, kind).await?,
                     }
                     let body = serde_json::json!({"cover": cover, "task_kind": kind, "until": order.due_at});
-                    let entry =
-                        files::NewEntry { actor, kind: HistoryKind::DueDateSet, case: None, body };
+                    let entry = files::NewEntry { actor, kind: HistoryKind::DueDateSet, case: None, body };
                     files::append(tx, taken.file.manhole, taken.locked.head, now, vec![entry]).await?;
                     let changed = vec![(ChangeKind::Cover, cover.0)];
                     feed::record(tx, now, News { events: Vec::new(), changed }).await?;
@@ -259,7 +264,10 @@ impl Registry {
     }
 
     /// What looks back in a period found of each party's work.
-    pub async fn count_recurrences(&self, period: (Millis, Millis)) -> Result<Vec<Recurrence>, RegistryError> {
+    pub async fn count_recurrences(
+        &self,
+        period: (Millis, Millis),
+    ) -> Result<Vec<Recurrence>, RegistryError> {
         Ok(tasks::count_recurrences(&mut self.store.read().await?, period).await?)
     }
 }

@@ -97,7 +97,8 @@ impl TryFrom<CampaignRow> for Campaign {
     }
 }
 
-const CAMPAIGN: &str = "SELECT id, name, kind, state, scope, checklist, crews, repeat_rule, from_at, until_at, round,
+const CAMPAIGN: &str =
+    "SELECT id, name, kind, state, scope, checklist, crews, repeat_rule, from_at, until_at, round,
     round_from, round_until, stage, cursor, actor, created_at, ended_at, version FROM campaigns ";
 
 fn json<T: serde::Serialize>(value: &T) -> String {
@@ -214,7 +215,10 @@ pub async fn list_unsettled(tx: &mut Tx) -> Result<Vec<CampaignId>, StoreError> 
 /// Puts these streets in the place of those of the round before.
 pub async fn set_streets(tx: &mut Tx, id: CampaignId, streets: &[Street]) -> Result<(), StoreError> {
     on_db!(tx, |c| {
-        sqlx::query("DELETE FROM campaign_streets WHERE campaign_id = $1").bind(id.0).execute(&mut *c).await?;
+        sqlx::query("DELETE FROM campaign_streets WHERE campaign_id = $1")
+            .bind(id.0)
+            .execute(&mut *c)
+            .await?;
     });
     let columns = ["campaign_id", "district", "road", "covers", "crew_id"];
     let row = |street: &Street| {
@@ -222,8 +226,11 @@ pub async fn set_streets(tx: &mut Tx, id: CampaignId, streets: &[Street]) -> Res
         cells![id.0, district, road, street.covers, street.crew.map(|crew| crew.0)]
     };
     let engine = tx.engine();
-    bulk::execute(tx, Sheet::new("campaign_streets", columns, streets.iter().map(row)).into_statements(engine))
-        .await
+    bulk::execute(
+        tx,
+        Sheet::new("campaign_streets", columns, streets.iter().map(row)).into_statements(engine),
+    )
+    .await
 }
 
 #[derive(FromRow)]
@@ -236,12 +243,14 @@ struct StreetRow {
 
 /// The streets of the newest round, by district and road.
 pub async fn list_streets(tx: &mut Tx, id: CampaignId) -> Result<Vec<Street>, StoreError> {
-    let rows: Vec<StreetRow> = on_db!(tx, |c| sqlx::query_as(
+    let rows: Vec<StreetRow> = on_db!(tx, |c| {
+        sqlx::query_as(
         "SELECT district, road, covers, crew_id FROM campaign_streets WHERE campaign_id = $1 ORDER BY district, road"
     )
     .bind(id.0)
     .fetch_all(&mut *c)
-    .await?);
+    .await?
+    });
     let street = |row: StreetRow| Street {
         district: row.district,
         road: row.road,

@@ -103,23 +103,50 @@ impl TryFrom<TaskRow> for Task {
     }
 }
 
-const TASK: &str = "SELECT t.id, t.kind, t.campaign_id, t.round, t.case_id, t.party_id, t.cover_id, t.district, t.road,
+const TASK: &str =
+    "SELECT t.id, t.kind, t.campaign_id, t.round, t.case_id, t.party_id, t.cover_id, t.district, t.road,
     t.crew_id, t.from_at, t.due_at, t.state, t.result, t.answers, t.note, t.done_by, t.done_at, t.distance_m,
     t.raised_case_id, t.created_at FROM tasks t ";
 
 /// Adds open tasks.
 pub async fn add_tasks(tx: &mut Tx, tasks: &[Task]) -> Result<(), StoreError> {
     let columns = [
-        "id", "kind", "campaign_id", "round", "case_id", "party_id", "cover_id", "district", "road", "crew_id",
-        "from_at", "due_at", "state", "answers", "created_at",
+        "id",
+        "kind",
+        "campaign_id",
+        "round",
+        "case_id",
+        "party_id",
+        "cover_id",
+        "district",
+        "road",
+        "crew_id",
+        "from_at",
+        "due_at",
+        "state",
+        "answers",
+        "created_at",
     ];
     let row = |task: &Task| {
         let (kind, state, answers) = (task.kind.to_string(), task.state.to_string(), task.answers.clone());
         let (campaign, case) = (task.campaign.map(|id| id.0), task.case.map(|id| id.0));
         let (party, crew) = (task.party.map(|id| id.0), task.crew.map(|id| id.0));
         cells![
-            task.id.0, kind, campaign, task.round, case, party, task.cover.0, task.district.clone(), task.road.clone(),
-            crew, task.from_at.0, task.due_at.0, state, answers, task.created_at.0
+            task.id.0,
+            kind,
+            campaign,
+            task.round,
+            case,
+            party,
+            task.cover.0,
+            task.district.clone(),
+            task.road.clone(),
+            crew,
+            task.from_at.0,
+            task.due_at.0,
+            state,
+            answers,
+            task.created_at.0
         ]
     };
     let engine = tx.engine();
@@ -128,13 +155,12 @@ pub async fn add_tasks(tx: &mut Tx, tasks: &[Task]) -> Result<(), StoreError> {
 
 /// Whether this look at this case is planned already.
 pub async fn has_look(tx: &mut Tx, case: CaseId, due_at: Millis) -> Result<bool, StoreError> {
-    let count: i64 = on_db!(tx, |c| sqlx::query_scalar(
-        "SELECT COUNT(*) FROM tasks WHERE case_id = $1 AND due_at = $2"
-    )
-    .bind(case.0)
-    .bind(due_at.0)
-    .fetch_one(&mut *c)
-    .await?);
+    let count: i64 =
+        on_db!(tx, |c| sqlx::query_scalar("SELECT COUNT(*) FROM tasks WHERE case_id = $1 AND due_at = $2")
+            .bind(case.0)
+            .bind(due_at.0)
+            .fetch_one(&mut *c)
+            .await?);
     Ok(count > 0)
 }
 
@@ -303,7 +329,8 @@ pub async fn list_open_tasks(
     covers: &[CoverId],
     now: Millis,
 ) -> Result<HashMap<CoverId, Vec<OpenTask>>, StoreError> {
-    const OPEN: &str = "SELECT o.* FROM (SELECT t.id, t.cover_id, t.kind, t.crew_id, t.from_at, t.due_at, k.name,
+    const OPEN: &str =
+        "SELECT o.* FROM (SELECT t.id, t.cover_id, t.kind, t.crew_id, t.from_at, t.due_at, k.name,
          k.checklist, w.number, w.hazard FROM tasks t LEFT JOIN campaigns k ON k.id = t.campaign_id
          LEFT JOIN cases w ON w.id = t.case_id WHERE t.state = 'open') o ";
     let ids: Vec<Uuid> = covers.iter().map(|cover| cover.0).collect();
@@ -350,7 +377,11 @@ struct CountRow {
 }
 
 /// Counts of one round of a campaign, by district and road.
-pub async fn count_tasks(tx: &mut Tx, campaign: CampaignId, round: i64) -> Result<Vec<TaskCount>, StoreError> {
+pub async fn count_tasks(
+    tx: &mut Tx,
+    campaign: CampaignId,
+    round: i64,
+) -> Result<Vec<TaskCount>, StoreError> {
     let rows: Vec<CountRow> = on_db!(tx, |c| sqlx::query_as(
         "SELECT district, road, crew_id, state, result, COUNT(*) AS count FROM tasks
          WHERE campaign_id = $1 AND round = $2 GROUP BY district, road, crew_id, state, result
@@ -406,7 +437,8 @@ pub async fn list_points(
     (campaign, round): (CampaignId, i64),
     limit: i64,
 ) -> Result<Vec<TaskPoint>, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query_as(
+    on_db!(tx, |c| {
+        Ok(sqlx::query_as(
         "SELECT h.lon, h.lat, CAST(CASE WHEN t.state = 'open' THEN 0 WHEN t.state = 'missed' THEN 4
              WHEN t.result IN ('fine', 'holds') THEN 1 WHEN t.result IN ('hazard', 'recurred') THEN 2 ELSE 3 END
              AS BIGINT) AS stand
@@ -417,12 +449,14 @@ pub async fn list_points(
     .bind(round)
     .bind(limit)
     .fetch_all(&mut *c)
-    .await?))
+    .await?)
+    })
 }
 
 /// Marks so many open tasks whose period is over as missed; answers how many.
 pub async fn lapse(tx: &mut Tx, now: Millis, limit: i64) -> Result<u64, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query(
+    on_db!(tx, |c| {
+        Ok(sqlx::query(
         "UPDATE tasks SET state = 'missed' WHERE id IN (SELECT id FROM tasks WHERE state = 'open' AND due_at <= $1
          AND kind IN ('campaign', 'patrol', 'weather') ORDER BY due_at LIMIT $2)"
     )
@@ -430,18 +464,21 @@ pub async fn lapse(tx: &mut Tx, now: Millis, limit: i64) -> Result<u64, StoreErr
     .bind(limit)
     .execute(&mut *c)
     .await?
-    .rows_affected()))
+    .rows_affected())
+    })
 }
 
 /// Whether [`lapse`] has something to do.
 pub async fn has_lapsed(tx: &mut Tx, now: Millis) -> Result<bool, StoreError> {
-    let one: Option<i64> = on_db!(tx, |c| sqlx::query_scalar(
+    let one: Option<i64> = on_db!(tx, |c| {
+        sqlx::query_scalar(
         "SELECT due_at FROM tasks WHERE state = 'open' AND due_at <= $1 AND kind IN ('campaign', 'patrol', 'weather')
          LIMIT 1"
     )
     .bind(now.0)
     .fetch_optional(&mut *c)
-    .await?);
+    .await?
+    });
     Ok(one.is_some())
 }
 
@@ -452,7 +489,8 @@ pub async fn settle(
     state: TaskState,
     limit: i64,
 ) -> Result<u64, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query(
+    on_db!(tx, |c| {
+        Ok(sqlx::query(
         "UPDATE tasks SET state = $2 WHERE id IN (SELECT id FROM tasks WHERE campaign_id = $1 AND state = 'open'
          ORDER BY id LIMIT $3)"
     )
@@ -461,7 +499,8 @@ pub async fn settle(
     .bind(limit)
     .execute(&mut *c)
     .await?
-    .rows_affected()))
+    .rows_affected())
+    })
 }
 
 /// Open tasks at covers that are no longer in use.
@@ -502,7 +541,8 @@ pub async fn count_recurrences(
     tx: &mut Tx,
     (from, until): (Millis, Millis),
 ) -> Result<Vec<Recurrence>, StoreError> {
-    on_db!(tx, |c| Ok(sqlx::query_as(
+    on_db!(tx, |c| {
+        Ok(sqlx::query_as(
         "SELECT p.name AS party, COUNT(*) AS looked, COUNT(CASE WHEN t.result = 'recurred' THEN 1 END) AS recurred
          FROM tasks t JOIN parties p ON p.id = t.party_id
          WHERE t.kind = 'look_back' AND t.state = 'done' AND t.result IN ('holds', 'recurred')
@@ -511,5 +551,6 @@ pub async fn count_recurrences(
     .bind(from.0)
     .bind(until.0)
     .fetch_all(&mut *c)
-    .await?))
+    .await?)
+    })
 }

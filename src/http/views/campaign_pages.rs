@@ -88,8 +88,11 @@ fn repeat(page: &Page, campaign: &Campaign) -> String {
         None => String::new(),
         Some(Repeat::Every(days)) => page.fill("campaigns.every", "days", days),
         Some(Repeat::On(days)) => {
-            let words: Vec<String> =
-                days.iter().filter_map(|day| WEEK.get(usize::from(*day))).map(|day| page.word("weekday", day)).collect();
+            let words: Vec<String> = days
+                .iter()
+                .filter_map(|day| WEEK.get(usize::from(*day)))
+                .map(|day| page.word("weekday", day))
+                .collect();
             words.join(page.t("list.comma"))
         }
     }
@@ -364,7 +367,10 @@ pub(super) fn facts(page: &Page, view: &CampaignView) -> Vec<(String, String)> {
 }
 
 fn who(page: &Page, names: Names, user: Option<UserId>) -> String {
-    user.map_or_else(|| page.t("campaigns.any_crew").to_owned(), |user| names.who(page, &format!("user:{user}")))
+    user.map_or_else(
+        || page.t("campaigns.any_crew").to_owned(),
+        |user| names.who(page, &format!("user:{user}")),
+    )
 }
 
 fn grouped<K: Ord>(counts: &[TaskCount], key: impl Fn(&TaskCount) -> K) -> BTreeMap<K, Progress> {
@@ -465,8 +471,9 @@ const STANDS: [&str; 5] = ["bare", "verified", "trouble", "made", "missed"];
 /// One path for each stand, the worst on top.
 fn map(points: &[TaskPoint]) -> Option<Map> {
     let edges = points.iter().map(|point| [point.lon, point.lat, point.lon, point.lat]);
-    let around = edges
-        .reduce(|all, one| [all[0].min(one[0]), all[1].min(one[1]), all[2].max(one[2]), all[3].max(one[3])])?;
+    let around = edges.reduce(|all, one| {
+        [all[0].min(one[0]), all[1].min(one[1]), all[2].max(one[2]), all[3].max(one[3])]
+    })?;
     let drawing = Drawing::of(widened(around, 0.04, 0.0005));
     let is_grid = points.len() > POINTS;
     let mut marks: BTreeSet<(usize, i64, i64)> = BTreeSet::new();
@@ -506,9 +513,18 @@ fn map(points: &[TaskPoint]) -> Option<Map> {
 /// The headings of the results as a file: one column for each question.
 pub fn task_headings(page: &Page, list: &Checklist) -> Vec<String> {
     let own = [
-        "campaigns.code", "campaigns.class", "campaigns.district", "campaigns.road", "campaigns.crew",
-        "campaigns.state", "campaigns.result", "campaigns.done_by", "campaigns.done_at", "campaigns.distance",
-        "campaigns.note", "campaigns.case",
+        "campaigns.code",
+        "campaigns.class",
+        "campaigns.district",
+        "campaigns.road",
+        "campaigns.crew",
+        "campaigns.state",
+        "campaigns.result",
+        "campaigns.done_by",
+        "campaigns.done_at",
+        "campaigns.distance",
+        "campaigns.note",
+        "campaigns.case",
     ];
     let questions = list.questions.iter().map(|question| match &question.text_en {
         Some(english) if !page.is_chinese() => english.clone(),
@@ -614,15 +630,27 @@ mod tests {
 
     #[test]
     fn many_points_become_squares_in_which_trouble_is_not_lost() {
-        let point = |at: usize, stand| TaskPoint { lon: 118.5 + at as f64 * 1e-5, lat: 37.4 + (at % 70) as f64 * 1e-4, stand };
+        let point = |at: usize, stand| TaskPoint {
+            lon: 118.5 + at as f64 * 1e-5,
+            lat: 37.4 + (at % 70) as f64 * 1e-4,
+            stand,
+        };
         let few: Vec<TaskPoint> = (0..100).map(|at| point(at, 1)).collect();
         let drawn = map(&few).unwrap();
-        assert!(!drawn.is_grid && drawn.paths.iter().any(|(class, path)| *class == "verified" && !path.is_empty()));
+        assert!(
+            !drawn.is_grid
+                && drawn.paths.iter().any(|(class, path)| *class == "verified" && !path.is_empty())
+        );
         let many: Vec<TaskPoint> = (0..9000).map(|at| point(at, if at == 4000 { 2 } else { 0 })).collect();
         let drawn = map(&many).unwrap();
         assert!(drawn.is_grid);
         let count = |class: &str| {
-            drawn.paths.iter().filter(|(of, _)| *of == class).map(|(_, path)| path.matches('M').count()).sum::<usize>()
+            drawn
+                .paths
+                .iter()
+                .filter(|(of, _)| *of == class)
+                .map(|(_, path)| path.matches('M').count())
+                .sum::<usize>()
         };
         assert_eq!(count("trouble"), 1);
         assert!((100..4000).contains(&count("bare")), "{}", count("bare"));

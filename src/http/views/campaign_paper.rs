@@ -20,7 +20,8 @@ pub fn campaign_paper(page: &Page, view: &CampaignView, address: String) -> Doss
     let districts = by_district(page, view);
     let mut total = crate::domain::campaign::Progress::default();
     view.counts.iter().for_each(|count| total.add(count.state, count.result, count.count));
-    let total = ProgressRow { name: page.t("campaigns.total").to_owned(), percent: total.percent(), progress: total };
+    let total =
+        ProgressRow { name: page.t("campaigns.total").to_owned(), percent: total.percent(), progress: total };
     let answers = questions(page, view.questions).into_iter().map(|row| {
         (row.text, format!("{} · {}", page.fill("campaigns.answered_by", "count", row.answered), row.said))
     });
@@ -39,10 +40,9 @@ pub fn campaign_paper(page: &Page, view: &CampaignView, address: String) -> Doss
             section("campaigns.questions", Body::Lines(answers.collect())),
             section("campaigns.troubled", Body::Lines(trouble_lines(page, view))),
         ],
-        footer: page.catalogue.fill(
-            "campaigns.footer",
-            &[("city", page.city()), ("at", &page.date_time(page.now))],
-        ),
+        footer: page
+            .catalogue
+            .fill("campaigns.footer", &[("city", page.city()), ("at", &page.date_time(page.now))]),
         dated: page.now,
         address,
     }

@@ -50,8 +50,8 @@ pub use batch_pages::{
 };
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
 pub use campaign_pages::{
-    CampaignFormView, CampaignListView, CampaignView, DueDatesView, campaign, campaign_form, campaigns, due_dates,
-    task_cells, task_headings,
+    CampaignFormView, CampaignListView, CampaignView, DueDatesView, campaign, campaign_form, campaigns,
+    due_dates, task_cells, task_headings,
 };
 pub use campaign_paper::campaign_paper;
 pub use case_pages::{MoveDraft, case_file, case_list};

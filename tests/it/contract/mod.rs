@@ -14,3 +14,4 @@ mod profiles;
 mod quality;
 mod refusals;
 mod story;
+mod tasks;

@@ -14,6 +14,7 @@ use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
+use super::tasks::tasks;
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
@@ -49,6 +50,7 @@ both_engines! {
         editing::programs(&house).await;
         editing::pages(&house).await;
         quality(&house).await;
+        tasks(&house).await;
         feed(&house).await;
 
         house.assert_faultless();

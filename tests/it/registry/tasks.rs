@@ -13,8 +13,8 @@ use lidmark::domain::ids::{CampaignId, CaseId, CoverId, IdempotencyKey, Millis, 
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::task::{CheckAnswer, TaskDone, TaskKind, TaskResult, TaskState};
 use lidmark::registry::{
-    Campaign, CampaignOrder, CrewDone, CrewOutcome, CrewQuestion, DueDateOrder, MoveOrder, NewCampaign, NewTask,
-    Outcome, PackageOrder, RegistryError, Swept, TaskFilter,
+    Campaign, CampaignOrder, CrewDone, CrewOutcome, CrewQuestion, DueDateOrder, MoveOrder, NewCampaign,
+    NewTask, Outcome, PackageOrder, RegistryError, Swept, TaskFilter,
 };
 
 use super::ground::{MONDAY, Town, candidate, photo};
@@ -128,8 +128,12 @@ impl Town {
         let number = self.report(token, Hazard::Rocking).await.case_number;
         let desk = self.staff("desk", Role::Dispatcher).await;
         let moves = [
-            (CaseMove::File, &desk), (CaseMove::Dispatch, &desk), (CaseMove::Accept, handler),
-            (CaseMove::HandIn, handler), (CaseMove::Check, &desk), (CaseMove::Close, boss),
+            (CaseMove::File, &desk),
+            (CaseMove::Dispatch, &desk),
+            (CaseMove::Accept, handler),
+            (CaseMove::HandIn, handler),
+            (CaseMove::Check, &desk),
+            (CaseMove::Close, boss),
         ];
         for (at, (made, actor)) in moves.into_iter().enumerate() {
             let order = MoveOrder {
