@@ -53,7 +53,8 @@ async fn browser_a_campaign_is_made_started_and_looked_at_without_scripts() {
             // The page looks again by itself until its tasks are there.
             browser.wait_for("svg.stands path.bare").await;
             let text = browser.page_text().await;
-            for wanted in ["汛前雨水井专项巡护", "进行中", "0 / 60", "gong", "gu", "府前大街"] {
+            for wanted in ["汛前雨水井专项巡护", "进行中", "0 / 60", "gong", "gu", "府前大街"]
+            {
                 assert!(text.contains(wanted), "no {wanted}: {text}");
             }
         }

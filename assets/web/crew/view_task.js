@@ -21,11 +21,11 @@ const textOf = (question) => (spoken() === "en" && question.text_en) || question
 function questionField(form, question) {
   const said = form.draft.checklist;
   const title = textOf(question) + (question.optional ? " " + t("task_optional") : "");
-  const keep = (value) => {
+  const say = (value) => {
     if (value === null) delete said[question.id];
     else said[question.id] = value;
-    form.keep();
   };
+  const keep = (value) => { say(value); form.keep(); };
   if (question.kind === "yes_no") {
     return choices("q-" + question.id, title, [["yes", t("task_yes")], ["no", t("task_no")]],
       question.id in said ? (said[question.id] ? "yes" : "no") : null, (value) => keep(value === "yes"));
@@ -37,10 +37,11 @@ function questionField(form, question) {
     ? h("input", { name: "q-" + question.id, type: "number", inputmode: "decimal", step: "any", min: question.least, max: question.most })
     : h("textarea", { name: "q-" + question.id, rows: "2", maxlength: "500" });
   field.value = said[question.id] ?? "";
-  field.addEventListener("change", () => {
+  field.addEventListener("input", () => {
     const text = field.value.trim();
-    keep(text === "" ? null : number ? Number(text) : text);
+    say(text === "" ? null : number ? Number(text) : text);
   });
+  field.addEventListener("change", form.keep);
   const bounds = question.least !== undefined && question.most !== undefined;
   const hint = bounds ? t("task_number", { least: question.least, most: question.most, unit: question.unit ?? "" }) : question.unit;
   return h("label", {}, title, hint ? h("small", {}, hint) : null, field);

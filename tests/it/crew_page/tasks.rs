@@ -7,6 +7,8 @@ use lidmark::domain::ids::{IdempotencyKey, Millis};
 use lidmark::domain::task::{CheckAnswers, TaskDone, TaskKind, TaskResult};
 use lidmark::registry::{CampaignOrder, CrewOutcome, DueDateOrder, NewCampaign, NewUser};
 
+use crate::editing_pages::keep;
+
 const LIST: &str = "[[question]]\nid = 'frame'\ntext = '井座完好'\nkind = 'yes_no'\n\
     [[question]]\nid = 'net'\ntext = '防坠网情况'\nkind = 'choice'\nchoices = ['网完好', '没有网']\n\
     [[question]]\nid = 'step'\ntext = '高差'\nkind = 'number'\nunit = 'mm'\nleast = 0\nmost = 50\noptional = true\n";
@@ -91,6 +93,7 @@ async fn browser_a_campaign_is_walked_without_a_network_and_a_colleague_who_was_
     phone.says("黄河路").await;
     phone.says("有任务").await;
     phone.assert_sound("the list of tasks").await;
+    keep(&phone.browser, "crew-tasks").await;
     phone.open_task(0).await;
     phone.says("专项巡护：汛前专项巡护").await;
     phone.pick("found", "fine").await;
@@ -102,6 +105,7 @@ async fn browser_a_campaign_is_walked_without_a_network_and_a_colleague_who_was_
     phone.press("确认，保存到本机").await;
     phone.says("请回答：高差").await;
     phone.assert_sound("the checklist").await;
+    keep(&phone.browser, "crew-task").await;
     phone.browser.script("document.querySelector('[name=q-step]').value = ''").await;
     phone.browser.type_into("[name=q-step]", "12").await;
     phone.press("确认，保存到本机").await;
@@ -174,19 +178,23 @@ async fn browser_a_campaign_is_walked_without_a_network_and_a_colleague_who_was_
     phone.says("别人已经做过这项任务").await;
     phone.says("无法到达").await;
     phone.assert_sound("the question about a task").await;
+    keep(&phone.browser, "crew-task-question").await;
     phone.press("以我的结果为准").await;
     phone.says("全部已送达").await;
     drop(phone);
 
     field.server.kill();
     let said = "SELECT kind || ' ' || state || ' ' || COALESCE(result, '') || ' ' || answers FROM tasks ORDER BY kind, state, result, answers";
-    assert_eq!(field.ground.sql(said).lines().collect::<Vec<_>>(), [
-        r#"campaign done fine {"frame":true,"net":"网完好"}"#,
-        r#"campaign done fine {"frame":true,"net":"网完好","step":12.0}"#,
-        r#"campaign done hazard {"frame":false,"net":"没有网"}"#,
-        "campaign open  {}",
-        "fall_net done fine {}",
-    ]);
+    assert_eq!(
+        field.ground.sql(said).lines().collect::<Vec<_>>(),
+        [
+            r#"campaign done fine {"frame":true,"net":"网完好"}"#,
+            r#"campaign done fine {"frame":true,"net":"网完好","step":12.0}"#,
+            r#"campaign done hazard {"frame":false,"net":"没有网"}"#,
+            "campaign open  {}",
+            "fall_net done fine {}",
+        ]
+    );
     assert_eq!(field.ground.sql("SELECT hazard FROM cases"), "broken");
     assert_eq!(field.ground.sql("SELECT COUNT(*) FROM crew_actions WHERE kind = 'task'"), "5");
     let checked = run_command(&field.ground.home(), &["check", "--json"]);
