@@ -61,6 +61,7 @@ CREATE TABLE tasks (
     created_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX tasks_once_a_round ON tasks (campaign_id, round, cover_id) WHERE campaign_id IS NOT NULL;
+CREATE INDEX tasks_of_campaign ON tasks (campaign_id, round, id) WHERE campaign_id IS NOT NULL;
 CREATE UNIQUE INDEX tasks_one_due ON tasks (cover_id, kind) WHERE state = 'open' AND kind IN ('fall_net', 'inspection');
 CREATE UNIQUE INDEX tasks_one_look ON tasks (case_id, due_at) WHERE case_id IS NOT NULL;
 CREATE INDEX tasks_open_cover ON tasks (cover_id) WHERE state = 'open';

@@ -11,7 +11,7 @@ use super::quality_pages::district_choices;
 use super::words::{Choice, Names, joined};
 use super::{Page, write};
 use crate::domain::Refusal;
-use crate::domain::area::AreaKind;
+use crate::domain::area::{AreaKind, AreaShape};
 use crate::domain::campaign::{CampaignState, CampaignStep, Progress};
 use crate::domain::checklist::{AnswerKind, Checklist, QuestionSummary};
 use crate::domain::code::ComponentCode;
@@ -252,6 +252,7 @@ struct Map {
     width: f64,
     height: f64,
     is_grid: bool,
+    outline: String,
     paths: Vec<(&'static str, String)>,
 }
 
@@ -303,7 +304,7 @@ pub fn campaign(page: &Page, view: &CampaignView) -> String {
         streets: by_street(page, view),
         questions: questions(page, view.questions),
         troubled: view.troubled.iter().map(|line| trouble(page, view.names, line)).collect(),
-        map: map(view.points),
+        map: map(view.points, campaign.scope.outline.as_ref()),
         rounds: (1..=campaign.round)
             .rev()
             .take(60)
@@ -466,14 +467,17 @@ pub(super) fn trouble_lines(page: &Page, view: &CampaignView) -> Vec<(String, St
 /// Points that are drawn one by one; more are summed up in the squares of a grid.
 const POINTS: usize = 5000;
 const SQUARE: f64 = 12.0;
+/// Rings of an outline that are drawn.
+const RINGS: usize = 120;
 const STANDS: [&str; 5] = ["bare", "verified", "trouble", "made", "missed"];
 
 /// One path for each stand, the worst on top.
-fn map(points: &[TaskPoint]) -> Option<Map> {
+fn map(points: &[TaskPoint], outline: Option<&AreaShape>) -> Option<Map> {
     let edges = points.iter().map(|point| [point.lon, point.lat, point.lon, point.lat]);
     let around = edges.reduce(|all, one| {
         [all[0].min(one[0]), all[1].min(one[1]), all[2].max(one[2]), all[3].max(one[3])]
     })?;
+    let around = outline.map_or(around, AreaShape::bounds);
     let drawing = Drawing::of(widened(around, 0.04, 0.0005));
     let is_grid = points.len() > POINTS;
     let mut marks: BTreeSet<(usize, i64, i64)> = BTreeSet::new();
@@ -507,7 +511,9 @@ fn map(points: &[TaskPoint]) -> Option<Map> {
         }
         (STANDS[stand], path)
     });
-    Some(Map { width: drawing.width, height: drawing.height, is_grid, paths: paths.into() })
+    let rings = outline.into_iter().flat_map(AreaShape::parts).flatten().take(RINGS);
+    let outline = drawing.path(rings, 0);
+    Some(Map { width: drawing.width, height: drawing.height, is_grid, outline, paths: paths.into() })
 }
 
 /// The headings of the results as a file: one column for each question.
@@ -636,13 +642,13 @@ mod tests {
             stand,
         };
         let few: Vec<TaskPoint> = (0..100).map(|at| point(at, 1)).collect();
-        let drawn = map(&few).unwrap();
+        let drawn = map(&few, None).unwrap();
         assert!(
             !drawn.is_grid
                 && drawn.paths.iter().any(|(class, path)| *class == "verified" && !path.is_empty())
         );
         let many: Vec<TaskPoint> = (0..9000).map(|at| point(at, if at == 4000 { 2 } else { 0 })).collect();
-        let drawn = map(&many).unwrap();
+        let drawn = map(&many, None).unwrap();
         assert!(drawn.is_grid);
         let count = |class: &str| {
             drawn
@@ -654,6 +660,6 @@ mod tests {
         };
         assert_eq!(count("trouble"), 1);
         assert!((100..4000).contains(&count("bare")), "{}", count("bare"));
-        assert!(map(&[]).is_none());
+        assert!(map(&[], None).is_none());
     }
 }

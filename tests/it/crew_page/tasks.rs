@@ -188,8 +188,8 @@ async fn browser_a_campaign_is_walked_without_a_network_and_a_colleague_who_was_
     assert_eq!(
         field.ground.sql(said).lines().collect::<Vec<_>>(),
         [
-            r#"campaign done fine {"frame":true,"net":"网完好"}"#,
             r#"campaign done fine {"frame":true,"net":"网完好","step":12.0}"#,
+            r#"campaign done fine {"frame":true,"net":"网完好"}"#,
             r#"campaign done hazard {"frame":false,"net":"没有网"}"#,
             "campaign open  {}",
             "fall_net done fine {}",
