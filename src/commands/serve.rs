@@ -18,7 +18,7 @@ use crate::domain::ids::CoverId;
 use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
-use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError, Settled, Swept};
+use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError, Settled, TasksSwept};
 use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
 
 const POINT_PAGE: i64 = 10_000;
@@ -190,7 +190,7 @@ const TASK_PAUSE: Duration = Duration::from_secs(60);
 async fn sweep_tasks(registry: Registry) {
     loop {
         match registry.sweep_tasks().await {
-            Ok(swept) if swept != Swept::default() => tracing::info!(
+            Ok(swept) if swept != TasksSwept::default() => tracing::info!(
                 tasks.rounds = swept.rounds,
                 tasks.closed = swept.closed,
                 tasks.missed = swept.missed,

@@ -190,8 +190,8 @@ const SCRIPTS: &[Script] = &[
         steps: &[
             FILE,
             DISPATCH,
-            ACCEPT,
             because(Role::Supervisor, CaseMove::Extend, "配件下周到货", "The part comes next week"),
+            ACCEPT,
         ],
     },
     Script {
@@ -491,7 +491,7 @@ async fn play_cases(
                 Some(subject) => vec![take_photo(photos, subject, (at * 100 + number) as u32).await?],
                 None => Vec::new(),
             };
-            let until = matches!(step.made, CaseMove::Suspend | CaseMove::Extend);
+            let until = step.made == CaseMove::Suspend;
             let until = until.then_some(Millis((stage.now / DAY_MS + 30) * DAY_MS));
             let request = MoveRequest {
                 party: (step.made == CaseMove::Dispatch).then_some(party),
@@ -506,7 +506,11 @@ async fn play_cases(
                 made: step.made,
                 request,
                 target_number: (step.made == CaseMove::Join).then(|| before.clone()),
+                pool: None,
+                condition: None,
+                position: None,
                 photos: evidence,
+                before_photos: Vec::new(),
                 actor: actor_of(staff, step.by),
             };
             match stage.registry.move_case(order).await {

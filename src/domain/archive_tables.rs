@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::archive::{Column, Kind, Table};
 use super::area::{AreaKind, AreaShape};
 use super::campaign::{CampaignStage, CampaignState, Repeat, Scope};
-use super::case::CaseState;
+use super::case::{CaseSource, CaseState};
 use super::checklist::Checklist;
 use super::claim::{ClaimAnswer, ClaimState};
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
@@ -21,6 +21,7 @@ use super::plate::{PlateSpot, PlateState};
 use super::plate_batch::{BatchLabels, BatchState, Ordered, PlateWords, PrinterRecord};
 use super::position::PositionMethod;
 use super::role::Role;
+use super::rule_set::RuleKind;
 use super::task::{CheckAnswers, TaskKind, TaskResult, TaskState};
 
 const fn must(name: &'static str, kind: Kind) -> Column {
@@ -435,9 +436,26 @@ pub const TABLES: &[Table] = {
                 must("updated_at", Whole),
                 may("closed_at", Whole),
                 must("version", Whole),
+                must("source", Word(is::<CaseSource>)),
+                must("triage", Whole),
+                must("offered_to", Text),
+                must("clock", Json),
+                may("due_at", Whole),
+                may("remind_at", Whole),
+                must("dispatches", Whole),
+                must("refusals", Whole),
+                must("reworks", Whole),
+                must("reopenings", Whole),
+                must("late_ms", Whole),
+                must("exempt", Yes),
+                may("strike_number", Text),
+                may("recurs", Id),
+                may("filed_at", Whole),
+                may("dispatched_at", Whole),
+                may("handled_at", Whole),
             ],
             key: &["id"],
-            refers: &["joined_to"],
+            refers: &["joined_to", "recurs"],
         },
         Table {
             name: "campaigns",
@@ -531,6 +549,8 @@ pub const TABLES: &[Table] = {
                 may("phone_accuracy_m", Real),
                 must("language", Text),
                 must("created_at", Whole),
+                must("source", Word(is::<CaseSource>)),
+                may("external_number", Text),
             ],
             key: &["id"],
             refers: &[],
@@ -589,6 +609,20 @@ pub const TABLES: &[Table] = {
                 must("hash", Bytes),
             ],
             key: &["manhole_id", "sequence"],
+            refers: &[],
+        },
+        Table {
+            name: "rule_versions",
+            columns: &[
+                must("kind", Word(is::<RuleKind>)),
+                must("version", Whole),
+                must("valid_from", Whole),
+                must("text", Text),
+                must("note", Text),
+                must("actor", Text),
+                must("created_at", Whole),
+            ],
+            key: &["kind", "version"],
             refers: &[],
         },
         // Where the numbers of cases, reports, notices and imports stand; those of feed and outbox begin anew.
@@ -665,5 +699,5 @@ fn is_refusal(text: &str) -> bool {
 
 /// Whether a counter numbers what people name: `case:2026`, `report:2026`, `claims:2026`, `imports`.
 pub fn is_numbering(name: &str) -> bool {
-    name == "imports" || matches!(name.split_once(':'), Some(("case" | "report" | "claims", _)))
+    name == "imports" || matches!(name.split_once(':'), Some(("case" | "report" | "strike" | "claims", _)))
 }

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
+use super::case_clock::CaseClock;
 use super::hazard::Hazard;
 use super::ids::{CaseId, CoverId, ManholeId, Millis, PartyId, ReportId, UserId};
 use super::names::named_enum;
+use super::position;
 use super::role::{Actor, Role};
 
 named_enum! {
@@ -56,10 +58,16 @@ named_enum! {
         Join = "join",
         /// 派遣
         Dispatch = "dispatch",
+        /// 认领: offered to all parties of a claim pool, because nobody knows whose it is.
+        Offer = "offer",
         /// 退回: the party refuses.
         Refuse = "refuse",
+        /// 不认领: one party of a claim pool says that it is not theirs.
+        Decline = "decline",
         /// 接单
         Accept = "accept",
+        /// 先期处置: fenced and without danger; the repair comes next.
+        MakeSafe = "make_safe",
         /// 处置反馈
         HandIn = "hand_in",
         /// 即查即改: whoever found it mended it at once.
@@ -86,6 +94,8 @@ named_enum! {
     Evidence as "evidence" {
         /// The party that shall handle it.
         Party = "party",
+        /// The claim pool to which it is offered.
+        Pool = "pool",
         /// Why.
         Reason = "reason",
         /// At least one photo, attached with this move.
@@ -136,21 +146,31 @@ pub const MOVES: &[MoveRule] = {
         rule(Reported, Fix, Handled, FIELD, &[Photo]),
         rule(Reported, Join, Joined, DESK, &[Target]),
         rule(Filed, Dispatch, Dispatched, DESK, &[Evidence::Party]),
+        rule(Filed, Offer, Dispatched, DESK, &[Pool]),
         rule(Filed, CaseMove::Reject, Rejected, DESK, &[Reason]),
         rule(Filed, Fix, Handled, FIELD, &[Photo]),
         rule(Filed, Join, Joined, DESK, &[Target]),
         rule(Dispatched, Accept, Handling, PARTY, &[]),
         rule(Dispatched, Refuse, Returned, PARTY, &[Reason]),
+        rule(Dispatched, Decline, Dispatched, PARTY, &[Reason]),
+        rule(Dispatched, Dispatch, Dispatched, DESK, &[Evidence::Party, Reason]),
+        rule(Dispatched, CaseMove::Reject, Rejected, DESK, &[Reason]),
+        rule(Dispatched, Join, Joined, DESK, &[Target]),
+        rule(Dispatched, Fix, Handled, FIELD, &[Photo]),
         rule(Handling, Refuse, Returned, PARTY, &[Reason]),
-        rule(Handling, Dispatch, Dispatched, DESK, &[Evidence::Party]),
+        rule(Handling, Dispatch, Dispatched, DESK, &[Evidence::Party, Reason]),
         rule(Returned, Dispatch, Dispatched, DESK, &[Evidence::Party]),
+        rule(Returned, Offer, Dispatched, DESK, &[Pool]),
+        rule(Handling, Join, Joined, DESK, &[Target]),
         rule(Returned, CaseMove::Reject, Rejected, DESK, &[Reason]),
+        rule(Returned, Join, Joined, DESK, &[Target]),
         rule(Returned, Fix, Handled, FIELD, &[Photo]),
+        rule(Handling, MakeSafe, Handling, PARTY, &[Photo]),
         rule(Handling, HandIn, Handled, PARTY, &[Photo]),
         rule(Handling, Suspend, Suspended, STRIKE_OFF, &[Reason, Until]),
         rule(Suspended, Resume, Handling, STRIKE_OFF, &[]),
-        rule(Dispatched, Extend, Dispatched, STRIKE_OFF, &[Reason, Until]),
-        rule(Handling, Extend, Handling, STRIKE_OFF, &[Reason, Until]),
+        rule(Dispatched, Extend, Dispatched, STRIKE_OFF, &[Reason]),
+        rule(Handling, Extend, Handling, STRIKE_OFF, &[Reason]),
         rule(Handled, SendBack, Handling, CHECK, &[Reason, SecondPerson]),
         rule(Handled, Check, Checked, CHECK, &[SecondPerson]),
         rule(Checked, SendBack, Handling, STRIKE_OFF, &[Reason, SecondPerson]),
@@ -158,6 +178,7 @@ pub const MOVES: &[MoveRule] = {
         rule(Closed, Reopen, Reopened, CHECK, &[Reason]),
         rule(Rejected, Reopen, Reopened, DESK, &[Reason]),
         rule(Reopened, Dispatch, Dispatched, DESK, &[Evidence::Party]),
+        rule(Reopened, Offer, Dispatched, DESK, &[Pool]),
         rule(Reopened, CaseMove::Reject, Rejected, DESK, &[Reason]),
         rule(Reopened, Fix, Handled, FIELD, &[Photo]),
     ]
@@ -167,8 +188,10 @@ pub const MOVES: &[MoveRule] = {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MoveRequest {
     pub party: Option<PartyId>,
+    /// The parties of the claim pool to which it is offered.
+    pub pool: Vec<PartyId>,
     pub reason: Option<String>,
-    /// How many photos come with it.
+    /// How many photos come with it, those of before aside.
     pub photos: usize,
     pub target: Option<CaseId>,
     pub until: Option<Millis>,
@@ -204,8 +227,11 @@ pub fn check_move(
             if *role != Role::Admin && !rule.roles.contains(role) {
                 return Err(Refusal::new("case.role").with("move", made).with("fits", role_list(rule)));
             }
-            if *role == Role::Handler && (party.is_none() || *party != case.party) {
+            if *role == Role::Handler && !case.is_business_of(*party) {
                 return Err(Refusal::new("case.other_party").with("move", made));
+            }
+            if !case.suits_pool(made, *party) {
+                return Err(Refusal::new("case.pool_move").with("move", made));
             }
             Some(*user)
         }
@@ -213,6 +239,7 @@ pub fn check_move(
     for need in rule.needs {
         let brought = match need {
             Evidence::Party => request.party.is_some(),
+            Evidence::Pool => !request.pool.is_empty(),
             Evidence::Reason => request.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty()),
             Evidence::Photo => request.photos > 0,
             Evidence::Target => request.target.is_some_and(|target| target != case.id),
@@ -222,6 +249,7 @@ pub fn check_move(
         if !brought {
             let code = match need {
                 Evidence::Party => "case.needs_party",
+                Evidence::Pool => "case.needs_pool",
                 Evidence::Reason => "case.needs_reason",
                 Evidence::Photo => "case.needs_photo",
                 Evidence::Target => "case.needs_target",
@@ -246,7 +274,8 @@ pub fn possible_moves(case: &Case, actor: &Actor) -> Vec<&'static MoveRule> {
         .filter(|rule| match actor {
             Actor::Staff { user, role, party } => {
                 (*role == Role::Admin || rule.roles.contains(role))
-                    && (*role != Role::Handler || (party.is_some() && *party == case.party))
+                    && (*role != Role::Handler || case.is_business_of(*party))
+                    && case.suits_pool(rule.made, *party)
                     && (!rule.needs.contains(&Evidence::SecondPerson) || Some(*user) != case.handed_in_by)
             }
             _ => false,
@@ -272,13 +301,146 @@ pub struct Case {
     /// Who handed it in last; must not check or close it.
     pub handed_in_by: Option<UserId>,
     pub joined_to: Option<CaseId>,
-    /// Until when it is suspended or extended.
+    /// Until when it is suspended.
     pub until: Option<Millis>,
+    /// Who or what found it first.
+    pub source: CaseSource,
+    /// 分级: how much it hurries, by the rules of triage; higher is more.
+    pub triage: i64,
+    /// 认领池: the parties to which it is offered while it has none.
+    pub offered_to: Vec<PartyId>,
+    pub clock: CaseClock,
+    /// When the step is over at which it stands; `None` where nothing counts.
+    pub due_at: Option<Millis>,
+    /// When somebody is reminded next.
+    pub remind_at: Option<Millis>,
+    pub counts: CaseCounts,
+    /// How late parties handed in, in the time of their limits.
+    pub late_ms: i64,
+    /// 申诉: being late leaves the statistics, the fact stays.
+    pub exempt: bool,
+    /// 销号: year and number of the strike-off, e.g. `2026-000007`.
+    pub strike_number: Option<String>,
+    /// The closed case whose hazard this is again.
+    pub recurs: Option<CaseId>,
     pub created_at: Millis,
     pub updated_at: Millis,
+    /// First filed, first dispatched, handed in last.
+    pub filed_at: Option<Millis>,
+    pub dispatched_at: Option<Millis>,
+    pub handled_at: Option<Millis>,
     pub closed_at: Option<Millis>,
     /// Counts moves; the `If-Match` of the next one.
     pub version: i64,
+}
+
+/// What is counted of a case for the statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseCounts {
+    /// 派遣
+    pub dispatches: i64,
+    /// 退回: dispatches that a party refused.
+    pub refusals: i64,
+    /// 返工: checks that failed.
+    pub reworks: i64,
+    /// 复发
+    pub reopenings: i64,
+}
+
+impl Case {
+    /// A new case, reported once; filed at once when it is an emergency, because nobody may be at the desk.
+    pub fn open(
+        number: String,
+        place: (ManholeId, Option<CoverId>),
+        hazard: Hazard,
+        source: CaseSource,
+        now: Millis,
+    ) -> Self {
+        let emergency = hazard.is_emergency();
+        Self {
+            id: CaseId::fresh(),
+            number,
+            manhole: place.0,
+            cover: place.1,
+            hazard,
+            state: if emergency { CaseState::Filed } else { CaseState::Reported },
+            emergency,
+            report_count: 1,
+            party: None,
+            handed_in_by: None,
+            joined_to: None,
+            until: None,
+            source,
+            triage: 0,
+            offered_to: Vec::new(),
+            clock: CaseClock { since: Some(now), ..CaseClock::default() },
+            due_at: None,
+            remind_at: None,
+            counts: CaseCounts::default(),
+            late_ms: 0,
+            exempt: false,
+            strike_number: None,
+            recurs: None,
+            created_at: now,
+            updated_at: now,
+            filed_at: emergency.then_some(now),
+            dispatched_at: None,
+            handled_at: None,
+            closed_at: None,
+            version: 1,
+        }
+    }
+
+    /// Whether a party has it on its list, alone or with the others of a pool.
+    pub fn is_business_of(&self, party: Option<PartyId>) -> bool {
+        party.is_some_and(|party| self.party == Some(party) || self.offered_to.contains(&party))
+    }
+
+    /// Whether it waits for one of several parties to say that it is theirs.
+    pub fn is_in_pool(&self) -> bool {
+        self.state == CaseState::Dispatched && self.party.is_none()
+    }
+
+    /// What was offered to several is accepted or declined by one of them; what is a party's own it refuses.
+    fn suits_pool(&self, made: CaseMove, party: Option<PartyId>) -> bool {
+        let is_offered = party.is_some_and(|party| self.offered_to.contains(&party));
+        match made {
+            CaseMove::Accept => !self.is_in_pool() || is_offered,
+            CaseMove::Decline => self.is_in_pool() && is_offered,
+            CaseMove::Refuse | CaseMove::Extend => !self.is_in_pool(),
+            _ => true,
+        }
+    }
+}
+
+named_enum! {
+    /// 来源: who or what found a hazard (domain.md §7).
+    CaseSource as "source" {
+        /// 市民扫码
+        CitizenScan = "citizen_scan",
+        /// 市民随手拍: without a plate.
+        CitizenPlace = "citizen_place",
+        /// 日常巡护
+        Patrol = "patrol",
+        /// 专业巡护: the owner's own people.
+        OwnerPatrol = "owner_patrol",
+        /// 重点督查
+        KeyInspection = "key_inspection",
+        /// 民生热线
+        Hotline = "hotline",
+        /// 网格员
+        GridWorker = "grid_worker",
+        /// 专项巡护
+        Campaign = "campaign",
+        /// 回头看
+        LookBack = "look_back",
+        /// 物联网
+        Sensor = "sensor",
+        /// 其他系统
+        Api = "api",
+        /// Lidmark itself, e.g. a plate that is met far from its cover.
+        Watch = "watch",
+    }
 }
 
 /// What one person said.
@@ -293,6 +455,9 @@ pub struct Report {
     /// Staff only; never on a public page.
     pub contact: Option<String>,
     pub phone_position: Option<PhonePosition>,
+    pub source: CaseSource,
+    /// 热线工单号: what another system calls it.
+    pub external_number: Option<String>,
     pub created_at: Millis,
 }
 
@@ -303,6 +468,17 @@ pub struct PhonePosition {
     pub lon: f64,
     pub lat: f64,
     pub accuracy_m: f64,
+}
+
+impl PhonePosition {
+    /// Refuses what is no place on earth.
+    pub fn check(&self) -> Result<(), Refusal> {
+        position::check_degrees(self.lon, self.lat)?;
+        if !self.accuracy_m.is_finite() || self.accuracy_m < 0.0 {
+            return Err(Refusal::new("position.accuracy").at("accuracy_m").with("read", self.accuracy_m));
+        }
+        Ok(())
+    }
 }
 
 /// Longest description of a report or reason of a move, in characters.
@@ -317,29 +493,19 @@ mod tests {
     use uuid::Uuid;
 
     fn case_in(state: CaseState) -> Case {
+        let place = (ManholeId(Uuid::from_u128(2)), None);
         Case {
-            id: CaseId(Uuid::from_u128(1)),
-            number: "2026-000001".into(),
-            manhole: ManholeId(Uuid::from_u128(2)),
-            cover: None,
-            hazard: Hazard::Broken,
             state,
-            emergency: false,
-            report_count: 1,
             party: Some(PartyId(Uuid::from_u128(3))),
             handed_in_by: Some(UserId(Uuid::from_u128(4))),
-            joined_to: None,
-            until: None,
-            created_at: Millis(0),
-            updated_at: Millis(0),
-            closed_at: None,
-            version: 1,
+            ..Case::open("2026-000001".into(), place, Hazard::Broken, CaseSource::CitizenScan, Millis(0))
         }
     }
 
     fn full_request() -> MoveRequest {
         MoveRequest {
             party: Some(PartyId(Uuid::from_u128(3))),
+            pool: vec![PartyId(Uuid::from_u128(3))],
             reason: Some("because".into()),
             photos: 1,
             target: Some(CaseId(Uuid::from_u128(9))),
@@ -416,7 +582,9 @@ mod tests {
             let case = case_in(state);
             let answer = check_move(&case, made, &actor, &full_request());
             let line = MOVES.iter().find(|rule| rule.from == state && rule.made == made);
-            let allowed = line.is_some_and(|rule| role == Role::Admin || rule.roles.contains(&role));
+            // It has a party, so there is no pool to decline for.
+            let allowed = made != CaseMove::Decline
+                && line.is_some_and(|rule| role == Role::Admin || rule.roles.contains(&role));
             prop_assert_eq!(answer.is_ok(), allowed);
             prop_assert_eq!(possible_moves(&case, &actor).iter().any(|rule| rule.made == made), allowed);
         }

@@ -22,6 +22,10 @@ named_enum! {
         Reported = "reported",
         ReportJoined = "report_joined",
         CaseMoved = "case_moved",
+        /// 超期: the step at which it stood was over.
+        CaseOverdue = "case_overdue",
+        /// What a party asked of the desk about a case, and what it was told.
+        CaseAsked = "case_asked",
         PhotoAdded = "photo_added",
         /// The cover has another code; the old one still finds it.
         CodeChanged = "code_changed",

@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use super::ask::{Asked, Named, Nothing, Said, has_media_type, idempotency_key};
 use super::auth::Caller;
+use super::case_moves::{MOVE_BYTES, MOVE_FIELDS, MoveCall, SaidMove, send_move};
 use super::cover_query::limit;
-use super::desk::{send_move, unknown_case};
+use super::desk::unknown_case;
 use super::edit_fields::moment;
-use super::forms::{Form, shortened, store_photos};
-use super::public::REPORT_BYTES;
+use super::forms::{Form, shortened};
 use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
-use crate::domain::case::{CaseMove, MoveRequest, possible_moves};
+use crate::domain::case::possible_moves;
 use crate::domain::ids::PartyId;
-use crate::registry::{CaseFilter, MoveOrder};
+use crate::registry::{CaseFilter, DueFilter};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +28,9 @@ pub(super) struct CaseQuery {
     district: Option<String>,
     party: Option<String>,
     emergency: Option<String>,
+    source: Option<String>,
+    due_before: Option<String>,
+    external_number: Option<String>,
     text: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
@@ -53,9 +56,17 @@ fn case_filter(query: CaseQuery) -> Result<CaseFilter, Refusal> {
                 })
             })
             .transpose()?,
+        source: query.source.as_deref().map(str::parse).transpose()?,
+        due: query
+            .due_before
+            .as_deref()
+            .map(|text| moment(text, "due_before").map(DueFilter::Before))
+            .transpose()?,
+        external_number: query.external_number,
         text: query.text,
         before: query.cursor,
         limit: limit(query.limit.as_deref(), 50, 200)?,
+        ..CaseFilter::default()
     })
 }
 
@@ -89,6 +100,7 @@ pub(super) async fn find_case(
         "photos": file.photos.iter().map(shapes::photo).collect::<Vec<_>>(),
         "timeline": file.timeline.iter().map(shapes::entry).collect::<Vec<_>>(),
         "moves": moves,
+        "advice": shapes::advice(&state.registry.advise_case(&file).await?),
     });
     if let Some(cover) = &file.cover {
         answer["cover_code"] = json!(cover.code.digits);
@@ -103,17 +115,6 @@ fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MoveBody {
-    #[serde(rename = "move")]
-    made: String,
-    party: Option<String>,
-    reason: Option<String>,
-    target: Option<String>,
-    until: Option<String>,
-}
-
 pub(super) async fn move_case(
     State(state): State<AppState>,
     caller: Caller,
@@ -123,44 +124,18 @@ pub(super) async fn move_case(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(request.headers())?;
     let expected_version = if_match(request.headers())?;
-    let (body, photos) = if has_media_type(request.headers(), "multipart/form-data") {
-        DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+    let mut call = MoveCall { key, number, expected_version, photos: Vec::new(), before_photos: Vec::new() };
+    let said = if has_media_type(request.headers(), "multipart/form-data") {
+        DefaultBodyLimit::max(MOVE_BYTES).apply(&mut request);
         let mut form = Form::from_request(request, &state).await?;
-        form.only(&["move", "party", "reason", "target", "until"])?;
-        let photos = std::mem::take(&mut form.photos);
-        let owned = |name: &str| form.field(name).map(str::to_owned);
-        let body = MoveBody {
-            made: form.needed("move")?.to_owned(),
-            party: owned("party"),
-            reason: owned("reason"),
-            target: owned("target"),
-            until: owned("until"),
-        };
-        (body, store_photos(&state, photos).await?)
+        form.only(MOVE_FIELDS)?;
+        call.photos = std::mem::take(&mut form.photos);
+        call.before_photos = std::mem::take(&mut form.before_photos);
+        SaidMove::of_form(&form)?
     } else {
-        (Said::<MoveBody>::from_request(request, &state).await?.0, Vec::new())
+        Said::<SaidMove>::from_request(request, &state).await?.0
     };
-    let order = MoveOrder {
-        key,
-        number,
-        expected_version,
-        made: body.made.parse::<CaseMove>()?,
-        request: MoveRequest {
-            party: body
-                .party
-                .as_deref()
-                .map(str::parse::<PartyId>)
-                .transpose()
-                .map_err(|refusal| refusal.at("party"))?,
-            reason: body.reason,
-            photos: 0,
-            target: None,
-            until: body.until.as_deref().map(|text| moment(text, "until")).transpose()?,
-        },
-        target_number: body.target,
-        photos,
-        actor: caller.actor(),
-    };
+    let order = said.order(&state, &caller, call, |text| moment(text, "until")).await?;
     let case = send_move(&state, order).await.map_err(|problem| match problem.refusal.code {
         "case.moved_meanwhile" if expected_version.is_some() => {
             Problem { status: StatusCode::PRECONDITION_FAILED, ..problem }

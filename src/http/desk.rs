@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::ask::{Asked, From, Named, Reader};
 use super::auth::{Caller, safe_next, set_session};
+use super::case_moves::{MOVE_BYTES, MOVE_FIELDS, MoveCall, SaidMove, send_move};
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
 use super::public::{REPORT_BYTES, public_photo, read_file};
@@ -15,12 +16,12 @@ use super::views::{self, AskedOf, CaseQuery, CoverView, MoveDraft, Names};
 use super::whole_file::WholeFile;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::domain::case::{Case, CaseMove, CaseState, MoveRequest, possible_moves};
+use crate::domain::case::{Case, CaseState, possible_moves};
 use crate::domain::ids::{IdempotencyKey, Millis, PartyId};
 use crate::domain::role::{Actor, Role};
 use crate::domain::token::Token;
 use crate::photos::PhotoDigest;
-use crate::registry::{CaseFilter, LogIn, MoveOrder, PhotoRecord, User};
+use crate::registry::{CaseFilter, CaseOrder, DueFilter, LogIn, PhotoRecord, User};
 
 pub(super) fn page(html: String) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
@@ -106,8 +107,14 @@ pub(super) struct CaseQueryText {
     district: String,
     party: String,
     emergency: String,
+    source: String,
+    /// `today`, `overdue` or `long_overdue`.
+    due: String,
+    /// `urgent` or `due`; the newest first without.
+    order: String,
     text: String,
     before: String,
+    skip: String,
 }
 
 fn filled(text: &str) -> Option<&str> {
@@ -116,7 +123,7 @@ fn filled(text: &str) -> Option<&str> {
 
 impl CaseQueryText {
     /// `state` may be a state or `open`, the default of the desk; `all` shows everything.
-    fn filter(&self) -> Result<CaseFilter, Refusal> {
+    fn filter(&self, now: Millis, utc_offset_minutes: i32) -> Result<CaseFilter, Refusal> {
         let states = match filled(&self.state) {
             None | Some("open") => CaseState::ALL.iter().copied().filter(|state| state.is_open()).collect(),
             Some("all") => Vec::new(),
@@ -140,10 +147,30 @@ impl CaseQueryText {
                         .with("read", super::forms::shortened(other)));
                 }
             },
+            source: filled(&self.source).map(str::parse).transpose()?,
+            due: match filled(&self.due) {
+                None => None,
+                Some("today") => Some(DueFilter::Before(end_of_today(now, utc_offset_minutes))),
+                Some("overdue") => Some(DueFilter::Before(now)),
+                Some("long_overdue") => Some(DueFilter::LongOverdue),
+                Some(other) => return Err(unknown_choice("due", other, "today, overdue, long_overdue")),
+            },
+            order: match filled(&self.order) {
+                None => CaseOrder::Newest,
+                Some("urgent") => CaseOrder::Urgent,
+                Some("due") => CaseOrder::Due,
+                Some(other) => return Err(unknown_choice("order", other, "urgent, due")),
+            },
             text: filled(&self.text).map(str::to_owned),
             before: filled(&self.before).map(str::to_owned),
+            skip: self.skipped(),
             limit: PAGE,
+            ..CaseFilter::default()
         })
+    }
+
+    fn skipped(&self) -> i64 {
+        self.skip.parse().unwrap_or(0).clamp(0, MOST_SKIPPED)
     }
 
     /// The address of the page after the case `last`.
@@ -154,16 +181,39 @@ impl CaseQueryText {
             ("district", &self.district),
             ("party", &self.party),
             ("emergency", &self.emergency),
+            ("source", &self.source),
+            ("due", &self.due),
+            ("order", &self.order),
             ("text", &self.text),
         ];
         let mut out = String::from("/desk?");
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
             out.push_str(&format!("{name}={}&", super::auth::percent_encode(value)));
         }
-        out + "before=" + last
+        match self.order.is_empty() {
+            true => out + "before=" + last,
+            false => format!("{out}skip={}", self.skipped() + PAGE),
+        }
     }
 }
 
+fn unknown_choice(field: &'static str, read: &str, fits: &'static str) -> Refusal {
+    Refusal::new("form.choice")
+        .at(field)
+        .with("field", field)
+        .with("read", super::forms::shortened(read))
+        .with("fits", fits)
+}
+
+/// The last moment of the day that it is in the city.
+fn end_of_today(now: Millis, utc_offset_minutes: i32) -> Millis {
+    const DAY_MS: i64 = 86_400_000;
+    let offset = i64::from(utc_offset_minutes) * 60_000;
+    Millis((now.0 + offset).div_euclid(DAY_MS) * DAY_MS + DAY_MS - 1 - offset)
+}
+
+/// Lists by urgency go through the open cases; further down nobody reads.
+const MOST_SKIPPED: i64 = 20_000;
 const PAGE: i64 = 50;
 
 pub(super) async fn case_list(
@@ -172,7 +222,8 @@ pub(super) async fn case_list(
     caller: Caller,
     Asked(query): Asked<CaseQueryText>,
 ) -> Result<Response, Problem> {
-    let filter = query.filter().map_err(Problem::bad_request)?;
+    let (now, offset) = (state.registry.now(), state.config.utc_offset_minutes);
+    let filter = query.filter(now, offset).map_err(Problem::bad_request)?;
     let lines = state.registry.list_cases(filter, &caller.actor()).await?;
     let next =
         lines.last().filter(|_| lines.len() as i64 == PAGE).map(|line| query.next_page(&line.case.number));
@@ -183,6 +234,9 @@ pub(super) async fn case_list(
         district: query.district.clone(),
         party: query.party.clone(),
         emergency: query.emergency.clone(),
+        source: query.source.clone(),
+        due: query.due.clone(),
+        order: query.order.clone(),
         text: query.text.clone(),
     };
     let around = reader.page(&state, caller.session.as_ref());
@@ -205,7 +259,8 @@ async fn case_page(
     let around = reader.page(state, caller.session.as_ref());
     let (staff, districts) = (state.registry.list_users().await?, state.registry.list_districts().await?);
     let names = Names { parties: &parties, staff: &staff, districts: &districts };
-    Ok(views::case_file(&around, &file, &moves, names, problem))
+    let advice = state.registry.advise_case(&file).await?;
+    Ok(views::case_file(&around, &file, &moves, (&advice, names), problem))
 }
 
 pub(super) fn unknown_case(number: &str) -> Problem {
@@ -222,8 +277,6 @@ pub(super) async fn case_file(
     Ok(page(case_page(&state, &reader, &caller, &number, None).await?))
 }
 
-const MOVE_FIELDS: &[&str] = &["csrf", "key", "version", "move", "party", "reason", "target", "until"];
-
 pub(super) async fn move_case(
     State(state): State<AppState>,
     reader: Reader,
@@ -231,11 +284,11 @@ pub(super) async fn move_case(
     Named(number): Named,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+    DefaultBodyLimit::max(MOVE_BYTES).apply(&mut request);
     let (mut form, trouble) = Form::with_trouble(request, &state).await?;
-    form.only(MOVE_FIELDS)?;
+    form.only(&[MOVE_FIELDS, &["csrf", "key", "version", "template"]].concat())?;
     caller.check_csrf(form.field("csrf"))?;
-    let photos = std::mem::take(&mut form.photos);
+    let photos = [std::mem::take(&mut form.photos), std::mem::take(&mut form.before_photos)];
     let moved = match trouble {
         None => order_move(&state, &caller, &number, &form, photos).await,
         Some(trouble) => Err(trouble),
@@ -253,6 +306,8 @@ pub(super) async fn move_case(
                 reason: said("reason"),
                 target: said("target"),
                 until: said("until"),
+                pool: said("pool"),
+                condition: said("condition"),
             };
             let wrong = Some((&problem.refusal, &draft));
             let html = case_page(&state, &reader, &caller, &number, wrong).await?;
@@ -267,7 +322,7 @@ async fn order_move(
     caller: &Caller,
     number: &str,
     form: &Form,
-    photos: Vec<Bytes>,
+    [photos, before_photos]: [Vec<Bytes>; 2],
 ) -> Result<(), Problem> {
     let version = form
         .field("version")
@@ -280,40 +335,17 @@ async fn order_move(
             })
         })
         .transpose()?;
-    let order = MoveOrder {
+    let call = MoveCall {
         key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
         number: number.to_owned(),
         expected_version: version,
-        made: form.needed("move")?.parse::<CaseMove>()?,
-        request: MoveRequest {
-            party: form
-                .field("party")
-                .map(str::parse::<PartyId>)
-                .transpose()
-                .map_err(|refusal| refusal.at("party"))?,
-            reason: form.field("reason").map(str::to_owned),
-            photos: 0,
-            target: None,
-            until: form
-                .field("until")
-                .map(|day| end_of_day(day, state.config.utc_offset_minutes))
-                .transpose()?,
-        },
-        target_number: form.field("target").map(str::to_owned),
-        photos: store_photos(state, photos).await?,
-        actor: caller.actor(),
+        photos,
+        before_photos,
     };
+    let offset = state.config.utc_offset_minutes;
+    let said = SaidMove::of_form(form)?.led_by(form.field("template"));
+    let order = said.order(state, caller, call, |day| end_of_day(day, offset)).await?;
     send_move(state, order).await.map(drop)
-}
-
-/// Makes the move and has the scan page drawn anew.
-pub(super) async fn send_move(
-    state: &AppState,
-    order: MoveOrder,
-) -> Result<crate::domain::case::Case, Problem> {
-    let case = state.registry.move_case(order).await?;
-    state.covers_changed(case.cover.as_slice());
-    Ok(case)
 }
 
 /// The first millisecond of a day such as `2026-12-31` on the city's clock.

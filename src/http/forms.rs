@@ -22,11 +22,16 @@ const SHORT_TEXT: usize = 1000;
 /// Most fields of a form.
 const FIELD_COUNT: usize = 60;
 
+/// Name of the parts with photos of before.
+pub(super) const BEFORE_PHOTOS: &str = "before_photos";
+
 /// What a form says.
 #[derive(Default)]
 pub(super) struct Form {
     fields: BTreeMap<String, String>,
     pub photos: Vec<Bytes>,
+    /// What was there before, on the forms that ask for it.
+    pub before_photos: Vec<Bytes>,
     /// The first part beyond its bound; what stood around it was read all the same.
     trouble: Option<Problem>,
 }
@@ -103,7 +108,9 @@ impl Form {
 
     /// Refuses fields that the form does not have.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
-        match self.fields.keys().find(|name| !known.contains(&name.as_str())) {
+        let before = (!self.before_photos.is_empty()).then_some(BEFORE_PHOTOS);
+        let names = self.fields.keys().map(String::as_str).chain(before);
+        match names.into_iter().find(|name| !known.contains(name)) {
             Some(name) => Err(Problem::bad_request(Refusal::new("form.unknown_field").with("field", name))),
             None => Ok(()),
         }
@@ -175,7 +182,8 @@ async fn read(
             }
         };
         let name = part.name().unwrap_or_default().to_owned();
-        let is_photo = name == "photos";
+        let is_before = name == BEFORE_PHOTOS;
+        let is_photo = is_before || name == "photos";
         // A browser sends one empty part without a name when no photo was chosen.
         let is_chosen = part.file_name().is_some_and(|file| !file.is_empty());
         let limit = match is_photo {
@@ -207,14 +215,15 @@ async fn read(
             if bytes.is_empty() && !is_chosen {
                 continue;
             }
-            if form.photos.len() == PHOTO_LIMIT {
+            let photos = if is_before { &mut form.before_photos } else { &mut form.photos };
+            if photos.len() == PHOTO_LIMIT {
                 let refusal = Refusal::new("photo.too_many")
-                    .at("photos")
+                    .at(name)
                     .with("count", PHOTO_LIMIT + 1)
                     .with("most", PHOTO_LIMIT);
                 form.trouble.get_or_insert(refusal.into());
             } else {
-                form.photos.push(bytes.into());
+                photos.push(bytes.into());
             }
         } else {
             let is_file = texts.contains(&name.as_str()) && name.ends_with("_file");

@@ -8,12 +8,15 @@ use crate::domain::cover::{CoverFile, Party, Retired};
 use crate::domain::edit::BulkRowState;
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::Millis;
+use crate::domain::limits::LimitRow;
 use crate::domain::plate::Plate;
 use crate::domain::plate_batch::BatchState;
+use crate::domain::routing::Routed;
+use crate::domain::triage::TriageFactor;
 use crate::messages::Catalogue;
 use crate::registry::{
-    Batch, BulkEdit, BulkLine, BulkRecord, BulkSet, CaseLine, ChainState, EarlierFile, PhotoRecord,
-    ScannedPlate, Tracked,
+    Batch, BulkEdit, BulkLine, BulkRecord, BulkSet, CaseAdvice, CaseLine, ChainState, EarlierFile,
+    PhotoRecord, RouteAdvice, ScannedPlate, SimilarCase, Tracked,
 };
 
 /// An object of the pairs whose value is known.
@@ -181,10 +184,86 @@ pub(super) fn case(case: &Case) -> Value {
         ("report_count", json!(case.report_count)),
         ("party", json!(case.party)),
         ("until", time_if(case.until)),
+        ("source", json!(case.source)),
+        ("triage", json!(case.triage)),
+        ("offered_to", json!((!case.offered_to.is_empty()).then_some(&case.offered_to))),
+        ("condition", json!(case.clock.condition)),
+        ("due_at", time_if(case.due_at)),
+        ("reminded_percent", json!((case.clock.reminded > 0).then_some(case.clock.reminded))),
+        ("dispatches", json!(case.counts.dispatches)),
+        ("refusals", json!(case.counts.refusals)),
+        ("reworks", json!(case.counts.reworks)),
+        ("reopenings", json!(case.counts.reopenings)),
+        ("late_ms", json!(case.late_ms)),
+        ("exempt", json!(case.exempt)),
+        ("strike_number", json!(case.strike_number)),
+        ("made_safe_at", time_if(case.clock.made_safe_at)),
         ("created_at", time(case.created_at)),
         ("updated_at", time(case.updated_at)),
+        ("filed_at", time_if(case.filed_at)),
+        ("dispatched_at", time_if(case.dispatched_at)),
+        ("handled_at", time_if(case.handled_at)),
         ("closed_at", time_if(case.closed_at)),
         ("version", json!(case.version)),
+    ])
+}
+
+fn limit_row(row: &LimitRow) -> Value {
+    known([
+        ("id", json!(row.id)),
+        ("condition", json!(row.condition)),
+        ("limit", json!(row.limit)),
+        ("repair", json!(row.repair)),
+        ("calendar", json!(row.calendar)),
+        ("closing", json!(row.closing)),
+        ("evidence", json!(row.evidence)),
+    ])
+}
+
+fn route(route: &RouteAdvice) -> Value {
+    let (to, pool) = match &route.to {
+        Routed::Party(_) => ("party", None),
+        Routed::Pool { parties, .. } => ("pool", Some(parties)),
+        Routed::Desk => ("desk", None),
+    };
+    let passed = route.passed.iter();
+    known([
+        ("to", json!(to)),
+        ("party", json!(route.party.as_ref().map(|party| party.id))),
+        ("party_name", json!(route.party.as_ref().map(|party| &party.name))),
+        ("pool", json!(pool)),
+        ("rule", json!(route.rule.as_ref().map(|(id, _)| id))),
+        ("words", json!(route.rule.as_ref().map(|(_, words)| words))),
+        ("automatic", json!(route.automatic)),
+        ("passed", passed.map(|(id, _, misfit)| json!({"rule": id, "misfit": misfit.as_str()})).collect()),
+        ("rules_version", json!(route.rules_version)),
+    ])
+}
+
+fn triage(factors: &[(TriageFactor, i64)]) -> Value {
+    factors.iter().map(|(factor, points)| json!({"factor": factor, "points": points})).collect()
+}
+
+pub(super) fn similar_case(similar: &SimilarCase) -> Value {
+    let case = &similar.near.case;
+    known([
+        ("number", json!(case.number)),
+        ("hazard", json!(case.hazard)),
+        ("state", json!(case.state)),
+        ("cover_code", json!(similar.near.code.as_ref().map(|code| &code.digits))),
+        ("distance_m", json!((similar.distance_m * 10.0).round() / 10.0)),
+        ("created_at", time(case.created_at)),
+    ])
+}
+
+pub(super) fn advice(advice: &CaseAdvice) -> Value {
+    known([
+        ("row", limit_row(&advice.row)),
+        ("conditions", advice.rows.iter().map(|row| row.id.as_str()).collect()),
+        ("route", route(&advice.route)),
+        ("triage", triage(&advice.triage)),
+        ("similar", advice.similar.iter().map(similar_case).collect()),
+        ("recurs", json!(advice.recurs)),
     ])
 }
 
@@ -203,6 +282,8 @@ pub(super) fn report(report: &Report) -> Value {
         ("tracking", json!(report.tracking)),
         ("hazard", json!(report.hazard)),
         ("description", json!(report.description)),
+        ("source", json!(report.source)),
+        ("external_number", json!(report.external_number)),
         ("contact", json!(report.contact)),
         ("at", time(report.created_at)),
         ("phone_position", json!(report.phone_position)),

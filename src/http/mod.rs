@@ -43,6 +43,7 @@ mod bulk_pages;
 mod campaign_files;
 mod campaign_form;
 mod campaign_pages;
+mod case_moves;
 mod census_files;
 mod census_work;
 mod claim_pages;

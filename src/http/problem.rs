@@ -152,9 +152,9 @@ fn generic(status: StatusCode) -> &'static str {
     }
 }
 
-/// The two scripts are named by their digests; no other text or address of a script runs.
+/// The scripts are named by their digests; no other text or address of a script runs.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let scripts = [views::REPORT_SCRIPT, views::UPLOAD_SCRIPT, views::DESIGNER_SCRIPT]
+    let scripts = [views::REPORT_SCRIPT, views::UPLOAD_SCRIPT, views::DESIGNER_SCRIPT, views::CASE_SCRIPT]
         .map(|script| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script))))
         .join(" ");
     let policy = format!(

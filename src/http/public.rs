@@ -238,7 +238,7 @@ pub(super) async fn send_report(
     new: NewReport,
 ) -> Result<(String, crate::registry::Reported), Problem> {
     let reported = state.registry.report_hazard(new).await?;
-    state.covers_changed(&[reported.cover]);
+    state.covers_changed(reported.cover.as_slice());
     Ok((state.registry.tracking_link(&reported), reported))
 }
 

@@ -313,6 +313,8 @@ impl FileClaims {
             | HistoryKind::PlateChecked
             | HistoryKind::PhotoAdded
             | HistoryKind::ReportJoined
+            | HistoryKind::CaseOverdue
+            | HistoryKind::CaseAsked
             | HistoryKind::ToldApart
             | HistoryKind::TaskDone
             | HistoryKind::DueDateSet

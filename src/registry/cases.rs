@@ -3,17 +3,23 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::case_flow::{self, Ground, event_body};
 use super::files::{self, NewEntry, PhotoHome};
 use super::reports::clean_text;
-use super::{AttachedPhoto, Registry, RegistryError, sha256};
+use super::{ActiveRules, AttachedPhoto, Registry, RegistryError, sha256, year_at};
 use crate::domain::Refusal;
-use crate::domain::case::{self, Case, CaseMove, CaseState, MoveRequest, PHOTO_LIMIT, Report, TEXT_LIMIT};
+use crate::domain::case::{
+    self, Case, CaseMove, CaseState, MoveRequest, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT,
+};
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::limits::HandInEvidence;
+use crate::domain::position::distance_m;
 use crate::domain::role::{Actor, Role};
 use crate::store::cases::{self as case_store, CaseFilter, CaseLine, PhotoRecord};
 use crate::store::feed::{self, ChangeKind, News};
+use crate::store::history::ChainHead;
 use crate::store::{Tx, covers, history, people};
 
 /// Everything the case page shows.
@@ -40,8 +46,16 @@ pub struct MoveOrder {
     pub request: MoveRequest,
     /// Number of the case to be joined to.
     pub target_number: Option<String>,
+    /// Name of the claim pool to which it is offered.
+    pub pool: Option<String>,
+    /// 立案条件: the row of limits that holds from now on; `None` = as it is.
+    pub condition: Option<String>,
+    /// Where the phone was.
+    pub position: Option<PhonePosition>,
     /// On disk already.
     pub photos: Vec<AttachedPhoto>,
+    /// What was there before the work; on disk already.
+    pub before_photos: Vec<AttachedPhoto>,
     pub actor: Actor,
 }
 
@@ -62,7 +76,7 @@ impl Registry {
         actor: &Actor,
     ) -> Result<Vec<CaseLine>, RegistryError> {
         match actor {
-            Actor::Staff { role: Role::Handler, party: Some(party), .. } => filter.party = Some(*party),
+            Actor::Staff { role: Role::Handler, party: Some(party), .. } => filter.business_of = Some(*party),
             Actor::Staff { role: Role::Handler, party: None, .. } | Actor::Citizen => return Ok(Vec::new()),
             _ => {}
         }
@@ -115,9 +129,14 @@ impl Registry {
         if order.number.contains('\0') {
             return Err(RegistryError::NotFound(Refusal::new("case.unknown").with("read", "\\0")));
         }
-        if order.photos.len() > PHOTO_LIMIT {
-            let refusal = Refusal::new("photo.too_many").at("photos").with("count", order.photos.len());
-            return Err(refusal.with("most", PHOTO_LIMIT).into());
+        for (field, photos) in [("photos", &order.photos), ("before_photos", &order.before_photos)] {
+            if photos.len() > PHOTO_LIMIT {
+                let refusal = Refusal::new("photo.too_many").at(field).with("count", photos.len());
+                return Err(refusal.with("most", PHOTO_LIMIT).into());
+            }
+        }
+        if let Some(at) = &order.position {
+            at.check()?;
         }
         if let Some(reason) = &order.request.reason {
             order.request.reason = Some(clean_text(reason, "reason", TEXT_LIMIT)?);
@@ -126,18 +145,18 @@ impl Registry {
         let request_hash = request_hash(&order);
         let now = self.now();
         let scope = format!("move:{}:{}", order.actor.word(), order.number);
+        let registry = self.clone();
         let moved = self
             .store
             .write::<Moved, RegistryError, _>(move |tx| {
-                let (order, scope) = (order.clone(), scope.clone());
+                let (order, scope, registry) = (order.clone(), scope.clone(), registry.clone());
+                let key = order.key;
                 Box::pin(async move {
-                    if let Some(first) =
-                        super::repeat_or_claim(tx, order.key, &scope, &request_hash, now).await?
-                    {
+                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &request_hash, now).await? {
                         return Ok(first);
                     }
-                    let moved = make_move(tx, order.clone(), now).await?;
-                    super::keep_answer(tx, order.key, &moved).await?;
+                    let moved = make_move(tx, &registry, order, now).await?;
+                    super::keep_answer(tx, key, &moved).await?;
                     Ok(moved)
                 })
             })
@@ -152,52 +171,44 @@ fn may_see(case: &Case, actor: &Actor) -> bool {
     match actor {
         Actor::Citizen => false,
         Actor::System => true,
-        Actor::Staff { role: Role::Handler, party, .. } => party.is_some() && *party == case.party,
+        Actor::Staff { role: Role::Handler, party, .. } => case.is_business_of(*party),
         Actor::Staff { .. } => true,
     }
 }
 
 fn request_hash(order: &MoveOrder) -> [u8; 32] {
-    let photos: Vec<u8> = order.photos.iter().flat_map(|photo| photo.digest).collect();
+    let digests =
+        |photos: &[AttachedPhoto]| photos.iter().flat_map(|photo| photo.digest).collect::<Vec<u8>>();
     let request = &order.request;
+    let at = order.position.map(|at| [at.lon, at.lat].map(f64::to_be_bytes).concat()).unwrap_or_default();
     sha256(&[
         order.made.as_str().as_bytes(),
         request.reason.as_deref().unwrap_or_default().as_bytes(),
         request.party.map(|party| party.0.into_bytes()).unwrap_or_default().as_slice(),
         order.target_number.as_deref().unwrap_or_default().as_bytes(),
         &request.until.map_or(0, |until| until.0).to_be_bytes(),
-        &photos,
+        &digests(&order.photos),
+        &digests(&order.before_photos),
+        order.pool.as_deref().unwrap_or_default().as_bytes(),
+        order.condition.as_deref().unwrap_or_default().as_bytes(),
+        &at,
     ])
 }
 
-async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Moved, RegistryError> {
-    let unknown = || RegistryError::NotFound(Refusal::new("case.unknown").with("read", &order.number));
-    let seen = case_store::find_case_by_number(tx, &order.number).await?.ok_or_else(unknown)?;
-    if !may_see(&seen, &order.actor) {
-        return Err(unknown());
-    }
-    // Moves on one file queue here; the case is read again behind the lock.
-    let mut file = files::lock(tx, seen.manhole).await?;
-    let mut case = case_store::find_case_by_number(tx, &order.number).await?.ok_or_else(unknown)?;
-    let mut taken = seen.manhole;
-    while case.manhole != taken {
-        // Its manhole was merged or split while this waited.
-        taken = case.manhole;
-        file = files::lock(tx, taken).await?;
-        case = case_store::find_case_by_number(tx, &order.number).await?.ok_or_else(unknown)?;
-    }
+async fn make_move(
+    tx: &mut Tx,
+    registry: &Registry,
+    mut order: MoveOrder,
+    now: Millis,
+) -> Result<Moved, RegistryError> {
+    let (mut case, head) = take_case(tx, &order.number, &order.actor).await?;
     if order.expected_version.is_some_and(|version| version != case.version) {
         let refusal = Refusal::new("case.moved_meanwhile").with("state", case.state);
         return Err(RegistryError::Conflict(refusal));
     }
-    if let Some(number) = &order.target_number {
-        order.request.target = Some(find_target(tx, &case, number).await?);
-    }
-    if let Some(party) = order.request.party
-        && people::find_party(tx, party).await?.is_none()
-    {
-        return Err(RegistryError::Refused(Refusal::new("party.unknown").at("party").with("read", party)));
-    }
+    let rules = registry.rule_book.active(tx, now).await?;
+    let (ground, place) = ground_of(tx, &case).await?;
+    complete(tx, registry, &rules, &ground, &case, &mut order).await?;
     if order.request.until.is_some_and(|until| until <= now) {
         return Err(RegistryError::Refused(Refusal::new("case.until_past").at("until")));
     }
@@ -208,24 +219,32 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
             "case.role" | "case.other_party" | "case.needs_second_person" => {
                 RegistryError::Forbidden(refusal)
             }
-            "case.move_not_allowed" => RegistryError::Conflict(refusal),
+            "case.move_not_allowed" | "case.pool_move" => RegistryError::Conflict(refusal),
             _ => RegistryError::Refused(refusal),
         })?;
+    check_limits(&case, &order, &ground, &rules)?;
     if rule.made == CaseMove::Reopen {
         refuse_open_twin(tx, &case).await?;
         refuse_retired_cover(tx, &case).await?;
     }
-    let from = case.state;
+    if matches!(rule.made, CaseMove::HandIn) {
+        check_evidence(tx, &case, &order, &ground, &rules).await?;
+    }
+    let (from, version) = (case.state, case.version);
+    if let Some(condition) = &order.condition {
+        case.clock.condition = Some(condition.clone());
+    }
     apply(&mut case, rule.to, &order, now);
-    if !case_store::update_case(tx, &case, case.version - 1).await? {
-        return Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile").with("state", from)));
+    if rule.made == CaseMove::Close {
+        let year = year_at(now, registry.utc_offset_minutes);
+        let [number] = people::advance_counters(tx, [(&format!("strike:{year}"), 1)]).await?;
+        case.strike_number = Some(format!("{year}-{number:06}"));
     }
-    if rule.made == CaseMove::Reopen {
-        // While it was closed, a border may have been drawn anew.
-        case_store::follow_manhole(tx, case.id).await?;
-    }
+    case.tick(from, rule.made, ground.class, &rules.limits, now);
     let home = PhotoHome { manhole: case.manhole, cover: case.cover, case: Some(case.id), report: None };
     files::attach_photos(tx, home, order.made.as_str(), &order.photos, now).await?;
+    files::attach_photos(tx, home, "before", &order.before_photos, now).await?;
+    let distance_m = order.position.map(|at| (distance_m((at.lon, at.lat), place) * 10.0).round() / 10.0);
     let body = json!({
         "case": case.number,
         "move": order.made,
@@ -233,44 +252,223 @@ async fn make_move(tx: &mut Tx, mut order: MoveOrder, now: Millis) -> Result<Mov
         "to": case.state,
         "why": order.request.reason,
         "party": order.request.party,
+        "pool": order.pool,
+        "condition": order.condition,
         "joined_to": order.target_number,
         "until": order.request.until,
+        "due_at": case.due_at,
+        "strike_number": (rule.made == CaseMove::Close).then_some(&case.strike_number),
+        "distance_m": distance_m,
         "photos": files::digest_list(&order.photos),
+        "before_photos": files::digest_list(&order.before_photos),
     });
     let actor = order.actor.word();
-    let entry = NewEntry { actor, kind: HistoryKind::CaseMoved, case: Some(case.id), body };
-    files::append(tx, case.manhole, file.head, now, vec![entry]).await?;
-    let event = json!({"case": case.number, "move": order.made, "from": from, "state": case.state});
+    let mut entries = vec![NewEntry { actor, kind: HistoryKind::CaseMoved, case: Some(case.id), body }];
+    let mut moved = event_body(&case);
+    moved["move"] = json!(order.made);
+    moved["from"] = json!(from);
+    let mut events = vec![(format!("case.{}", case.state), moved.to_string())];
+    if rule.made == CaseMove::File
+        && let Some((entry, event)) =
+            case_flow::send_on(tx, &registry.rule_book, &rules, &ground, &mut case).await?
+    {
+        entries.push(entry);
+        events.push(event);
+    }
+    if !case_store::update_case(tx, &case, version).await? {
+        return Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile").with("state", from)));
+    }
+    if rule.made == CaseMove::Reopen {
+        // While it was closed, a border may have been drawn anew.
+        case_store::follow_manhole(tx, case.id).await?;
+    }
+    files::append(tx, case.manhole, head, now, entries).await?;
     let mut changed = vec![(ChangeKind::Case, case.id.0)];
     changed.extend(case.cover.map(|cover| (ChangeKind::Cover, cover.0)));
-    let news = News { events: vec![(format!("case.{}", case.state), event.to_string())], changed };
-    feed::record(tx, now, news).await?;
+    feed::record(tx, now, News { events, changed }).await?;
     Ok(Moved { number: case.number })
 }
 
+/// Takes the file of a case's manhole until the commit, so that moves on one file queue here, and reads the case
+/// behind the lock.
+pub(super) async fn take_case(
+    tx: &mut Tx,
+    number: &str,
+    actor: &Actor,
+) -> Result<(Case, ChainHead), RegistryError> {
+    let unknown = || RegistryError::NotFound(Refusal::new("case.unknown").with("read", number));
+    let seen = case_store::find_case_by_number(tx, number).await?.ok_or_else(unknown)?;
+    if !may_see(&seen, actor) {
+        return Err(unknown());
+    }
+    let mut taken = seen.manhole;
+    loop {
+        let file = files::lock(tx, taken).await?;
+        let case = case_store::find_case_by_number(tx, number).await?.ok_or_else(unknown)?;
+        if case.manhole == taken {
+            return Ok((case, file.head));
+        }
+        // Its manhole was merged or split while this waited.
+        taken = case.manhole;
+    }
+}
+
+/// What the rules ask of the place of a case, and where it lies.
+pub(super) async fn ground_of(tx: &mut Tx, case: &Case) -> Result<(Ground, (f64, f64)), RegistryError> {
+    if let Some(cover) = case.cover
+        && let Some(file) = covers::find_cover(tx, cover).await?
+    {
+        let position = &file.survey.position;
+        return Ok((Ground::of(&file), (position.lon, position.lat)));
+    }
+    let place = case_store::find_place(tx, case.manhole).await?;
+    let ground = Ground { placement: place.placement, ..Ground::unknown(place.district) };
+    Ok((ground, (place.lon, place.lat)))
+}
+
+/// Turns the names in an order into what they name.
+async fn complete(
+    tx: &mut Tx,
+    registry: &Registry,
+    rules: &ActiveRules,
+    ground: &Ground,
+    case: &Case,
+    order: &mut MoveOrder,
+) -> Result<(), RegistryError> {
+    if let Some(number) = &order.target_number {
+        order.request.target = Some(find_target(tx, case, number).await?);
+    }
+    if let Some(party) = order.request.party
+        && people::find_party(tx, party).await?.is_none()
+    {
+        return Err(RegistryError::Refused(Refusal::new("party.unknown").at("party").with("read", party)));
+    }
+    if let Some(name) = &order.pool {
+        let facts = case_flow::routing_facts(case, ground, rules);
+        order.request.pool = registry.rule_book.pool(tx, rules, name, &facts).await?;
+        if order.request.pool.is_empty() {
+            let known: Vec<&str> = rules.routing.pools.keys().map(String::as_str).collect();
+            let refusal = Refusal::new("case.pool_unknown").at("pool").with("fits", known.join(", "));
+            return Err(RegistryError::Refused(refusal));
+        }
+    }
+    if let Actor::Staff { party: Some(party), .. } = &order.actor
+        && order.made == CaseMove::Decline
+        && case.offered_to == [*party]
+    {
+        // Nobody is left: it goes back to the desk.
+        order.made = CaseMove::Refuse;
+    }
+    if let Some(condition) = &order.condition
+        && rules.limits.find_row(condition, case.hazard, ground.class).is_none()
+    {
+        let fits: Vec<&str> =
+            rules.limits.rows(case.hazard, ground.class).map(|row| row.id.as_str()).collect();
+        let refusal = Refusal::new("case.condition_unfit").at("condition").with("fits", fits.join(", "));
+        return Err(RegistryError::Refused(refusal));
+    }
+    Ok(())
+}
+
+/// What the rules of time say against a move that the table allows.
+fn check_limits(
+    case: &Case,
+    order: &MoveOrder,
+    ground: &Ground,
+    rules: &ActiveRules,
+) -> Result<(), RegistryError> {
+    let (limits, now) = (&rules.limits, rules.now());
+    let checked = match order.made {
+        CaseMove::Extend => case.check_extension(limits, now),
+        CaseMove::Suspend => {
+            order.request.until.map_or(Ok(()), |until| case.check_suspension(until, limits, now))
+        }
+        CaseMove::MakeSafe => case.check_make_safe(ground.class, limits),
+        _ => Ok(()),
+    };
+    checked.map_err(RegistryError::Conflict)
+}
+
+/// What the row of the case wants to see when a party hands in.
+async fn check_evidence(
+    tx: &mut Tx,
+    case: &Case,
+    order: &MoveOrder,
+    ground: &Ground,
+    rules: &ActiveRules,
+) -> Result<(), RegistryError> {
+    let evidence = &rules.limits.row_of(case, ground.class).evidence;
+    let has_reason = order.request.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
+    if evidence.contains(&HandInEvidence::Before) && order.before_photos.is_empty() {
+        // What whoever reported it photographed shows it as well.
+        let shown = case_store::list_case_photos(tx, case.id).await?;
+        if !shown.iter().any(|photo| photo.report.is_some() || photo.role == "before") {
+            return Err(RegistryError::Refused(Refusal::new("case.needs_before").at("before_photos")));
+        }
+    }
+    if evidence.contains(&HandInEvidence::Position) && order.position.is_none() && !has_reason {
+        return Err(RegistryError::Refused(Refusal::new("case.needs_position").at("reason")));
+    }
+    Ok(())
+}
+
 fn apply(case: &mut Case, to: CaseState, order: &MoveOrder, now: Millis) {
+    let was_in_pool = case.is_in_pool();
     case.state = to;
     case.version += 1;
     case.updated_at = now;
     match order.made {
+        CaseMove::File => case.filed_at = case.filed_at.or(Some(now)),
         CaseMove::Dispatch => {
+            // Whoever had it was the wrong one.
+            case.counts.refusals += i64::from(case.party.is_some());
+            case.counts.dispatches += 1;
             case.party = order.request.party;
+            case.offered_to.clear();
             case.handed_in_by = None;
+            case.dispatched_at = case.dispatched_at.or(Some(now));
         }
-        CaseMove::Refuse => case.party = None,
+        CaseMove::Offer => {
+            case.party = None;
+            case.offered_to.clone_from(&order.request.pool);
+            case.handed_in_by = None;
+            case.dispatched_at = case.dispatched_at.or(Some(now));
+        }
+        CaseMove::Accept if was_in_pool => {
+            if let Actor::Staff { party, .. } = &order.actor {
+                case.party = *party;
+            }
+            case.counts.dispatches += 1;
+            case.offered_to.clear();
+        }
+        CaseMove::Decline => {
+            if let Actor::Staff { party: Some(party), .. } = &order.actor {
+                case.offered_to.retain(|offered| offered != party);
+            }
+        }
+        CaseMove::Refuse => {
+            case.counts.refusals += i64::from(case.party.is_some());
+            case.party = None;
+            case.offered_to.clear();
+        }
         CaseMove::HandIn | CaseMove::Fix => {
             case.handed_in_by = match &order.actor {
                 Actor::Staff { user, .. } => Some(*user),
                 _ => None,
             };
+            case.handled_at = Some(now);
+            case.filed_at = case.filed_at.or(Some(now));
         }
         CaseMove::Join => case.joined_to = order.request.target,
-        CaseMove::Suspend | CaseMove::Extend => case.until = order.request.until,
+        CaseMove::Suspend => case.until = order.request.until,
         CaseMove::Resume => case.until = None,
+        CaseMove::SendBack => case.counts.reworks += 1,
         CaseMove::Close => case.closed_at = Some(now),
         CaseMove::Reopen => {
             case.closed_at = None;
+            case.strike_number = None;
             case.party = None;
+            case.counts.reopenings += 1;
         }
         _ => {}
     }

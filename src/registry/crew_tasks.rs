@@ -6,7 +6,7 @@ use super::crew::{Noted, Work};
 use super::files::{self, NewEntry, PhotoHome};
 use super::{Registry, RegistryError};
 use crate::domain::Refusal;
-use crate::domain::case::Case;
+use crate::domain::case::{Case, CaseSource};
 use crate::domain::checklist::Checklist;
 use crate::domain::crew::{CrewKind, Found};
 use crate::domain::history::HistoryKind;
@@ -48,7 +48,7 @@ impl Work {
         let mut noted = match hazard.filter(|_| done.found.is_trouble()) {
             Some(hazard) => {
                 let found = Found { cover: file.cover, hazard, description: done.description.clone() };
-                self.file_case(tx, &found, CrewKind::Task).await?
+                self.file_case(tx, &found, CrewKind::Task, source_of(task.kind)).await?
             }
             None => {
                 let home = PhotoHome {
@@ -164,6 +164,16 @@ impl Registry {
     /// What became of a task, for the crew that is asked about it.
     pub(super) async fn find_visit(&self, done: &TaskDone) -> Result<Option<Task>, RegistryError> {
         Ok(self.find_task(done.task).await?.filter(|task| task.state == TaskState::Done))
+    }
+}
+
+/// From where a case comes that a task found; `None` = as with any other report.
+fn source_of(kind: TaskKind) -> Option<CaseSource> {
+    match kind {
+        TaskKind::Campaign | TaskKind::Weather => Some(CaseSource::Campaign),
+        TaskKind::Patrol => Some(CaseSource::Patrol),
+        TaskKind::LookBack => Some(CaseSource::LookBack),
+        TaskKind::FallNet | TaskKind::Inspection => None,
     }
 }
 

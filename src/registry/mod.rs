@@ -24,6 +24,8 @@ mod areas;
 mod bulk_edit;
 mod bulk_turn;
 mod campaigns;
+mod case_advice;
+mod case_flow;
 mod cases;
 mod census;
 mod check;
@@ -40,16 +42,19 @@ mod crew_fit;
 mod crew_survey;
 mod crew_tasks;
 mod crew_watch;
+mod deadlines;
 mod editing;
 mod exports;
 mod feed;
 mod field_photos;
 mod fields;
 mod files;
+mod filing;
 mod fitting;
 mod identity;
 mod import_profiles;
 mod imports;
+mod intake;
 mod numbering;
 mod packages;
 mod plate_orders;
@@ -60,6 +65,8 @@ mod report_desk;
 mod reports;
 mod resurvey;
 mod retirement;
+mod rule_book;
+mod rules;
 mod staff;
 mod structure;
 mod suspicion;
@@ -67,7 +74,7 @@ mod tasks;
 mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
-pub use crate::store::cases::{CaseFilter, CaseLine, PhotoRecord};
+pub use crate::store::cases::{CaseFilter, CaseLine, CaseOrder, DueFilter, NearCase, PhotoRecord};
 pub use crate::store::covers::PointRow;
 pub use crate::store::crew_watch::{DeedCount, FittingDay, ProgressPoint, StreetProgress};
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
@@ -83,6 +90,7 @@ pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
 pub use campaigns::{Campaign, CampaignOrder, NewCampaign};
+pub use case_advice::{CaseAdvice, RouteAdvice, RuleTrial, RuleVerdict, SimilarCase, is_overdue};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
@@ -96,6 +104,7 @@ pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, CoversWithin, Fact, Standing};
 pub use crew::{CrewDone, CrewOutcome, CrewQuestion, Theirs};
 pub use crew_watch::{MOST_DRAWN, NewSpotCheck};
+pub use deadlines::{DeadlineChange, DryRun, RowChange, Swept};
 pub use editing::{CodeEdit, FieldEdit};
 pub use exports::{
     CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
@@ -105,6 +114,7 @@ pub use field_photos::{FieldPhoto, KeptPhoto, NOT_HERE};
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
+pub use intake::{NewFinding, Spot};
 pub use packages::{CrewCover, CrewPlate, PackageOrder, Street};
 pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
@@ -112,13 +122,17 @@ pub use plates::ScannedPlate;
 pub use quality::QualityRow;
 pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;
+pub use rule_book::{ActiveRules, WeatherMode};
+pub use rules::{NewRules, RouteChange, RulesLook};
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
 pub use tasks::{
-    DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Swept, Task, TaskCount, TaskFilter, TaskLine,
-    TaskPoint,
+    DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Task, TaskCount, TaskFilter, TaskLine, TaskPoint,
+    TasksSwept,
 };
 pub use told_apart::ToldApart;
+
+use rule_book::RuleBook;
 
 /// Why a verb did not do what was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -239,6 +253,7 @@ pub struct Registry {
     clock: Clock,
     schemes: Arc<BTreeMap<String, Scheme>>,
     report_desk: Arc<report_desk::ReportDesk>,
+    rule_book: Arc<RuleBook>,
     /// From which the secret part of tracking links is derived; never leaves the process.
     instance_secret: Arc<[u8; 32]>,
     /// Minutes east of Greenwich of the city's clock.
@@ -264,10 +279,16 @@ impl Registry {
         let instance_secret = unhex(&settled)
             .ok_or_else(|| StoreError::inconsistent("settings", "value", "instance_secret"))
             .map_err(RegistryError::from)?;
-        let desk =
-            report_desk::ReportDesk::open(store.clone(), options.clock.clone(), options.utc_offset_minutes);
+        let rule_book = Arc::new(RuleBook::default());
+        let desk = report_desk::ReportDesk::open(
+            store.clone(),
+            options.clock.clone(),
+            rule_book.clone(),
+            options.utc_offset_minutes,
+        );
         Ok(Self {
             report_desk: Arc::new(desk),
+            rule_book,
             store,
             clock: options.clock,
             schemes: Arc::new(

@@ -2,6 +2,7 @@
 //! table, because a report touches nine tables and a statement costs more than its rows. What is
 //! wrong with one of them is told to that one alone.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +11,24 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
+use super::case_flow::{self, Ground, NewCase};
 use super::files::{self, NewEntry, PhotoHome};
+use super::filing::RECURS_WITHIN_MS;
+use super::rule_book::RuleBook;
 use super::{Clock, NewReport, RegistryError, Reported};
 use crate::domain::Refusal;
-use crate::domain::case::{Case, CaseState, Report};
+use crate::domain::case::{Case, CaseSource, CaseState, Report};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
 use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, ManholeId, Millis, ReportId};
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
+use crate::domain::triage::TriageFacts;
 use crate::store::feed::ChangeKind;
 use crate::store::history::ChainHead;
 use crate::store::people::AnsweredCall;
 use crate::store::reports::{self, Filed, JoinedReports, OpenCase, Place};
-use crate::store::{Store, StoreError, Tx, people};
+use crate::store::{Store, StoreError, Tx, cases, people};
 
 /// Most reports that share a transaction.
 const GROUP: usize = 256;
@@ -52,9 +57,9 @@ pub(super) struct ReportDesk {
 }
 
 impl ReportDesk {
-    pub(super) fn open(store: Store, clock: Clock, utc_offset_minutes: i32) -> Self {
+    pub(super) fn open(store: Store, clock: Clock, book: Arc<RuleBook>, utc_offset_minutes: i32) -> Self {
         let (queue, arriving) = mpsc::channel(GROUP * 4);
-        tokio::spawn(file_groups(store, clock, utc_offset_minutes, arriving));
+        tokio::spawn(file_groups(store, clock, book, utc_offset_minutes, arriving));
         Self { queue }
     }
 
@@ -70,6 +75,7 @@ impl ReportDesk {
 async fn file_groups(
     store: Store,
     clock: Clock,
+    book: Arc<RuleBook>,
     utc_offset_minutes: i32,
     mut arriving: mpsc::Receiver<Waiting>,
 ) {
@@ -81,7 +87,7 @@ async fn file_groups(
             take_group(&mut waiting).into_iter().map(|one| (one.arrived, one.reply)).unzip();
         let now = clock.now();
         let year = super::year_at(now, utc_offset_minutes);
-        let answers = file_group(&store, group, now, year).await;
+        let answers = file_group(&store, &book, group, now, year).await;
         under_way = replies.len() + waiting.len() + arriving.len();
         for (reply, answer) in replies.into_iter().zip(answers) {
             // The citizen may have gone away; the report stands all the same.
@@ -110,16 +116,17 @@ fn take_group(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
 /// Files a group together, or one by one where that cannot be done.
 async fn file_group(
     store: &Store,
+    book: &Arc<RuleBook>,
     group: Vec<Arrived>,
     now: Millis,
     year: i32,
 ) -> Vec<Result<Reported, RegistryError>> {
     let group: Arc<[Arrived]> = group.into();
     let together = store.write::<_, RegistryError, _>({
-        let group = group.clone();
+        let (group, book) = (group.clone(), book.clone());
         move |tx| {
-            let group = group.clone();
-            Box::pin(async move { file_together(tx, &group, now, year).await })
+            let (group, book) = (group.clone(), book.clone());
+            Box::pin(async move { file_together(tx, &book, &group, now, year).await })
         }
     });
     let error = match together.await {
@@ -132,10 +139,10 @@ async fn file_group(
     // Another server may have been faster with a key or a case: what it wrote is found now.
     let mut answers = Vec::with_capacity(group.len());
     for at in 0..group.len() {
-        let group = group.clone();
+        let (group, book) = (group.clone(), book.clone());
         let alone = store.write::<_, RegistryError, _>(move |tx| {
-            let group = group.clone();
-            Box::pin(async move { file_together(tx, &group[at..=at], now, year).await })
+            let (group, book) = (group.clone(), book.clone());
+            Box::pin(async move { file_together(tx, &book, &group[at..=at], now, year).await })
         });
         let stopped = || RegistryError::Broken(StoreError::Stopped);
         answers.push(match alone.await {
@@ -164,6 +171,7 @@ enum Standing {
 /// Files the reports, each with a key of its own; answers in their order.
 async fn file_together(
     tx: &mut Tx,
+    book: &RuleBook,
     group: &[Arrived],
     now: Millis,
     year: i32,
@@ -199,7 +207,7 @@ async fn file_together(
                 standing.insert((place.cover, open.hazard), Standing::Known(open, 0));
             }
         }
-        let filed = file_placed(tx, &placed, standing, now, year).await?;
+        let filed = file_placed(tx, book, &placed, standing, now, year).await?;
         for (report, reported) in placed.iter().zip(filed) {
             answers[report.at] = Some(Ok(reported));
         }
@@ -210,6 +218,7 @@ async fn file_together(
 
 async fn file_placed(
     tx: &mut Tx,
+    book: &RuleBook,
     placed: &[Placed<'_>],
     mut standing: HashMap<(CoverId, Hazard), Standing>,
     now: Millis,
@@ -217,18 +226,19 @@ async fn file_placed(
 ) -> Result<Vec<Reported>, RegistryError> {
     let of = |report: &Placed<'_>| (report.place.cover, report.arrived.new.hazard);
     let fresh: HashSet<_> = placed.iter().map(of).filter(|of| !standing.contains_key(of)).collect();
-    let touched: HashSet<_> = placed.iter().map(of).collect();
     let covers: BTreeSet<CoverId> = placed.iter().map(|report| report.place.cover).collect();
-    let [last_case, last_change, last_event, last_report] = people::advance_counters(
-        tx,
-        [
-            (&format!("case:{year}"), fresh.len() as i64),
-            ("changes", (touched.len() + covers.len()) as i64),
-            ("outbox", placed.len() as i64),
-            (&format!("report:{year}"), placed.len() as i64),
-        ],
-    )
-    .await?;
+    let rules = book.active(tx, now).await?;
+    let before = match fresh.is_empty() {
+        true => Vec::new(),
+        false => {
+            let manholes: BTreeSet<ManholeId> = placed.iter().map(|report| report.place.manhole).collect();
+            let manholes: Vec<ManholeId> = manholes.into_iter().collect();
+            cases::list_closed_since(tx, &manholes, Millis(now.0 - RECURS_WITHIN_MS)).await?
+        }
+    };
+    let (cases_of, reports_of) = (format!("case:{year}"), format!("report:{year}"));
+    let wanted = [(cases_of.as_str(), fresh.len() as i64), (reports_of.as_str(), placed.len() as i64)];
+    let [last_case, last_report] = people::advance_counters(tx, wanted).await?;
     let mut case_number = last_case - fresh.len() as i64;
     let mut report_number = last_report - placed.len() as i64;
 
@@ -239,22 +249,36 @@ async fn file_placed(
         let (new, place) = (&report.arrived.new, &report.place);
         report_number += 1;
         let tracking = format!("R{year}-{report_number:06}");
-        let mut joined = true;
-        let stands = standing.entry(of(report)).or_insert_with(|| {
-            joined = false;
-            case_number += 1;
-            Standing::Opened(Box::new(open_case(
-                format!("{year}-{case_number:06}"),
-                (place.manhole, place.cover),
-                new.hazard,
-                now,
-            )))
-        });
+        let mut opening = None;
+        let stands = match standing.entry(of(report)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(vacant) => {
+                case_number += 1;
+                let same =
+                    before.iter().find(|case| case.cover == Some(place.cover) && case.hazard == new.hazard);
+                let new = NewCase {
+                    number: format!("{year}-{case_number:06}"),
+                    manhole: place.manhole,
+                    cover: Some(place.cover),
+                    hazard: new.hazard,
+                    source: CaseSource::CitizenScan,
+                    recurs: same.map(|case| case.id),
+                    mended: false,
+                };
+                let opened = case_flow::open(tx, book, &rules, &ground_of(place), new).await?;
+                opening = Some((opened.entries, opened.events));
+                vacant.insert(Standing::Opened(Box::new(opened.case)))
+            }
+        };
+        let joined = opening.is_none();
         let case = stands.case();
         let (_, entries) = files.entry(place.manhole).or_insert_with(|| (place.file.head, Vec::new()));
         entries.push(report_entry(&tracking, new, case.id, joined));
-        entries.extend((!joined && case.emergency).then(|| filed_at_once(&case)));
         filed.news.events.push(event(&case, new.hazard, joined));
+        if let Some((opening, events)) = opening {
+            entries.extend(opening);
+            filed.news.events.extend(events);
+        }
         let id = ReportId::fresh();
         let home = PhotoHome {
             manhole: place.manhole,
@@ -267,7 +291,7 @@ async fn file_placed(
             report: id,
             tracking: tracking.clone(),
             case_number: case.number.to_owned(),
-            cover: place.cover,
+            cover: Some(place.cover),
             joined,
             emergency: case.emergency,
         };
@@ -279,9 +303,18 @@ async fn file_placed(
         answers.push(answer);
         let case = case.id;
         let (hazard, description, contact) = (new.hazard, new.description.clone(), new.contact.clone());
-        let phone_position = new.phone_position;
-        let row =
-            Report { id, tracking, case, hazard, description, contact, phone_position, created_at: now };
+        let row = Report {
+            id,
+            tracking,
+            case,
+            hazard,
+            description,
+            contact,
+            phone_position: new.phone_position,
+            source: CaseSource::CitizenScan,
+            external_number: None,
+            created_at: now,
+        };
         filed.reports.push((row, new.language));
         if joined {
             stands.join();
@@ -293,24 +326,49 @@ async fn file_placed(
     for (manhole, (head, entries)) in files {
         filed.entries.extend(files::chained(manhole, head, now, entries));
     }
-    for stands in standing.into_values() {
+    let placement = |cover: Option<CoverId>| {
+        let home = placed.iter().find(|report| Some(report.place.cover) == cover);
+        home.map(|report| &report.place)
+    };
+    for ((cover, _), stands) in standing {
         match stands {
             Standing::Known(_, 0) => {}
-            Standing::Known(case, count) => {
-                filed.joined.push(JoinedReports { case: case.id, expected_version: case.version, count });
+            Standing::Known(open, count) => {
+                let facts = TriageFacts {
+                    hazard: open.hazard,
+                    placement: placement(Some(cover)).and_then(|place| place.placement),
+                    out_of_hours: rules.out_of_hours(),
+                    weather: rules.weather.is_some(),
+                    reports: open.report_count + count,
+                    recurs: false,
+                };
+                // A case never hurries less because one more person saw it.
+                let triage = rules.routing.triage.score(&facts).max(open.triage);
+                let (case, expected_version) = (open.id, open.version);
+                filed.joined.push(JoinedReports { case, expected_version, count, triage });
             }
             Standing::Opened(case) => {
-                let home = placed.iter().find(|report| Some(report.place.cover) == case.cover);
-                let district = home.map(|report| report.place.file.district.clone()).unwrap_or_default();
-                filed.opened.push((*case, district));
+                let district = placement(case.cover).map(|place| place.file.district.clone());
+                filed.opened.push((*case, district.unwrap_or_default()));
             }
         }
     }
     filed.opened.sort_by(|one, other| one.0.number.cmp(&other.0.number));
-    if reports::write(tx, &filed, SCOPE, now, [last_change, last_event]).await? {
+    if reports::write(tx, &filed, SCOPE, now).await? {
         Ok(answers)
     } else {
         Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile")))
+    }
+}
+
+fn ground_of(place: &Place) -> Ground {
+    Ground {
+        class: Some(place.class),
+        district: place.file.district.clone(),
+        placement: place.placement,
+        owner: place.owner,
+        maintainer: place.maintainer,
+        supervisor: place.supervisor,
     }
 }
 
@@ -343,34 +401,6 @@ impl Standing {
     }
 }
 
-/// A new case; filed at once when it is an emergency, because nobody may be at the desk.
-pub(super) fn open_case(
-    number: String,
-    (manhole, cover): (ManholeId, CoverId),
-    hazard: Hazard,
-    now: Millis,
-) -> Case {
-    let emergency = hazard.is_emergency();
-    Case {
-        id: CaseId::fresh(),
-        number,
-        manhole,
-        cover: Some(cover),
-        hazard,
-        state: if emergency { CaseState::Filed } else { CaseState::Reported },
-        emergency,
-        report_count: 1,
-        party: None,
-        handed_in_by: None,
-        joined_to: None,
-        until: None,
-        created_at: now,
-        updated_at: now,
-        closed_at: None,
-        version: 1,
-    }
-}
-
 /// What the citizen wrote stays in the report's row: a file that is never rewritten must not hold
 /// personal data that a law may order removed. Its hash is enough to prove it later.
 fn report_entry(tracking: &str, new: &NewReport, case: CaseId, joined: bool) -> NewEntry {
@@ -387,20 +417,12 @@ fn report_entry(tracking: &str, new: &NewReport, case: CaseId, joined: bool) -> 
     }
 }
 
-fn filed_at_once(case: &CaseGlance<'_>) -> NewEntry {
-    NewEntry {
-        actor: Actor::System.word(),
-        kind: HistoryKind::CaseMoved,
-        case: Some(case.id),
-        body: json!({"case": case.number, "move": "file", "from": "reported", "to": "filed", "why": "emergency"}),
-    }
-}
-
 fn event(case: &CaseGlance<'_>, hazard: Hazard, joined: bool) -> (String, String) {
-    let name = match (joined, case.state) {
+    // Whatever happened to a new case at once is told by events of its own.
+    let name = match (joined, case.emergency) {
         (true, _) => "report.joined",
-        (false, CaseState::Filed) => "case.filed",
-        (false, _) => "case.reported",
+        (false, true) => "case.filed",
+        (false, false) => "case.reported",
     };
     let body =
         json!({"case": case.number, "hazard": hazard, "emergency": case.emergency, "state": case.state});

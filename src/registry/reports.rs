@@ -10,7 +10,6 @@ use crate::domain::cover::{CoverFile, Party};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryEntry;
 use crate::domain::ids::{CoverId, IdempotencyKey, ReportId};
-use crate::domain::position;
 use crate::domain::token::Token;
 use crate::store::cases::{self as case_store, PhotoRecord};
 use crate::store::{covers, people};
@@ -38,7 +37,8 @@ pub struct Reported {
     /// To be read out on the phone, e.g. `R2026-000123`.
     pub tracking: String,
     pub case_number: String,
-    pub cover: CoverId,
+    /// `None` where no cover is known.
+    pub cover: Option<CoverId>,
     /// Whether it joined a case that was open already.
     pub joined: bool,
     pub emergency: bool,
@@ -58,7 +58,7 @@ pub struct Tracked {
     pub photos: Vec<PhotoRecord>,
 }
 
-const CONTACT_LIMIT: usize = 100;
+pub(super) const CONTACT_LIMIT: usize = 100;
 /// Characters of the secret part of a tracking link: 80 bits.
 const SECRET_CHARS: usize = 16;
 
@@ -70,8 +70,8 @@ impl Registry {
         let request_hash = request_hash(&new);
         let place = new.phone_position;
         let reported = self.report_desk.file(Arrived { new, request_hash }).await?;
-        if let Some(place) = place {
-            self.weigh_sighting(reported.cover, place).await;
+        if let (Some(cover), Some(place)) = (reported.cover, place) {
+            self.weigh_sighting(cover, place).await;
         }
         Ok(reported)
     }
@@ -143,10 +143,7 @@ fn checked(mut new: NewReport) -> Result<NewReport, Refusal> {
             .with("most", PHOTO_LIMIT));
     }
     if let Some(at) = &new.phone_position {
-        position::check_degrees(at.lon, at.lat)?;
-        if !at.accuracy_m.is_finite() || at.accuracy_m < 0.0 {
-            return Err(Refusal::new("position.accuracy").at("accuracy_m").with("read", at.accuracy_m));
-        }
+        at.check()?;
     }
     Ok(new)
 }

@@ -2,21 +2,16 @@
 //! somebody to look, not one for each of them.
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
-use super::crew_cases::{LANGUAGE, event};
-use super::files::{self, NewEntry};
-use super::report_desk::open_case;
-use super::{Registry, RegistryError, amend, year_at};
-use crate::domain::case::{PhonePosition, Report};
+use super::case_flow::Ground;
+use super::filing::{self, Finding};
+use super::{Registry, RegistryError, amend};
+use crate::domain::case::{CaseSource, PhonePosition};
 use crate::domain::hazard::Hazard;
-use crate::domain::history::HistoryKind;
-use crate::domain::ids::{CoverId, Millis, ReportId};
+use crate::domain::ids::{CoverId, Millis};
 use crate::domain::position::distance_m;
 use crate::domain::role::Actor;
-use crate::store::feed::ChangeKind;
-use crate::store::reports::{self as store_reports, Filed};
-use crate::store::{Tx, cases, covers, crew, people};
+use crate::store::{Tx, cases, covers, crew};
 
 const DAY_MS: i64 = 86_400_000;
 const HAZARD: Hazard = Hazard::PlateOutOfPlace;
@@ -67,36 +62,27 @@ async fn raise(tx: &mut Tx, registry: &Registry, cover: CoverId, now: Millis) ->
     if elsewhere < rules.out_of_place_reports as usize {
         return Ok(());
     }
-    let year = year_at(now, registry.utc_offset_minutes);
-    let (cases, reports) = (format!("case:{year}"), format!("report:{year}"));
-    let wanted = [(cases.as_str(), 1), ("changes", 2), ("outbox", 1), (reports.as_str(), 1)];
-    let [number, last_change, last_event, report_number] = people::advance_counters(tx, wanted).await?;
-    let case = open_case(format!("{year}-{number:06}"), (file.manhole, file.cover), HAZARD, now);
+    let rules_now = registry.rule_book.active(tx, now).await?;
     // Lidmark itself reports it; what people said belongs to cases of their own.
-    let report = Report {
-        id: ReportId::fresh(),
-        tracking: format!("R{year}-{report_number:06}"),
-        case: case.id,
+    let story =
+        json!({"sightings": elsewhere, "meters": rules.out_of_place_m, "days": rules.out_of_place_days});
+    let finding = Finding {
+        manhole: file.manhole,
+        cover: Some(cover),
+        head: taken.locked.head,
+        ground: Ground::of(file),
         hazard: HAZARD,
+        source: CaseSource::Watch,
+        known: None,
         description: String::new(),
         contact: None,
+        external_number: None,
         phone_position: None,
-        created_at: now,
+        photos: Vec::new(),
+        mended: false,
+        actor: Actor::System.word(),
+        story: story.as_object().cloned().unwrap_or_default(),
+        language: filing::STAFF_LANGUAGE,
     };
-    let body = json!({"case": case.number, "report": report.tracking, "hazard": HAZARD,
-        "description_sha256": super::hex(&Sha256::digest(report.description.as_bytes())),
-        "sightings": elsewhere, "meters": rules.out_of_place_m, "days": rules.out_of_place_days});
-    let entry =
-        NewEntry { actor: Actor::System.word(), kind: HistoryKind::Reported, case: Some(case.id), body };
-    let mut filed = Filed {
-        entries: files::chained(file.manhole, taken.locked.head, now, vec![entry]),
-        reports: vec![(report, LANGUAGE)],
-        ..Filed::default()
-    };
-    filed.news.events.push(event(&case, "case"));
-    filed.news.changed = vec![(ChangeKind::Case, case.id.0), (ChangeKind::Cover, cover.0)];
-    filed.opened.push((case, taken.locked.district.clone()));
-    // Nothing is joined, so nothing can have moved.
-    store_reports::write(tx, &filed, "", now, [last_change, last_event]).await?;
-    Ok(())
+    filing::file(tx, registry, &rules_now, finding).await.map(drop)
 }

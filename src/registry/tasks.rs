@@ -75,7 +75,7 @@ pub(super) async fn schedule(
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct TasksSwept {
     /// Rounds of patrol plans that were opened.
     pub rounds: u64,
     /// Campaigns whose days are over.
@@ -115,8 +115,8 @@ impl Registry {
 
     /// What the clock does: opens the next round of patrol plans, ends campaigns, marks what was missed, asks for what
     /// is due. It may be called at any time and as often as one likes.
-    pub async fn sweep_tasks(&self) -> Result<Swept, RegistryError> {
-        let mut swept = Swept::default();
+    pub async fn sweep_tasks(&self) -> Result<TasksSwept, RegistryError> {
+        let mut swept = TasksSwept::default();
         let running = campaigns::list_running(&mut self.store.read().await?).await?;
         for campaign in running {
             let (id, now, offset) = (campaign.id, self.now(), self.utc_offset_minutes);

@@ -3,13 +3,14 @@
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
-use super::piece::Piece::{self, Bool, Id, Sql, Text};
+use super::piece::Piece::{self, Bool, Id, Int, Sql, Text};
 use super::piece::push_pieces;
 use super::script::Script;
 use super::sheet::{Sheet, cells};
 use super::{EngineKind, StoreError, Tx, on_db, search};
-use crate::domain::case::{Case, CaseState, PhonePosition, Report};
+use crate::domain::case::{Case, CaseCounts, CaseSource, CaseState, PhonePosition, Report};
 use crate::domain::code::ComponentCode;
+use crate::domain::cover::{CoverClass, Placement};
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId, PhotoId, ReportId, UserId};
 
@@ -27,14 +28,40 @@ struct CaseRowSql {
     handed_in_by: Option<Uuid>,
     joined_to: Option<Uuid>,
     until: Option<i64>,
+    source: String,
+    triage: i64,
+    offered_to: String,
+    clock: String,
+    due_at: Option<i64>,
+    remind_at: Option<i64>,
+    dispatches: i64,
+    refusals: i64,
+    reworks: i64,
+    reopenings: i64,
+    late_ms: i64,
+    exempt: bool,
+    strike_number: Option<String>,
+    recurs: Option<Uuid>,
     created_at: i64,
     updated_at: i64,
+    filed_at: Option<i64>,
+    dispatched_at: Option<i64>,
+    handled_at: Option<i64>,
     closed_at: Option<i64>,
     version: i64,
 }
 
-const CASE: &str = "SELECT k.id, k.number, k.manhole_id, k.cover_id, k.hazard, k.state, k.emergency, k.report_count,
-    k.party_id, k.handed_in_by, k.joined_to, k.until, k.created_at, k.updated_at, k.closed_at, k.version FROM cases k ";
+/// The columns of a case `k`.
+macro_rules! case_columns {
+    () => {
+        "k.id, k.number, k.manhole_id, k.cover_id, k.hazard, k.state, k.emergency, k.report_count, k.party_id,
+         k.handed_in_by, k.joined_to, k.until, k.source, k.triage, k.offered_to, k.clock, k.due_at, k.remind_at,
+         k.dispatches, k.refusals, k.reworks, k.reopenings, k.late_ms, k.exempt, k.strike_number, k.recurs,
+         k.created_at, k.updated_at, k.filed_at, k.dispatched_at, k.handled_at, k.closed_at, k.version"
+    };
+}
+
+const CASE: &str = concat!("SELECT ", case_columns!(), " FROM cases k ");
 
 impl TryFrom<CaseRowSql> for Case {
     type Error = StoreError;
@@ -53,16 +80,48 @@ impl TryFrom<CaseRowSql> for Case {
             handed_in_by: row.handed_in_by.map(UserId),
             joined_to: row.joined_to.map(CaseId),
             until: row.until.map(Millis),
+            source: row.source.parse().map_err(|_| broken("source"))?,
+            triage: row.triage,
+            offered_to: ids_of(&row.offered_to).ok_or_else(|| broken("offered_to"))?,
+            clock: serde_json::from_str(&row.clock).map_err(|_| broken("clock"))?,
+            due_at: row.due_at.map(Millis),
+            remind_at: row.remind_at.map(Millis),
+            counts: CaseCounts {
+                dispatches: row.dispatches,
+                refusals: row.refusals,
+                reworks: row.reworks,
+                reopenings: row.reopenings,
+            },
+            late_ms: row.late_ms,
+            exempt: row.exempt,
+            strike_number: row.strike_number,
+            recurs: row.recurs.map(CaseId),
             created_at: Millis(row.created_at),
             updated_at: Millis(row.updated_at),
+            filed_at: row.filed_at.map(Millis),
+            dispatched_at: row.dispatched_at.map(Millis),
+            handled_at: row.handled_at.map(Millis),
             closed_at: row.closed_at.map(Millis),
             version: row.version,
         })
     }
 }
 
+/// Parties as the column `offered_to` has them: ids with spaces between.
+fn ids_of(text: &str) -> Option<Vec<PartyId>> {
+    text.split_whitespace().map(|id| Uuid::try_parse(id).ok().map(PartyId)).collect()
+}
+
+fn text_of_ids(ids: &[PartyId]) -> String {
+    ids.iter().map(PartyId::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn clock_text(case: &Case) -> String {
+    serde_json::to_string(&case.clock).expect("a clock is a plain struct")
+}
+
 /// New cases, each with the district in which its manhole lies, kept for filtering.
-pub(super) fn case_sheet<'r>(cases: &'r [(Case, String)]) -> Sheet<'r, 13> {
+pub(super) fn case_sheet<'r>(cases: &'r [(Case, String)]) -> Sheet<'r, 24> {
     let columns = [
         "id",
         "number",
@@ -74,8 +133,19 @@ pub(super) fn case_sheet<'r>(cases: &'r [(Case, String)]) -> Sheet<'r, 13> {
         "emergency",
         "report_count",
         "party_id",
+        "source",
+        "triage",
+        "offered_to",
+        "clock",
+        "due_at",
+        "remind_at",
+        "dispatches",
+        "recurs",
         "created_at",
         "updated_at",
+        "filed_at",
+        "dispatched_at",
+        "handled_at",
         "version",
     ];
     let row = |(case, district): &'r (Case, String)| {
@@ -90,8 +160,19 @@ pub(super) fn case_sheet<'r>(cases: &'r [(Case, String)]) -> Sheet<'r, 13> {
             case.emergency,
             case.report_count,
             case.party.map(|party| party.0),
+            case.source.as_str(),
+            case.triage,
+            text_of_ids(&case.offered_to),
+            clock_text(case),
+            case.due_at.map(|at| at.0),
+            case.remind_at.map(|at| at.0),
+            case.counts.dispatches,
+            case.recurs.map(|case| case.0),
             case.created_at.0,
             case.updated_at.0,
+            case.filed_at.map(|at| at.0),
+            case.dispatched_at.map(|at| at.0),
+            case.handled_at.map(|at| at.0),
             case.version,
         ]
     };
@@ -103,7 +184,10 @@ pub async fn update_case(tx: &mut Tx, case: &Case, expected_version: i64) -> Res
     on_db!(tx, |c| {
         let done = sqlx::query(
             "UPDATE cases SET state = $3, report_count = $4, party_id = $5, handed_in_by = $6, joined_to = $7,
-             until = $8, updated_at = $9, closed_at = $10, version = $11 WHERE id = $1 AND version = $2",
+             until = $8, updated_at = $9, closed_at = $10, version = $11, triage = $12, offered_to = $13,
+             clock = $14, due_at = $15, remind_at = $16, dispatches = $17, refusals = $18, reworks = $19,
+             reopenings = $20, late_ms = $21, exempt = $22, strike_number = $23, filed_at = $24,
+             dispatched_at = $25, handled_at = $26, hazard = $27, emergency = $28 WHERE id = $1 AND version = $2",
         )
         .bind(case.id.0)
         .bind(expected_version)
@@ -116,6 +200,23 @@ pub async fn update_case(tx: &mut Tx, case: &Case, expected_version: i64) -> Res
         .bind(case.updated_at.0)
         .bind(case.closed_at.map(|at| at.0))
         .bind(case.version)
+        .bind(case.triage)
+        .bind(text_of_ids(&case.offered_to))
+        .bind(clock_text(case))
+        .bind(case.due_at.map(|at| at.0))
+        .bind(case.remind_at.map(|at| at.0))
+        .bind(case.counts.dispatches)
+        .bind(case.counts.refusals)
+        .bind(case.counts.reworks)
+        .bind(case.counts.reopenings)
+        .bind(case.late_ms)
+        .bind(case.exempt)
+        .bind(case.strike_number.as_deref())
+        .bind(case.filed_at.map(|at| at.0))
+        .bind(case.dispatched_at.map(|at| at.0))
+        .bind(case.handled_at.map(|at| at.0))
+        .bind(case.hazard.as_str())
+        .bind(case.emergency)
         .execute(&mut *c)
         .await?;
         Ok(done.rows_affected() == 1)
@@ -152,6 +253,161 @@ pub async fn find_case_by_number(tx: &mut Tx, number: &str) -> Result<Option<Cas
     row.map(Case::try_from).transpose()
 }
 
+/// A manhole's place, for a case on none of its covers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CasePlace {
+    pub district: String,
+    pub road: Option<String>,
+    pub placement: Option<Placement>,
+    pub lon: f64,
+    pub lat: f64,
+}
+
+pub async fn find_place(tx: &mut Tx, manhole: ManholeId) -> Result<CasePlace, StoreError> {
+    type Row = (String, Option<String>, Option<String>, f64, f64);
+    let row: Option<Row> = on_db!(tx, |c| {
+        sqlx::query_as("SELECT district, road, placement, lon, lat FROM manholes WHERE id = $1")
+            .bind(manhole.0)
+            .fetch_optional(&mut *c)
+            .await?
+    });
+    let broken = |column| StoreError::inconsistent("manholes", column, manhole);
+    let (district, road, placement, lon, lat) = row.ok_or_else(|| broken("id"))?;
+    let placement = placement.as_deref().map(str::parse).transpose().map_err(|_| broken("placement"))?;
+    Ok(CasePlace { district, road, placement, lon, lat })
+}
+
+/// The district of the manhole next to a place, among those in some ranges of quadkeys.
+pub async fn find_neighbor_district(
+    tx: &mut Tx,
+    ranges: &[(i64, i64)],
+    (lon, lat): (f64, f64),
+) -> Result<Option<String>, StoreError> {
+    on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new("SELECT district FROM manholes WHERE ");
+        for (at, (first, last)) in ranges.iter().enumerate() {
+            query.push(if at == 0 { "(quadkey BETWEEN " } else { " OR quadkey BETWEEN " });
+            query.push_bind(*first).push(" AND ").push_bind(*last);
+        }
+        query.push(") ORDER BY ABS(lon - ").push_bind(lon).push(") + ABS(lat - ").push_bind(lat);
+        query.push(") LIMIT 1");
+        Ok(query.build_query_scalar().fetch_optional(&mut *c).await?)
+    })
+}
+
+/// An open case close to some place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NearCase {
+    pub case: Case,
+    pub code: Option<ComponentCode>,
+    pub road: Option<String>,
+    pub lon: f64,
+    pub lat: f64,
+}
+
+#[derive(FromRow)]
+struct NearCaseSql {
+    #[sqlx(flatten)]
+    case: CaseRowSql,
+    scheme: Option<String>,
+    code: Option<String>,
+    road: Option<String>,
+    lon: f64,
+    lat: f64,
+}
+
+/// Open cases on manholes in these ranges of quadkeys that came within a window of time.
+pub async fn list_near_cases(
+    tx: &mut Tx,
+    ranges: &[(i64, i64)],
+    (from, until): (Millis, Millis),
+) -> Result<Vec<NearCase>, StoreError> {
+    let rows: Vec<NearCaseSql> = on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new(concat!(
+            "SELECT ",
+            case_columns!(),
+            ", c.scheme, c.code, h.road, h.lon, h.lat FROM manholes h JOIN cases k ON k.manhole_id = h.id
+             LEFT JOIN covers c ON c.id = k.cover_id WHERE k.created_at BETWEEN "
+        ));
+        query.push_bind(from.0).push(" AND ").push_bind(until.0).push(format!(" AND {OPEN} AND ("));
+        for (at, (first, last)) in ranges.iter().enumerate() {
+            query.push(if at == 0 { "h.quadkey BETWEEN " } else { " OR h.quadkey BETWEEN " });
+            query.push_bind(*first).push(" AND ").push_bind(*last);
+        }
+        query.push(") ORDER BY k.number LIMIT 200");
+        query.build_query_as().fetch_all(&mut *c).await?
+    });
+    rows.into_iter()
+        .map(|row| {
+            Ok(NearCase {
+                case: row.case.try_into()?,
+                code: row.scheme.zip(row.code).map(|(scheme, digits)| ComponentCode { scheme, digits }),
+                road: row.road,
+                lon: row.lon,
+                lat: row.lat,
+            })
+        })
+        .collect()
+}
+
+/// Numbers of the cases of which somebody is to be reminded by now, the longest due first.
+pub async fn list_due_reminders(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<String>, StoreError> {
+    on_db!(tx, |c| {
+        Ok(sqlx::query_scalar("SELECT number FROM cases WHERE remind_at <= $1 ORDER BY remind_at LIMIT $2")
+            .bind(now.0)
+            .bind(limit)
+            .fetch_all(&mut *c)
+            .await?)
+    })
+}
+
+#[derive(FromRow)]
+struct OpenCaseSql {
+    #[sqlx(flatten)]
+    case: CaseRowSql,
+    class: Option<String>,
+}
+
+/// Open cases after a number in the order of numbers, with the class of their covers.
+pub async fn list_open_after(
+    tx: &mut Tx,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(Case, Option<CoverClass>)>, StoreError> {
+    let rows: Vec<OpenCaseSql> = on_db!(tx, |c| {
+        let sql = format!(
+            "SELECT {}, c.class FROM cases k LEFT JOIN covers c ON c.id = k.cover_id
+             WHERE k.number > $1 AND {OPEN} ORDER BY k.number LIMIT $2",
+            case_columns!()
+        );
+        sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(&mut *c).await?
+    });
+    rows.into_iter()
+        .map(|row| {
+            let class = row.class.as_deref().map(str::parse).transpose();
+            let class = class.map_err(|_| StoreError::inconsistent("covers", "class", row.case.id))?;
+            Ok((row.case.try_into()?, class))
+        })
+        .collect()
+}
+
+/// Writes when the step of a case is over, unless it was moved meanwhile.
+pub async fn put_deadline(tx: &mut Tx, case: &Case) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query(
+            "UPDATE cases SET clock = $3, due_at = $4, remind_at = $5 WHERE id = $1 AND version = $2",
+        )
+        .bind(case.id.0)
+        .bind(case.version)
+        .bind(clock_text(case))
+        .bind(case.due_at.map(|at| at.0))
+        .bind(case.remind_at.map(|at| at.0))
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
 /// The states that are not over, as `CaseState::is_open` has it; the index on open cases needs them
 /// in these words.
 pub(super) const OPEN: &str = "k.state NOT IN ('closed', 'rejected', 'joined')";
@@ -163,6 +419,40 @@ pub async fn list_open_cases(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<Case
         sqlx::query_as(AssertSqlSafe(sql)).bind(manhole.0).fetch_all(&mut *c).await?
     });
     rows.into_iter().map(Case::try_from).collect()
+}
+
+/// A case that was closed, as far as it matters when its hazard is found again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClosedCase {
+    pub id: CaseId,
+    pub manhole: ManholeId,
+    pub cover: Option<CoverId>,
+    pub hazard: Hazard,
+}
+
+/// The cases on these manholes that were closed since, the latest first.
+pub async fn list_closed_since(
+    tx: &mut Tx,
+    manholes: &[ManholeId],
+    since: Millis,
+) -> Result<Vec<ClosedCase>, StoreError> {
+    let rows: Vec<(Uuid, Uuid, Option<Uuid>, String)> = on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new(
+            "SELECT id, manhole_id, cover_id, hazard FROM cases WHERE state = 'closed' AND manhole_id IN (",
+        );
+        let mut list = query.separated(", ");
+        for manhole in manholes {
+            list.push_bind(manhole.0);
+        }
+        query.push(") AND closed_at >= ").push_bind(since.0).push(" ORDER BY closed_at DESC, number DESC");
+        query.build_query_as().fetch_all(&mut *c).await?
+    });
+    rows.into_iter()
+        .map(|(id, manhole, cover, hazard)| {
+            let hazard = hazard.parse().map_err(|_| StoreError::inconsistent("cases", "hazard", id))?;
+            Ok(ClosedCase { id: CaseId(id), manhole: ManholeId(manhole), cover: cover.map(CoverId), hazard })
+        })
+        .collect()
 }
 
 /// Every case of a manhole, oldest first.
@@ -181,12 +471,41 @@ pub struct CaseFilter {
     pub hazard: Option<Hazard>,
     pub district: Option<String>,
     pub party: Option<PartyId>,
+    /// What a party has on its list: its own cases and those it is offered.
+    pub business_of: Option<PartyId>,
+    pub source: Option<CaseSource>,
+    pub due: Option<DueFilter>,
+    /// What another system calls it.
+    pub external_number: Option<String>,
     pub emergency: Option<bool>,
     /// Part of the case number, of the cover's code with or without its groups, or of the road.
     pub text: Option<String>,
     /// The last number of the page before; newest come first.
     pub before: Option<String>,
+    pub order: CaseOrder,
+    /// How many come before the page, in the other orders.
+    pub skip: i64,
     pub limit: i64,
+}
+
+/// Which cases are late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DueFilter {
+    /// The step at which it stands is over by then.
+    Before(Millis),
+    /// It took three times its limit.
+    LongOverdue,
+}
+
+/// What stands first in a list of cases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CaseOrder {
+    #[default]
+    Newest,
+    /// By triage.
+    Urgent,
+    /// What is over first.
+    Due,
 }
 
 /// One line of the case list.
@@ -231,6 +550,26 @@ pub(super) fn conditions(filter: &CaseFilter, engine: EngineKind) -> Vec<Piece> 
     if let Some(party) = filter.party {
         pieces.extend([Sql(" AND k.party_id = "), Id(party.0)]);
     }
+    if let Some(party) = filter.business_of {
+        pieces.extend([Sql(" AND (k.party_id = "), Id(party.0)]);
+        pieces.push(Sql(" OR (k.state = 'dispatched' AND k.party_id IS NULL AND k.offered_to LIKE "));
+        pieces.extend([Text(format!("%{party}%")), Sql("))")]);
+    }
+    if let Some(source) = filter.source {
+        pieces.extend([Sql(" AND k.source = "), Text(source.to_string())]);
+    }
+    match filter.due {
+        Some(DueFilter::Before(before)) => pieces.extend([Sql(" AND k.due_at <= "), Int(before.0)]),
+        // The last reminder is the one at three times the limit.
+        Some(DueFilter::LongOverdue) => pieces.push(Sql(" AND k.due_at IS NOT NULL AND k.remind_at IS NULL")),
+        None => {}
+    }
+    if let Some(ticket) = &filter.external_number {
+        pieces.push(Sql(
+            " AND EXISTS (SELECT 1 FROM reports r WHERE r.case_id = k.id AND r.external_number = ",
+        ));
+        pieces.extend([Text(ticket.clone()), Sql(")")]);
+    }
     if let Some(emergency) = filter.emergency {
         pieces.extend([Sql(" AND k.emergency = "), Bool(emergency)]);
     }
@@ -246,22 +585,29 @@ pub(super) fn conditions(filter: &CaseFilter, engine: EngineKind) -> Vec<Piece> 
     pieces
 }
 
-/// One page of cases, newest number first.
+/// One page of cases in the order of the filter.
 pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine>, StoreError> {
     let engine = tx.engine();
     let rows: Vec<CaseLineSql> = on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(
-            "SELECT k.id, k.number, k.manhole_id, k.cover_id, k.hazard, k.state, k.emergency, k.report_count,
-             k.party_id, k.handed_in_by, k.joined_to, k.until, k.created_at, k.updated_at, k.closed_at, k.version,
-             c.scheme, c.code, h.road, d.name_zh AS district_zh, d.name_en AS district_en, p.name AS party_name
-             FROM cases k JOIN manholes h ON h.id = k.manhole_id JOIN districts d ON d.code = k.district
-             LEFT JOIN covers c ON c.id = k.cover_id LEFT JOIN parties p ON p.id = k.party_id WHERE 1 = 1",
+            concat!(
+                "SELECT ",
+                case_columns!(),
+                ", c.scheme, c.code, h.road, d.name_zh AS district_zh, d.name_en AS district_en, p.name AS party_name
+                 FROM cases k JOIN manholes h ON h.id = k.manhole_id JOIN districts d ON d.code = k.district
+                 LEFT JOIN covers c ON c.id = k.cover_id LEFT JOIN parties p ON p.id = k.party_id WHERE 1 = 1"
+            ),
         );
         push_pieces!(query, conditions(filter, engine));
         if let Some(before) = &filter.before {
             query.push(" AND k.number < ").push_bind(before.clone());
         }
-        query.push(" ORDER BY k.number DESC LIMIT ").push_bind(filter.limit);
+        query.push(match filter.order {
+            CaseOrder::Newest => " ORDER BY k.number DESC LIMIT ",
+            CaseOrder::Urgent => " ORDER BY k.triage DESC, k.number LIMIT ",
+            CaseOrder::Due => " ORDER BY k.due_at NULLS LAST, k.number LIMIT ",
+        });
+        query.push_bind(filter.limit).push(" OFFSET ").push_bind(filter.skip);
         query.build_query_as().fetch_all(&mut *c).await?
     });
     rows.into_iter()
@@ -296,11 +642,13 @@ struct ReportRow {
     phone_lon: Option<f64>,
     phone_lat: Option<f64>,
     phone_accuracy_m: Option<f64>,
+    source: String,
+    external_number: Option<String>,
     created_at: i64,
 }
 
 const REPORT: &str = "SELECT id, tracking, case_id, hazard, description, contact, phone_lon, phone_lat,
-    phone_accuracy_m, created_at FROM reports ";
+    phone_accuracy_m, source, external_number, created_at FROM reports ";
 
 impl TryFrom<ReportRow> for Report {
     type Error = StoreError;
@@ -313,6 +661,8 @@ impl TryFrom<ReportRow> for Report {
         };
         Ok(Self {
             hazard: row.hazard.parse().map_err(|_| StoreError::inconsistent("reports", "hazard", row.id))?,
+            source: row.source.parse().map_err(|_| StoreError::inconsistent("reports", "source", row.id))?,
+            external_number: row.external_number,
             id: ReportId(row.id),
             tracking: row.tracking,
             case: CaseId(row.case_id),

@@ -34,11 +34,16 @@ pub struct News {
 /// Records changes and events. Call it last in a transaction: the counters are held until the
 /// commit, which is what makes the sequences free of gaps and in commit order on PostgreSQL too.
 pub async fn record(tx: &mut Tx, at: Millis, news: News) -> Result<(), StoreError> {
-    let wanted = [("changes", news.changed.len() as i64), ("outbox", news.events.len() as i64)];
-    let last = advance_counters(tx, wanted).await?;
+    let last = take_numbers(tx, &news).await?;
     let mut script = Script::new(tx.engine());
     add_news(&mut script, at, &news, last);
     script.execute(tx).await.map(drop)
+}
+
+/// Takes the numbers of these changes and events; answers the last of each.
+pub(super) async fn take_numbers(tx: &mut Tx, news: &News) -> Result<[i64; 2], StoreError> {
+    let wanted = [("changes", news.changed.len() as i64), ("outbox", news.events.len() as i64)];
+    advance_counters(tx, wanted).await
 }
 
 /// `last`: the numbers of the last change and the last event, already taken from the counters.

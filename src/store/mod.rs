@@ -43,6 +43,7 @@ pub mod plate_steps;
 pub mod plates;
 pub mod quality;
 pub mod reports;
+pub mod rules;
 mod script;
 mod search;
 mod sheet;

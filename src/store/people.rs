@@ -71,6 +71,29 @@ pub async fn settle_setting(tx: &mut Tx, key: &str, value: &str) -> Result<Strin
     })
 }
 
+pub async fn find_setting(tx: &mut Tx, key: &str) -> Result<Option<String>, StoreError> {
+    on_db!(tx, |c| {
+        Ok(sqlx::query_scalar("SELECT value FROM settings WHERE key = $1")
+            .bind(key)
+            .fetch_optional(&mut *c)
+            .await?)
+    })
+}
+
+pub async fn put_setting(tx: &mut Tx, key: &str, value: &str) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query(
+            "INSERT INTO settings (key, value) VALUES ($1, $2)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        )
+        .bind(key)
+        .bind(value)
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
 /// Advances counters by the given amounts and answers their new values in the same order. Holds
 /// them until the commit: name them in alphabetical order, so that no two transactions wait for
 /// each other.

@@ -11,9 +11,10 @@ use super::script::Script;
 use super::sheet::{Sheet, cells};
 use super::{StoreError, Tx, cases, on_db};
 use crate::domain::case::{Case, CaseState, Report};
+use crate::domain::cover::{CoverClass, Placement};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryEntry;
-use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis};
+use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId};
 use crate::domain::token::Token;
 
 /// Where a plate hangs, with one open case on its cover; a plate has a scene for each of them.
@@ -31,6 +32,11 @@ pub struct Place {
     pub cover: CoverId,
     /// The cover is no longer in use: no case can be opened on it.
     pub is_retired: bool,
+    pub class: CoverClass,
+    pub placement: Option<Placement>,
+    pub owner: Option<PartyId>,
+    pub maintainer: Option<PartyId>,
+    pub supervisor: Option<PartyId>,
     pub file: LockedFile,
 }
 
@@ -41,6 +47,8 @@ pub struct OpenCase {
     pub hazard: Hazard,
     pub state: CaseState,
     pub emergency: bool,
+    pub report_count: i64,
+    pub triage: i64,
     pub version: i64,
 }
 
@@ -53,11 +61,18 @@ struct SceneRow {
     history_hash: Option<Vec<u8>>,
     district: Option<String>,
     retired_at: Option<i64>,
+    class: Option<String>,
+    placement: Option<String>,
+    owner_id: Option<Uuid>,
+    maintainer_id: Option<Uuid>,
+    supervisor_id: Option<Uuid>,
     case_id: Option<Uuid>,
     number: Option<String>,
     hazard: Option<String>,
     state: Option<String>,
     emergency: Option<bool>,
+    report_count: Option<i64>,
+    triage: Option<i64>,
     version: Option<i64>,
 }
 
@@ -70,8 +85,20 @@ impl TryFrom<SceneRow> for Scene {
             (Some(manhole), Some(cover), Some(length), Some(hash), Some(district)) => {
                 let head = ChainHead { length, hash: history::to_hash(hash, manhole, "manholes")? };
                 let file = LockedFile { head, district };
-                let is_retired = row.retired_at.is_some();
-                Some(Place { manhole: ManholeId(manhole), cover: CoverId(cover), is_retired, file })
+                let broken = |table, column| StoreError::inconsistent(table, column, cover);
+                let class = row.class.as_deref().map(str::parse).transpose();
+                let placement = row.placement.as_deref().map(str::parse).transpose();
+                Some(Place {
+                    manhole: ManholeId(manhole),
+                    cover: CoverId(cover),
+                    is_retired: row.retired_at.is_some(),
+                    class: class.ok().flatten().ok_or_else(|| broken("covers", "class"))?,
+                    placement: placement.map_err(|_| broken("manholes", "placement"))?,
+                    owner: row.owner_id.map(PartyId),
+                    maintainer: row.maintainer_id.map(PartyId),
+                    supervisor: row.supervisor_id.map(PartyId),
+                    file,
+                })
             }
             _ => None,
         };
@@ -84,6 +111,8 @@ impl TryFrom<SceneRow> for Scene {
                     hazard: hazard.parse().map_err(|_| broken("hazard"))?,
                     state: state.parse().map_err(|_| broken("state"))?,
                     emergency,
+                    report_count: row.report_count.unwrap_or(1),
+                    triage: row.triage.unwrap_or(0),
                     version,
                 })
             }
@@ -110,7 +139,8 @@ pub async fn take_scenes(tx: &mut Tx, tokens: &[Token]) -> Result<Vec<Scene>, St
     let rows: Vec<SceneRow> = on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(format!(
             "SELECT p.token, p.manhole_id, p.cover_id, h.history_length, h.history_hash, h.district,
-             c.retired_at, k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.version
+             c.retired_at, c.class, h.placement, c.owner_id, c.maintainer_id, c.supervisor_id,
+             k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.report_count, k.triage, k.version
              FROM plates p LEFT JOIN manholes h ON h.id = p.manhole_id LEFT JOIN covers c ON c.id = p.cover_id
              LEFT JOIN cases k ON k.cover_id = p.cover_id AND {OPEN} WHERE p.token IN ("
         ));
@@ -130,6 +160,8 @@ pub struct JoinedReports {
     pub case: CaseId,
     pub expected_version: i64,
     pub count: i64,
+    /// How much the case hurries now.
+    pub triage: i64,
 }
 
 /// Everything that a group of reports leaves behind.
@@ -147,22 +179,19 @@ pub struct Filed {
     pub news: News,
 }
 
-/// Writes it all. `last` are the numbers of the last change and the last event, already taken from
-/// the counters. `false` when somebody else moved one of the joined cases meanwhile.
-pub async fn write(
-    tx: &mut Tx,
-    filed: &Filed,
-    scope: &str,
-    at: Millis,
-    last: [i64; 2],
-) -> Result<bool, StoreError> {
+/// Writes it all, and takes the numbers of feed and outbox; call it last in a transaction. `false` when
+/// somebody else moved one of the joined cases meanwhile.
+pub async fn write(tx: &mut Tx, filed: &Filed, scope: &str, at: Millis) -> Result<bool, StoreError> {
+    let last = feed::take_numbers(tx, &filed.news).await?;
     let mut script = Script::new(tx.engine());
     script.add(cases::case_sheet(&filed.opened));
     script.add(Sheet::changing(
         "UPDATE cases SET report_count = cases.report_count + given.reports, updated_at = given.at,
-         version = cases.version + 1 FROM given WHERE cases.id = given.id AND cases.version = given.version",
-        ["id", "version", "reports", "at"],
-        filed.joined.iter().map(|joined| cells![joined.case.0, joined.expected_version, joined.count, at.0]),
+         triage = given.triage, version = cases.version + 1 FROM given WHERE cases.id = given.id AND cases.version = given.version",
+        ["id", "version", "reports", "triage", "at"],
+        filed.joined.iter().map(|joined| {
+            cells![joined.case.0, joined.expected_version, joined.count, joined.triage, at.0]
+        }),
     ));
     script.add(report_sheet(&filed.reports));
     script.add(cases::photo_sheet(&filed.photos));
@@ -177,7 +206,7 @@ pub async fn write(
     script.execute(tx).await
 }
 
-fn report_sheet<'r>(reports: &'r [(Report, &'static str)]) -> Sheet<'r, 11> {
+fn report_sheet<'r>(reports: &'r [(Report, &'static str)]) -> Sheet<'r, 13> {
     let columns = [
         "id",
         "tracking",
@@ -189,6 +218,8 @@ fn report_sheet<'r>(reports: &'r [(Report, &'static str)]) -> Sheet<'r, 11> {
         "phone_lat",
         "phone_accuracy_m",
         "language",
+        "source",
+        "external_number",
         "created_at",
     ];
     let row = |(report, language): &'r (Report, &'static str)| {
@@ -203,6 +234,8 @@ fn report_sheet<'r>(reports: &'r [(Report, &'static str)]) -> Sheet<'r, 11> {
             report.phone_position.map(|position| position.lat),
             report.phone_position.map(|position| position.accuracy_m),
             *language,
+            report.source.as_str(),
+            report.external_number.as_deref(),
             report.created_at.0,
         ]
     };

@@ -10,6 +10,7 @@ use super::{StoreError, Tx, on_db};
 use crate::domain::cover::CoverFile;
 pub use crate::domain::edit::{Belongings, Moved};
 use crate::domain::ids::{CaseId, CoverId, ManholeId, MergeId, Millis, PhotoId};
+use crate::domain::position::Position;
 use crate::domain::token::Token;
 
 /// Adds a manhole that lies where `place` does, with an empty file.
@@ -45,6 +46,39 @@ pub async fn add_manhole(
         .bind([0u8; 32].as_slice())
         .bind(at.0)
         .bind(split_from.0)
+        .execute(&mut *c)
+        .await?;
+        Ok(())
+    })
+}
+
+/// Adds a manhole at a place of which nothing else is known, with an empty file.
+pub async fn add_place(
+    tx: &mut Tx,
+    id: ManholeId,
+    district: &str,
+    position: &Position,
+    at: Millis,
+) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query(
+            "INSERT INTO manholes (id, district, lon, lat, quadkey, raw_x, raw_y, raw_epsg, position_method, accuracy_m,
+                surveyed_at, history_length, history_hash, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $13)",
+        )
+        .bind(id.0)
+        .bind(district)
+        .bind(position.lon)
+        .bind(position.lat)
+        .bind(position.quadkey())
+        .bind(position.raw.x)
+        .bind(position.raw.y)
+        .bind(i64::from(position.raw.epsg))
+        .bind(position.method.as_str())
+        .bind(position.accuracy_m)
+        .bind(position.surveyed_at.map(|at| at.0))
+        .bind([0u8; 32].as_slice())
+        .bind(at.0)
         .execute(&mut *c)
         .await?;
         Ok(())

@@ -3,17 +3,22 @@
 use askama::Template;
 
 use super::super::auth::percent_encode;
+use super::case_advice::{AdviceView, DueView, limit_words};
 use super::downloads::downloads;
 use super::words::{Choice, Line, Names, PublicCover, joined, lines};
 use super::{CaseQuery, Page, write};
 use crate::domain::Refusal;
-use crate::domain::case::{CaseState, Evidence, MoveRule, PHOTO_LIMIT};
+use crate::domain::case::{CaseMove, CaseSource, CaseState, Evidence, MoveRule, PHOTO_LIMIT};
 use crate::domain::cover::{District, Party};
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::IdempotencyKey;
 use crate::domain::role::Role;
+use crate::domain::routing::Routed;
 use crate::photos::PhotoDigest;
-use crate::registry::{CaseFile, CaseLine, PhotoRecord};
+use crate::registry::{CaseAdvice, CaseFile, CaseLine, PhotoRecord};
+
+/// Puts the phone's place into the forms of moves; they work without.
+pub const CASE_SCRIPT: &str = include_str!("../../../assets/web/case.js");
 
 struct Row<'a> {
     line: &'a CaseLine,
@@ -22,6 +27,7 @@ struct Row<'a> {
     place: String,
     /// Digits for the address and groups to be read.
     code: Option<(&'a str, String)>,
+    due: Option<DueView>,
     created: String,
 }
 
@@ -36,6 +42,9 @@ struct DeskPage<'a> {
     districts: Vec<Choice>,
     /// Empty for handlers, who see their own party's cases only.
     parties: Vec<Choice>,
+    sources: Vec<Choice>,
+    dues: Vec<Choice>,
+    orders: Vec<Choice>,
     next: Option<&'a str>,
     /// Addresses of files to be downloaded, with what they are; none for those who may not.
     downloads: Vec<(String, String)>,
@@ -55,6 +64,7 @@ fn case_downloads(page: &Page, query: &CaseQuery) -> Vec<(String, String)> {
         ("district", &query.district),
         ("party", &query.party),
         ("emergency", &query.emergency),
+        ("source", &query.source),
         ("text", &query.text),
     ]
     .into_iter()
@@ -100,6 +110,7 @@ pub fn case_list(
                     line.road.as_deref(),
                 ]),
                 code: line.code.as_ref().map(|code| (code.digits.as_str(), page.code(code))),
+                due: DueView::new(page, &line.case, page.now),
                 created: page.date_time(line.case.created_at),
             })
             .collect(),
@@ -116,6 +127,25 @@ pub fn case_list(
             .iter()
             .map(|party| choice(party.id.to_string(), party.name.clone(), &query.party))
             .collect(),
+        sources: CaseSource::ALL
+            .iter()
+            .map(|source| choice(source.to_string(), page.word("case_source", source), &query.source))
+            .collect(),
+        dues: ["", "today", "overdue", "long_overdue"]
+            .map(|due| {
+                choice(
+                    due.to_owned(),
+                    page.word("desk_due", if due.is_empty() { "any" } else { due }),
+                    &query.due,
+                )
+            })
+            .into(),
+        orders: ["", "urgent", "due"]
+            .map(|order| {
+                let word = page.word("desk_order", if order.is_empty() { "newest" } else { order });
+                choice(order.to_owned(), word, &query.order)
+            })
+            .into(),
         next,
         downloads: case_downloads(page, query),
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
@@ -157,6 +187,8 @@ pub struct MoveDraft {
     pub reason: String,
     pub target: String,
     pub until: String,
+    pub pool: String,
+    pub condition: String,
 }
 
 /// A move with the fields that it needs.
@@ -169,6 +201,12 @@ struct MoveForm<'a> {
     photo: bool,
     target: bool,
     until: bool,
+    /// Whether it asks for what was there before, and for the place where the phone is.
+    before: bool,
+    pools: Vec<Choice>,
+    conditions: Vec<Choice>,
+    /// Sentences to choose instead of typing.
+    templates: Vec<String>,
     /// Of this form alone: two moves from one page are two requests.
     idempotency: IdempotencyKey,
     parties: Vec<Choice>,
@@ -181,12 +219,33 @@ impl<'a> MoveForm<'a> {
         page: &Page,
         (rule, idempotency): (&MoveRule, IdempotencyKey),
         choice: &Parties,
+        advice: &CaseAdvice,
         draft: Option<&'a MoveDraft>,
     ) -> Self {
         let needs = |evidence| rule.needs.contains(&evidence);
         let typed = draft.filter(|draft| draft.made == rule.made.as_str());
+        let is_sent = matches!(rule.made, CaseMove::File | CaseMove::Dispatch | CaseMove::Offer);
+        let condition = typed.map(|draft| draft.condition.as_str()).filter(|id| !id.is_empty());
+        let condition = condition.unwrap_or(&advice.row.id);
+        let pool = typed.map_or("", |draft| draft.pool.as_str());
+        let conditions = advice.rows.iter().map(|row| Choice {
+            value: row.id.clone(),
+            word: format!("{} · {}", page.words(&row.condition), limit_words(page, row)),
+            chosen: row.id == condition,
+        });
+        let pools = advice.pools.iter().map(|(name, words)| Choice {
+            value: name.clone(),
+            word: page.words(words).to_owned(),
+            chosen: name == pool,
+        });
+        let templates = advice.templates.iter().filter(|template| template.made == rule.made);
         Self {
             parties: if needs(Evidence::Party) { choice.list(typed) } else { Vec::new() },
+            pools: if needs(Evidence::Pool) { pools.collect() } else { Vec::new() },
+            conditions: if is_sent && advice.rows.len() > 1 { conditions.collect() } else { Vec::new() },
+            templates: templates
+                .map(|one| if page.is_chinese() { one.zh.clone() } else { one.en.clone() })
+                .collect(),
             typed,
             key: rule.made.as_str(),
             word: page.word("move", rule.made),
@@ -196,6 +255,7 @@ impl<'a> MoveForm<'a> {
             photo: needs(Evidence::Photo),
             target: needs(Evidence::Target),
             until: needs(Evidence::Until),
+            before: matches!(rule.made, CaseMove::HandIn | CaseMove::MakeSafe),
             idempotency,
         }
     }
@@ -231,6 +291,8 @@ struct CasePage<'a> {
     created: String,
     updated: String,
     until: Option<String>,
+    advice: AdviceView,
+    script: &'static str,
     cover: Option<PublicCover>,
     digits: &'a str,
     reports: Vec<Said>,
@@ -249,7 +311,7 @@ pub fn case_file(
     page: &Page,
     file: &CaseFile,
     moves: &[(&MoveRule, IdempotencyKey)],
-    names: Names,
+    (advice, names): (&CaseAdvice, Names),
     wrong: Option<(&Refusal, &MoveDraft)>,
 ) -> String {
     let case = &file.case;
@@ -257,10 +319,13 @@ pub fn case_file(
     let draft = wrong.map(|(_, draft)| draft);
     let parties = Parties {
         all: names.parties,
-        likely: cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref())),
+        likely: match &advice.route.to {
+            Routed::Party(party) => names.parties.iter().find(|known| known.id == *party),
+            _ => cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref())),
+        },
     };
     let moves: Vec<MoveForm> =
-        moves.iter().map(|(rule, key)| MoveForm::new(page, (rule, *key), &parties, draft)).collect();
+        moves.iter().map(|(rule, key)| MoveForm::new(page, (rule, *key), &parties, advice, draft)).collect();
     let homeless = draft.filter(|_| moves.iter().all(|form| form.typed.is_none()));
     write(&CasePage {
         page: *page,
@@ -270,6 +335,8 @@ pub fn case_file(
         created: page.date_time(case.created_at),
         updated: page.date_time(case.updated_at),
         until: case.until.map(|until| page.date(until)),
+        advice: AdviceView::new(page, case, advice),
+        script: CASE_SCRIPT,
         cover: cover.map(|cover| PublicCover::new(page, cover)),
         digits: cover.map_or("", |cover| &cover.code.digits),
         reports: file

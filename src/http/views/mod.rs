@@ -19,6 +19,7 @@ mod batch_pages;
 mod bulk_pages;
 mod campaign_pages;
 mod campaign_paper;
+mod case_advice;
 mod case_pages;
 mod census_file;
 mod census_map;
@@ -54,7 +55,7 @@ pub use campaign_pages::{
     due_dates, task_cells, task_headings,
 };
 pub use campaign_paper::campaign_paper;
-pub use case_pages::{MoveDraft, case_file, case_list};
+pub use case_pages::{CASE_SCRIPT, MoveDraft, case_file, case_list};
 pub use census_file::{FileView, census_file, means};
 pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
 pub use cover_list::{CoverListView, cover_list};
@@ -113,6 +114,9 @@ pub struct CaseQuery {
     pub district: String,
     pub party: String,
     pub emergency: String,
+    pub source: String,
+    pub due: String,
+    pub order: String,
     pub text: String,
 }
 

@@ -3,18 +3,24 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::case::{Case, CaseMove, CaseState, MOVES, MoveRule, PhonePosition, Report};
+use crate::domain::case::{Case, CaseMove, CaseSource, CaseState, MOVES, MoveRule, PhonePosition, Report};
 use crate::domain::code::built_in_schemes;
 use crate::domain::cover::{CoverClass, CoverFile, CoverState, District, Material, Party, Survey};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::*;
+use crate::domain::limits::{LimitRow, LimitRules};
 use crate::domain::plate::{Plate, PlateSpot, PlateState, SymbolRecord};
 use crate::domain::position::{Position, PositionMethod, RawPosition};
 use crate::domain::quality::{Attached, Rules};
 use crate::domain::role::Role;
+use crate::domain::routing::{KnownParty, Misfit, Routed, RoutingRules};
 use crate::domain::token::Token;
+use crate::domain::triage::TriageFactor;
 use crate::messages::Language;
-use crate::registry::{CaseFile, CaseLine, ChainState, PhotoRecord, ScannedPlate, Tracked, User};
+use crate::registry::{
+    CaseAdvice, CaseFile, CaseLine, ChainState, NearCase, PhotoRecord, RouteAdvice, ScannedPlate,
+    SimilarCase, Tracked, User,
+};
 use crate::spatial::{Flags, Near, SnapshotRow};
 
 mod editing;
@@ -100,23 +106,54 @@ fn plate(state: PlateState) -> Plate {
 }
 
 fn case(state: CaseState, hazard: Hazard) -> Case {
+    let place = (ManholeId(id(2)), Some(CoverId(id(1))));
+    let at = Millis(1_790_000_000_000);
     Case {
         id: CaseId(id(5)),
-        number: "2026-000041".into(),
-        manhole: ManholeId(id(2)),
-        cover: Some(CoverId(id(1))),
-        hazard,
         state,
-        emergency: hazard.is_emergency(),
         report_count: 2,
         party: Some(PartyId(id(3))),
-        handed_in_by: None,
-        joined_to: None,
         until: Some(Millis(1_800_000_000_000)),
-        created_at: Millis(1_790_000_000_000),
-        updated_at: Millis(1_790_000_000_000),
-        closed_at: None,
+        due_at: Some(Millis(1_790_000_600_000)),
+        strike_number: Some("2026-000007".into()),
+        late_ms: 90_000,
         version: 3,
+        ..Case::open("2026-000041".into(), place, hazard, CaseSource::CitizenScan, at)
+    }
+}
+
+fn advice() -> CaseAdvice {
+    let limits = LimitRules::built_in();
+    let rows: Vec<LimitRow> = limits.rows(Hazard::Broken, None).cloned().collect();
+    let routing = RoutingRules::built_in();
+    let words = |at: usize| (routing.rules[at].id.clone(), routing.rules[at].words.clone());
+    let (rule, passed) = (words(1), words(0));
+    CaseAdvice {
+        row: rows[0].clone(),
+        rows,
+        route: RouteAdvice {
+            rule: Some(rule),
+            to: Routed::Party(PartyId(id(3))),
+            party: Some(KnownParty { id: PartyId(id(3)), name: NASTY.into() }),
+            automatic: false,
+            passed: vec![(passed.0, passed.1, Misfit::MaintainerKnown)],
+            rules_version: 0,
+        },
+        triage: TriageFactor::ALL.iter().map(|factor| (*factor, 10)).collect(),
+        pools: routing.pools.iter().map(|(name, pool)| (name.clone(), pool.words.clone())).collect(),
+        templates: routing.templates.clone(),
+        similar: vec![SimilarCase {
+            near: NearCase {
+                case: case(CaseState::Filed, Hazard::Gas),
+                code: Some(cover().code),
+                road: None,
+                lon: 118.59,
+                lat: 37.46,
+            },
+            distance_m: 12.3,
+        }],
+        recurs: Some("2026-000012".into()),
+        offered_to: vec![KnownParty { id: PartyId(id(3)), name: NASTY.into() }],
     }
 }
 
@@ -129,6 +166,8 @@ fn report() -> Report {
         description: NASTY.into(),
         contact: Some(CONTACT.into()),
         phone_position: Some(PhonePosition { lon: 118.5901, lat: 37.4601, accuracy_m: 12.0 }),
+        source: CaseSource::Hotline,
+        external_number: Some("12345-0815".into()),
         created_at: Millis(1_790_000_000_000),
     }
 }
@@ -249,6 +288,9 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         district: empty(),
         party: empty(),
         emergency: empty(),
+        source: empty(),
+        due: "overdue".into(),
+        order: "urgent".into(),
         text: NASTY.into(),
     };
     let lines: Vec<CaseLine> = CaseState::ALL
@@ -315,7 +357,7 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
             case_list(page, &query, &lines, Some("/desk?before=2026-000001"), &[place], &[party()], None),
         ),
         ("empty desk", case_list(page, &query, &[], None, &[], &[], Some(&refusal))),
-        ("case", case_file(page, &file, &moves, names, Some((&refusal, &draft)))),
+        ("case", case_file(page, &file, &moves, (&advice(), names), Some((&refusal, &draft)))),
         ("file", view(ChainState::Whole { length: 3 })),
         ("broken file", view(ChainState::Broken { sequence: 2 })),
     ]
@@ -347,6 +389,7 @@ fn every_page_is_filled_escaped_and_free_of_what_the_policy_forbids() {
     each_page(|language, name, html| {
         // The policy names this one script by its digest.
         let html = &html.replacen(&format!("<script>{REPORT_SCRIPT}</script>"), "", 1);
+        let html = &html.replacen(&format!("<script>{CASE_SCRIPT}</script>"), "", 1);
         let tell = |what: &str| format!("{name} in {}: {what}\n{html}", language.tag());
         assert!(html.starts_with("<!doctype html>"), "{}", tell("no document"));
         assert!(html.contains(&format!("<html lang=\"{}\"", language.tag())), "{}", tell("lang"));

@@ -201,7 +201,20 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     if let Some(photos) = body["photos"].as_array().filter(|photos| !photos.is_empty()) {
         add("line.photos", &photos.len().to_string());
     }
-    add("line.source", text("source"));
+    let source = match entry.kind {
+        HistoryKind::Reported | HistoryKind::ReportJoined => page.word("case_source", text("source")),
+        _ => text("source").to_owned(),
+    };
+    add("line.source", &source);
+    add("line.rule", text("rule"));
+    add("line.pool", text("pool"));
+    add("line.strike", text("strike_number"));
+    if let Some(due) = body["due_at"].as_i64() {
+        add("line.due", &page.date_time(Millis(due)));
+    }
+    if let Some(percent) = body["percent"].as_i64() {
+        add("line.percent", &percent.to_string());
+    }
     add("line.code", &field_words::code(page, text("code")));
     add("line.successor", &field_words::code(page, text("successor")));
     add("line.cover_from", &field_words::code(page, text("cover_from")));

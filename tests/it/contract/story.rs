@@ -272,14 +272,7 @@ async fn desk_handles(house: &House, link: &str) {
     house.post(DISPATCHER, &moves).header(KEY, &key).json(json!({"move": "file"})).expect(409).await;
     assert_eq!(house.get(HANDLER, &case).expect(200).await.json()["moves"], json!(["accept", "refuse"]));
     step(house, HANDLER, &number, json!({"move": "accept"}), 200).await;
-    step(
-        house,
-        SUPERVISOR,
-        &number,
-        json!({"move": "extend", "reason": "frost", "until": "2026-04-01T00:00:00Z"}),
-        200,
-    )
-    .await;
+    step(house, SUPERVISOR, &number, json!({"move": "extend", "reason": "frost"}), 200).await;
     step(
         house,
         SUPERVISOR,
@@ -524,7 +517,7 @@ async fn desk_pages(house: &House) {
     let told = post("/desk/cases/2026-000003/moves").header("accept-language", "en").multipart(&late, &[]);
     let told = told.expect(409).await.text();
     assert!(told.contains("Somebody moved the case meanwhile"), "{told}");
-    assert!(told.contains("required>a joke</textarea>"), "what was typed is still there: {told}");
+    assert!(told.contains(">a joke</textarea>"), "what was typed is still there: {told}");
     let key = IdempotencyKey::fresh().to_string();
     let close =
         [("csrf", csrf.as_str()), ("key", key.as_str()), ("move", "close"), ("reason", "level again")];

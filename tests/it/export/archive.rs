@@ -47,6 +47,10 @@ fn keep(store: &PhotoStore, shade: u8) -> AttachedPhoto {
 
 fn move_of(number: &str, made: CaseMove, actor: &Actor) -> MoveOrder {
     MoveOrder {
+        pool: None,
+        condition: None,
+        position: None,
+        before_photos: Vec::new(),
         key: IdempotencyKey::fresh(),
         number: number.into(),
         expected_version: None,

@@ -113,6 +113,10 @@ both_engines! {
         let (shut, open) =
             (town.report(tokens[0], Hazard::Rocking).await.case_number, town.report(tokens[1], Hazard::Rocking).await.case_number);
         let made = |number: &str, made: CaseMove| MoveOrder {
+            pool: None,
+            condition: None,
+            position: None,
+            before_photos: Vec::new(),
             key: IdempotencyKey::fresh(),
             number: number.to_owned(),
             made,

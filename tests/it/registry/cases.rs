@@ -13,6 +13,10 @@ use crate::both_engines;
 
 fn order(number: &str, made: CaseMove, actor: &Actor) -> MoveOrder {
     MoveOrder {
+        pool: None,
+        condition: None,
+        position: None,
+        before_photos: Vec::new(),
         key: IdempotencyKey::fresh(),
         number: number.into(),
         expected_version: None,
@@ -88,7 +92,7 @@ both_engines! {
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
     }
 
-    async fn an_emergency_is_filed_at_once_and_reports_on_it_join(ground: Ground) {
+    async fn an_emergency_is_filed_and_sent_on_at_once_and_reports_on_it_join(ground: Ground) {
         let town = Town::found(&ground).await;
         let token = town.plated(1).await[0];
         let first = town.report(token, Hazard::Missing).await;
@@ -97,7 +101,7 @@ both_engines! {
         assert_eq!(first.case_number, second.case_number);
         let scanned = town.registry.find_plate(token).await.unwrap().unwrap();
         assert_eq!(scanned.open_cases.len(), 1);
-        assert_eq!((scanned.open_cases[0].state, scanned.open_cases[0].report_count), (CaseState::Filed, 2));
+        assert_eq!((scanned.open_cases[0].state, scanned.open_cases[0].report_count), (CaseState::Dispatched, 2));
     }
 
     async fn who_was_too_late_is_told_and_changes_nothing(ground: Ground) {
@@ -143,8 +147,8 @@ both_engines! {
             town.registry.list_cases(CaseFilter { limit: 50, ..filter }, actor).await.unwrap().len()
         };
         assert_eq!(count(CaseFilter::default(), &desk).await, 4);
-        assert_eq!(count(CaseFilter::default(), &handler).await, 0);
-        assert_eq!(count(CaseFilter { states: vec![CaseState::Filed], ..CaseFilter::default() }, &desk).await, 1);
+        assert_eq!(count(CaseFilter::default(), &handler).await, 1, "the emergency went to the owner at once");
+        assert_eq!(count(CaseFilter { states: vec![CaseState::Dispatched], ..CaseFilter::default() }, &desk).await, 1);
         assert_eq!(count(CaseFilter { hazard: Some(Hazard::Level), ..CaseFilter::default() }, &desk).await, 3);
         assert_eq!(count(CaseFilter { emergency: Some(true), ..CaseFilter::default() }, &desk).await, 1);
         assert_eq!(count(CaseFilter { text: Some("黄河".into()), ..CaseFilter::default() }, &desk).await, 4);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use lidmark::domain::campaign::{CampaignStage, CampaignState, CampaignStep, Scope};
-use lidmark::domain::case::{CaseMove, MoveRequest};
+use lidmark::domain::case::{CaseMove, MoveRequest, PhonePosition};
 use lidmark::domain::cover::CoverClass;
 use lidmark::domain::crew::{CrewAction, Deed};
 use lidmark::domain::hazard::Hazard;
@@ -14,7 +14,7 @@ use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::task::{CheckAnswer, TaskDone, TaskKind, TaskResult, TaskState};
 use lidmark::registry::{
     Campaign, CampaignOrder, CrewDone, CrewOutcome, CrewQuestion, DueDateOrder, MoveOrder, NewCampaign,
-    NewTask, Outcome, PackageOrder, RegistryError, Swept, TaskFilter,
+    NewTask, Outcome, PackageOrder, RegistryError, TaskFilter, TasksSwept,
 };
 
 use super::ground::{MONDAY, Town, candidate, photo};
@@ -137,6 +137,10 @@ impl Town {
         ];
         for (at, (made, actor)) in moves.into_iter().enumerate() {
             let order = MoveOrder {
+                pool: None,
+                condition: None,
+                position: Some(PhonePosition { lon: 118.59, lat: 37.46, accuracy_m: 5.0 }),
+                before_photos: vec![photo(20)],
                 key: IdempotencyKey::fresh(),
                 number: number.clone(),
                 expected_version: None,
@@ -254,7 +258,7 @@ both_engines! {
         town.turn(MONDAY + 7 * DAY);
         let swept = town.registry.sweep_tasks().await.unwrap();
         assert_eq!((swept.closed, swept.missed), (1, 4));
-        assert_eq!(town.registry.sweep_tasks().await.unwrap(), Swept::default(), "nothing more to do");
+        assert_eq!(town.registry.sweep_tasks().await.unwrap(), TasksSwept::default(), "nothing more to do");
         assert_eq!(town.registry.find_campaign(draft.id).await.unwrap().unwrap().state, CampaignState::Closed);
         assert_eq!(town.taken(&two).await.len(), 0);
         let (&task, &cover) = of_two.iter().next().unwrap();
@@ -283,7 +287,7 @@ both_engines! {
             }
         }
         // A sweep of another server finds nothing left.
-        assert_eq!(town.registry.sweep_tasks().await.unwrap(), Swept::default());
+        assert_eq!(town.registry.sweep_tasks().await.unwrap(), TasksSwept::default());
         let known = town.registry.find_campaign(draft.id).await.unwrap().unwrap();
         assert_eq!(known.stage, CampaignStage::Ready);
         assert_eq!(ground.sql("SELECT COUNT(*) FROM tasks"), covers.to_string());
@@ -318,13 +322,13 @@ both_engines! {
         let fine = town.do_task(&crew, found(task, cover, TaskResult::Fine)).await;
         town.carry(&fine, &crew).await;
         town.turn(MONDAY + DAY);
-        assert_eq!(town.registry.sweep_tasks().await.unwrap(), Swept::default(), "on Tuesday it goes on");
+        assert_eq!(town.registry.sweep_tasks().await.unwrap(), TasksSwept::default(), "on Tuesday it goes on");
         town.turn(MONDAY + 2 * DAY);
         let swept = town.registry.sweep_tasks().await.unwrap();
         assert_eq!((swept.rounds, swept.missed), (1, 3), "on Wednesday the next begins");
         assert_eq!(town.taken(&crew).await.len(), covers.len());
         assert_eq!(town.registry.find_campaign(plan.id).await.unwrap().unwrap().round, 2);
-        assert_eq!(town.registry.sweep_tasks().await.unwrap(), Swept::default());
+        assert_eq!(town.registry.sweep_tasks().await.unwrap(), TasksSwept::default());
         // A cover that is no longer in use is nobody's way.
         ground.sql("UPDATE covers SET retired_at = 1, retired_reason = 'filled' WHERE source_key = '000003'");
         assert_eq!(town.registry.sweep_tasks().await.unwrap().withdrawn, 1);
@@ -391,7 +395,7 @@ both_engines! {
         assert_eq!(code(town.registry.set_due_date(set("1", TaskKind::FallNet, None)).await.unwrap_err()), "cover.unknown");
         assert_eq!(town.registry.raise_due_tasks().await.unwrap(), 2, "within 30 days");
         assert_eq!(town.registry.raise_due_tasks().await.unwrap(), 0);
-        assert_eq!(town.registry.sweep_tasks().await.unwrap(), Swept::default());
+        assert_eq!(town.registry.sweep_tasks().await.unwrap(), TasksSwept::default());
         let listed = town.registry.list_due_dates(Millis(MONDAY + 365 * DAY), 100).await.unwrap();
         assert_eq!(listed.iter().map(|line| line.has_task).collect::<Vec<_>>(), [true, true, false]);
 
