@@ -18,7 +18,9 @@ use crate::domain::ids::CoverId;
 use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
-use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError, Settled, Swept};
+use crate::registry::{
+    ChangeKind, Clock, PointRow, Registry, RegistryError, Settled, Swept, TasksSwept,
+};
 use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
 
 const POINT_PAGE: i64 = 10_000;
@@ -83,6 +85,7 @@ pub(super) async fn run(
     let counting = state.clone();
     let counting = tokio::spawn(async move { counting.follow_quality().await });
     let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
+    let tasks = tokio::spawn(sweep_tasks(registry.clone()));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
     let deadlines = tokio::spawn(watch_deadlines(registry.clone()));
@@ -116,6 +119,7 @@ pub(super) async fn run(
     follower.abort();
     counting.abort();
     claims.abort();
+    tasks.abort();
     outbox.abort();
     unfinished.abort();
     deadlines.abort();
@@ -201,6 +205,28 @@ async fn watch_deadlines(registry: Registry) {
             Err(error) => tracing::warn!(%error, "deadlines of open cases wait"),
         }
         tokio::time::sleep(DEADLINE_PAUSE).await;
+    }
+}
+
+/// How often it is looked whether a round begins, a campaign is over, or a date comes near.
+const TASK_PAUSE: Duration = Duration::from_secs(60);
+
+/// Carries on campaigns that lack tasks and does what the clock asks for, until the task is dropped.
+async fn sweep_tasks(registry: Registry) {
+    loop {
+        match registry.sweep_tasks().await {
+            Ok(swept) if swept != TasksSwept::default() => tracing::info!(
+                tasks.rounds = swept.rounds,
+                tasks.closed = swept.closed,
+                tasks.missed = swept.missed,
+                tasks.withdrawn = swept.withdrawn,
+                tasks.raised = swept.raised,
+                "tasks were opened or are over"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "tasks wait for the next look"),
+        }
+        tokio::time::sleep(TASK_PAUSE).await;
     }
 }
 

@@ -6,20 +6,24 @@ use serde_json::value::RawValue;
 
 use super::archive::{Column, Kind, Table};
 use super::area::{AreaKind, AreaShape};
+use super::campaign::{CampaignStage, CampaignState, Repeat, Scope};
 use super::case::{CaseSource, CaseState};
 use super::case_ask::{AskKind, AskState};
+use super::checklist::Checklist;
 use super::claim::{ClaimAnswer, ClaimState};
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
 use super::crew::CrewKind;
 use super::edit::{BulkRowState, BulkState, Moved, RetireReason, StoredRefusal};
 use super::hazard::Hazard;
 use super::history::HistoryKind;
+use super::ids::UserId;
 use super::import_run::{ImportState, PassedOver};
 use super::plate::{PlateSpot, PlateState};
 use super::plate_batch::{BatchLabels, BatchState, Ordered, PlateWords, PrinterRecord};
 use super::position::PositionMethod;
 use super::role::Role;
 use super::rule_set::RuleKind;
+use super::task::{CheckAnswers, TaskKind, TaskResult, TaskState};
 
 const fn must(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, required: true }
@@ -455,6 +459,84 @@ pub const TABLES: &[Table] = {
             refers: &["joined_to", "recurs"],
         },
         Table {
+            name: "campaigns",
+            columns: &[
+                must("id", Id),
+                must("name", Text),
+                must("kind", Word(is::<TaskKind>)),
+                must("state", Word(is::<CampaignState>)),
+                must("scope", Word(is_json::<Scope>)),
+                must("checklist", Word(is_checklist)),
+                must("crews", Word(is_json::<Vec<UserId>>)),
+                may("repeat_rule", Word(is::<Repeat>)),
+                must("from_at", Whole),
+                must("until_at", Whole),
+                must("round", Whole),
+                must("round_from", Whole),
+                must("round_until", Whole),
+                must("stage", Word(is::<CampaignStage>)),
+                may("cursor", Id),
+                must("actor", Text),
+                must("created_at", Whole),
+                may("ended_at", Whole),
+                must("version", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "campaign_streets",
+            columns: &[
+                must("campaign_id", Id),
+                must("district", Text),
+                must("road", Text),
+                must("covers", Whole),
+                may("crew_id", Id),
+            ],
+            key: &["campaign_id", "district", "road"],
+            refers: &[],
+        },
+        Table {
+            name: "tasks",
+            columns: &[
+                must("id", Id),
+                must("kind", Word(is::<TaskKind>)),
+                may("campaign_id", Id),
+                must("round", Whole),
+                may("case_id", Id),
+                may("party_id", Id),
+                must("cover_id", Id),
+                must("district", Text),
+                may("road", Text),
+                may("crew_id", Id),
+                must("from_at", Whole),
+                must("due_at", Whole),
+                must("state", Word(is::<TaskState>)),
+                may("result", Word(is::<TaskResult>)),
+                must("answers", Word(is_json::<CheckAnswers>)),
+                may("note", Text),
+                may("done_by", Id),
+                may("done_at", Whole),
+                may("distance_m", Real),
+                may("raised_case_id", Id),
+                must("created_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "due_dates",
+            columns: &[
+                must("cover_id", Id),
+                must("kind", Word(is::<TaskKind>)),
+                must("due_at", Whole),
+                must("actor", Text),
+                must("set_at", Whole),
+            ],
+            key: &["cover_id", "kind"],
+            refers: &[],
+        },
+        Table {
             name: "reports",
             columns: &[
                 must("id", Id),
@@ -613,6 +695,10 @@ fn is_json<T: serde::de::DeserializeOwned>(text: &str) -> bool {
 /// What a batch was ordered for; nothing of those from before orders were kept.
 fn is_ordered(text: &str) -> bool {
     text == "{}" || is_json::<Ordered>(text)
+}
+
+fn is_checklist(text: &str) -> bool {
+    Checklist::read(text).is_ok()
 }
 
 fn is_level(text: &str) -> bool {

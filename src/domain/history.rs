@@ -52,6 +52,10 @@ named_enum! {
         ClaimSettled = "claim_settled",
         /// That was taken back.
         ClaimUndone = "claim_undone",
+        /// Somebody visited it for a task.
+        TaskDone = "task_done",
+        /// When its fall net or itself must be looked at next.
+        DueDateSet = "due_date_set",
         /// The file came from another registry, whole.
         Transferred = "transferred",
     }

@@ -59,6 +59,10 @@ uuid_id! {
     FieldPhotoId,
     /// 抽查: plates drawn at random to be looked at.
     SpotCheckId,
+    /// 任务: one visit to one cover.
+    TaskId,
+    /// 专项巡护, or a patrol plan.
+    CampaignId,
     /// 合并: one merge of two manholes.
     MergeId,
     /// 批量修改: one change of many covers.

@@ -37,6 +37,12 @@ pub(super) struct Form {
 }
 
 impl Form {
+    /// A form that says this.
+    pub(super) fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
+        let fields = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { fields: fields.into(), ..Self::default() }
+    }
+
     /// The form where some fields bring whole texts, each up to so many bytes.
     pub(super) async fn with_texts(
         request: Request,

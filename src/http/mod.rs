@@ -23,6 +23,7 @@ use crate::spatial::LiveSnapshot;
 mod api_areas;
 mod api_batches;
 mod api_bulk;
+mod api_campaigns;
 mod api_cases;
 mod api_covers;
 mod api_crew;
@@ -40,6 +41,9 @@ mod batch_form;
 mod batch_pages;
 mod bulk_pages;
 mod case_asks;
+mod campaign_files;
+mod campaign_form;
+mod campaign_pages;
 mod case_moves;
 mod census_files;
 mod census_work;
@@ -201,6 +205,7 @@ fn build(state: AppState) -> doors::Doors {
     const CREW: Access = Access::Staff(&[Role::Crew, Role::GridWorker, Role::Engineer, Role::Admin]);
     const CLAIM_DESK: Access = Access::Staff(claim_pages::CLAIM_DESK);
     const CLAIM_VOICES: Access = Access::Staff(claim_pages::CLAIM_VOICES);
+    const TASK_DESK: Access = Access::Staff(campaign_pages::TASK_DESK);
     const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
     const CASE_EXPORT: Access =
         Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
@@ -233,6 +238,15 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/desk", STAFF, get(desk::case_list))
         .open("GET", "/desk/cases/{number}", STAFF, get(desk::case_file))
         .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
+        .open("GET", "/desk/campaigns", TASK_DESK, get(campaign_pages::list))
+        .open("POST", "/desk/campaigns", TASK_DESK, post(campaign_pages::send))
+        .open("GET", "/desk/campaigns/new", TASK_DESK, get(campaign_pages::form))
+        .open("GET", "/desk/campaigns/{id}", TASK_DESK, get(campaign_pages::show))
+        .open("POST", "/desk/campaigns/{id}", TASK_DESK, post(campaign_pages::step))
+        .open("GET", "/desk/campaigns/{id}/results.csv", TASK_DESK, get(campaign_files::results_csv))
+        .open("GET", "/desk/campaigns/{id}/report.pdf", TASK_DESK, get(campaign_files::report_pdf))
+        .open("GET", "/desk/due-dates", TASK_DESK, get(campaign_pages::due_dates))
+        .open("POST", "/desk/due-dates", TASK_DESK, post(campaign_pages::set_due_dates))
         .open("GET", "/covers", STAFF, get(cover_list::list))
         .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
         .open("GET", "/covers/{code}/file.pdf", STAFF, get(paper::cover_file_pdf))
@@ -379,6 +393,14 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/crew/photos/{id}", CREW, get(api_crew_photos::find_photo))
         .open("PUT", "/api/v1/crew/photos/{id}", CREW, put(api_crew_photos::send_piece))
         .open("POST", "/api/v1/crew/actions", CREW, post(api_crew_actions::create_action))
+        .open("GET", "/api/v1/campaigns", TASK_DESK, get(api_campaigns::list_campaigns))
+        .open("POST", "/api/v1/campaigns", TASK_DESK, post(api_campaigns::create_campaign))
+        .open("GET", "/api/v1/campaigns/{id}", TASK_DESK, get(api_campaigns::find_campaign))
+        .open("POST", "/api/v1/campaigns/{id}/steps", TASK_DESK, post(api_campaigns::step_campaign))
+        .open("GET", "/api/v1/tasks", TASK_DESK, get(api_campaigns::list_tasks))
+        .open("GET", "/api/v1/tasks/recurrences", TASK_DESK, get(api_campaigns::list_recurrences))
+        .open("GET", "/api/v1/due-dates", TASK_DESK, get(api_campaigns::list_due_dates))
+        .open("PUT", "/api/v1/due-dates", TASK_DESK, put(api_campaigns::put_due_date))
         .open("GET", "/api/v1/plate-batches", REGISTRY, get(api_batches::list_batches))
         .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_batches::create_batch))
         .open("GET", "/api/v1/plate-batches/{id}", FIELD, get(api_batches::find_batch))

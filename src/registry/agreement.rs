@@ -316,6 +316,8 @@ impl FileClaims {
             | HistoryKind::CaseOverdue
             | HistoryKind::CaseAsked
             | HistoryKind::ToldApart
+            | HistoryKind::TaskDone
+            | HistoryKind::DueDateSet
             | HistoryKind::Transferred => {}
         }
         Some(())

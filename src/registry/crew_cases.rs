@@ -19,15 +19,22 @@ use crate::store::{Tx, cases};
 
 impl Work {
     pub(super) async fn report(&self, tx: &mut Tx, found: &Found) -> Result<Noted, RegistryError> {
-        self.file_case(tx, found, CrewKind::Report).await
+        self.file_case(tx, found, CrewKind::Report, None).await
     }
 
     pub(super) async fn fix(&self, tx: &mut Tx, found: &Found) -> Result<Noted, RegistryError> {
-        self.file_case(tx, found, CrewKind::Fix).await
+        self.file_case(tx, found, CrewKind::Fix, None).await
     }
 
-    /// Files a report as a citizen's is filed; a fix moves the case on to be checked by somebody else.
-    async fn file_case(&self, tx: &mut Tx, found: &Found, kind: CrewKind) -> Result<Noted, RegistryError> {
+    /// Files a report as a citizen's is filed; a fix moves the case on to be checked by somebody else. Without a source it is
+    /// told by who works there.
+    pub(super) async fn file_case(
+        &self,
+        tx: &mut Tx,
+        found: &Found,
+        kind: CrewKind,
+        source: Option<CaseSource>,
+    ) -> Result<Noted, RegistryError> {
         let description = tidy(found.description.as_deref(), "description")?.unwrap_or_default();
         let taken = self.take(tx, found.cover).await?;
         self.refuse_changed(tx, &taken.file, None).await?;
@@ -41,7 +48,7 @@ impl Work {
             head: taken.locked.head,
             ground: Ground::of(file),
             hazard: found.hazard,
-            source: source_of(&self.actor, file),
+            source: source.unwrap_or_else(|| source_of(&self.actor, file)),
             known: None,
             description,
             contact: None,

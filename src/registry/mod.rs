@@ -14,6 +14,7 @@ use crate::domain::Refusal;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::crew::CrewRules;
 use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::task::TaskRules;
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
 mod agreement;
@@ -22,6 +23,7 @@ mod archive;
 mod areas;
 mod bulk_edit;
 mod bulk_turn;
+mod campaigns;
 mod case_advice;
 mod case_asks;
 mod case_flow;
@@ -39,6 +41,7 @@ mod crew_cases;
 mod crew_checks;
 mod crew_fit;
 mod crew_survey;
+mod crew_tasks;
 mod crew_watch;
 mod deadlines;
 mod editing;
@@ -68,6 +71,7 @@ mod rules;
 mod staff;
 mod structure;
 mod suspicion;
+mod tasks;
 mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
@@ -86,6 +90,7 @@ pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
+pub use campaigns::{Campaign, CampaignOrder, NewCampaign};
 pub use case_advice::{CaseAdvice, RouteAdvice, RuleTrial, RuleVerdict, SimilarCase, is_overdue};
 pub use case_asks::{AskAnswer, NewAsk, OpenAsk};
 pub use cases::{CaseFile, MoveOrder};
@@ -123,6 +128,10 @@ pub use rule_book::{ActiveRules, WeatherMode};
 pub use rules::{NewRules, RouteChange, RulesLook};
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
+pub use tasks::{
+    DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Task, TaskCount, TaskFilter, TaskLine, TaskPoint,
+    TasksSwept,
+};
 pub use told_apart::ToldApart;
 
 use rule_book::RuleBook;
@@ -221,6 +230,7 @@ pub struct RegistryOptions {
     /// Scheme in which covers that crews find are numbered.
     pub scheme: String,
     pub crew: CrewRules,
+    pub tasks: TaskRules,
     pub cache: PageCache,
 }
 
@@ -232,6 +242,7 @@ impl Default for RegistryOptions {
             utc_offset_minutes: 480,
             scheme: "component-16".to_owned(),
             crew: CrewRules::default(),
+            tasks: TaskRules::default(),
             cache: PageCache::default(),
         }
     }
@@ -252,6 +263,7 @@ pub struct Registry {
     /// Scheme of new finds.
     scheme: Arc<str>,
     crew: CrewRules,
+    tasks: TaskRules,
 }
 
 impl Registry {
@@ -288,6 +300,7 @@ impl Registry {
             utc_offset_minutes: options.utc_offset_minutes,
             scheme: options.scheme.into(),
             crew: options.crew,
+            tasks: options.tasks,
         })
     }
 

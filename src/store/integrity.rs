@@ -160,6 +160,27 @@ const ORPHANS: &[(&str, &str)] = &[
         "told_apart_wrong_way",
         "SELECT COUNT(*) FROM told_apart t WHERE t.older_id >= t.newer_id",
     ),
+    (
+        "task_done_by_nobody",
+        "SELECT COUNT(*) FROM tasks t WHERE (t.state = 'done') <> (t.done_at IS NOT NULL AND t.done_by IS NOT NULL
+         AND t.result IS NOT NULL) AND t.state <> 'withdrawn'",
+    ),
+    (
+        "task_without_case",
+        "SELECT COUNT(*) FROM tasks t WHERE (t.kind = 'look_back') <> (t.case_id IS NOT NULL)",
+    ),
+    (
+        "task_without_campaign",
+        "SELECT COUNT(*) FROM tasks t WHERE (t.kind IN ('campaign', 'patrol', 'weather')) <> (t.campaign_id IS NOT NULL)",
+    ),
+    (
+        "trouble_without_case",
+        "SELECT COUNT(*) FROM tasks t WHERE t.result IN ('hazard', 'recurred') AND t.raised_case_id IS NULL",
+    ),
+    (
+        "task_beyond_its_campaign",
+        "SELECT COUNT(*) FROM tasks t JOIN campaigns k ON k.id = t.campaign_id WHERE t.round > k.round",
+    ),
     ("key_without_answer", "SELECT COUNT(*) FROM idempotency WHERE answer = ''"),
 ];
 

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod browser;
+mod campaign_pages;
 mod commands;
 mod contract;
 mod crew_kill;

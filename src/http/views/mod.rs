@@ -18,6 +18,8 @@ mod ask_pages;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
+mod campaign_pages;
+mod campaign_paper;
 mod case_advice;
 mod case_pages;
 mod census_file;
@@ -52,6 +54,11 @@ pub use batch_pages::{
     BatchListView, BatchPlatesView, BatchView, Did, StockView, batch, batch_list, batch_plates, plate_stock,
 };
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
+pub use campaign_pages::{
+    CampaignFormView, CampaignListView, CampaignView, DueDatesView, campaign, campaign_form, campaigns,
+    due_dates, task_cells, task_headings,
+};
+pub use campaign_paper::campaign_paper;
 pub use case_pages::{CASE_SCRIPT, MoveDraft, case_file, case_list};
 pub use census_file::{FileView, census_file, means};
 pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
@@ -174,6 +181,11 @@ impl<'a> Page<'a> {
     fn watches_crews(&self) -> bool {
         let watches = |role| matches!(role, Role::Supervisor | Role::Engineer | Role::Admin);
         self.session.is_some_and(|session| watches(session.user.role))
+    }
+
+    /// Whether the one who is logged in sends crews out.
+    fn sends_crews(&self) -> bool {
+        self.session.is_some_and(|session| super::campaign_pages::TASK_DESK.contains(&session.user.role))
     }
 
     /// Whether a crew is logged in.

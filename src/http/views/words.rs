@@ -181,6 +181,13 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     if let Some(result) = body["result"].as_str() {
         add("line.result", &page.word("check_result", result));
     }
+    if let Some(kind) = body["task_kind"].as_str() {
+        add("line.task", &page.word("task_kind", kind));
+    }
+    if let Some(result) = body["task_result"].as_str() {
+        add("line.result", &page.word("task_result", result));
+    }
+    add("line.raised", text("raised"));
     if let Some(spot) = body["spot"].as_str() {
         add("line.spot", &page.word("plate_spot", spot));
     }

@@ -15,3 +15,4 @@ mod profiles;
 mod quality;
 mod refusals;
 mod story;
+mod tasks;

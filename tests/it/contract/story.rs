@@ -15,6 +15,7 @@ use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
+use super::tasks::tasks;
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
@@ -51,6 +52,7 @@ both_engines! {
         editing::pages(&house).await;
         quality(&house).await;
         hazard_loop(&house).await;
+        tasks(&house).await;
         feed(&house).await;
 
         house.assert_faultless();

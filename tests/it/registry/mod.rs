@@ -20,3 +20,4 @@ mod report_desk;
 mod retirement;
 mod staff;
 pub mod structure;
+mod tasks;
