@@ -175,6 +175,9 @@ impl Catalogue {
             (_, "task_kind") => "task_kind",
             ("task.result", "read") => "task_result",
             (_, "claim_state") => "claim_state",
+            (_, "notice_state") => "notice_state",
+            (_, "notice_move") => "notice_move",
+            ("notice.role", "fits") => "role",
             (_, "class" | "is_class") => "class",
             _ => return Cow::Borrowed(value),
         };

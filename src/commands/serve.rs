@@ -19,7 +19,7 @@ use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
 use crate::registry::{
-    ChangeKind, Clock, PointRow, Registry, RegistryError, Settled, Swept, TasksSwept,
+    ChangeKind, Clock, PointRow, Registry, RegistryError, Reminded, Settled, Swept, TasksSwept,
 };
 use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
 
@@ -86,6 +86,7 @@ pub(super) async fn run(
     let counting = tokio::spawn(async move { counting.follow_quality().await });
     let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
     let tasks = tokio::spawn(sweep_tasks(registry.clone()));
+    let reminding = tokio::spawn(remind(registry.clone()));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
     let deadlines = tokio::spawn(watch_deadlines(registry.clone()));
@@ -120,6 +121,7 @@ pub(super) async fn run(
     counting.abort();
     claims.abort();
     tasks.abort();
+    reminding.abort();
     outbox.abort();
     unfinished.abort();
     deadlines.abort();
@@ -172,8 +174,8 @@ async fn settle_claims(registry: Registry, rules: ClaimRules) {
 }
 
 async fn settle_claims_once(registry: &Registry, rules: &ClaimRules) -> Result<(), RegistryError> {
-    for number in registry.list_filling_notices().await? {
-        registry.fill_notice(&number).await?;
+    for number in registry.list_filling_claim_notices().await? {
+        registry.fill_claim_notice(&number).await?;
     }
     let settled = registry.settle_due_claims(rules).await?;
     if settled != Settled::default() {
@@ -227,6 +229,27 @@ async fn sweep_tasks(registry: Registry) {
             Err(error) => tracing::warn!(%error, "tasks wait for the next look"),
         }
         tokio::time::sleep(TASK_PAUSE).await;
+    }
+}
+
+/// How often notices of supervisors are looked through for those to be reminded of.
+const REMIND_PAUSE: Duration = Duration::from_secs(60);
+
+/// Reminds of notices of supervisors, until the task is dropped.
+async fn remind(registry: Registry) {
+    loop {
+        match registry.remind_notices(registry.now()).await {
+            Ok(Reminded { reminders: 0, overdue: 0 }) => {}
+            Ok(Reminded { reminders, overdue }) => {
+                tracing::info!(
+                    notices.reminders = reminders,
+                    notices.overdue = overdue,
+                    "notices were reminded of"
+                );
+            }
+            Err(error) => tracing::warn!(%error, "reminders of notices wait"),
+        }
+        tokio::time::sleep(REMIND_PAUSE).await;
     }
 }
 

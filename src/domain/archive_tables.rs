@@ -18,6 +18,8 @@ use super::hazard::Hazard;
 use super::history::HistoryKind;
 use super::ids::UserId;
 use super::import_run::{ImportState, PassedOver};
+use super::meeting::SubjectKind;
+use super::notice::NoticeState;
 use super::plate::{PlateSpot, PlateState};
 use super::plate_batch::{BatchLabels, BatchState, Ordered, PlateWords, PrinterRecord};
 use super::position::PositionMethod;
@@ -459,6 +461,100 @@ pub const TABLES: &[Table] = {
             refers: &["joined_to", "recurs"],
         },
         Table {
+            name: "notices",
+            columns: &[
+                must("id", Id),
+                may("year", Whole),
+                may("issue", Whole),
+                must("title", Text),
+                must("body", Text),
+                must("state", Word(is::<NoticeState>)),
+                must("due_at", Whole),
+                must("created_by", Text),
+                must("created_at", Whole),
+                may("issued_by", Text),
+                may("issued_at", Whole),
+                may("withdrawn_at", Whole),
+                may("withdrawn_why", Text),
+                must("reminded", Whole),
+                must("version", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "notice_parties",
+            columns: &[
+                must("notice_id", Id),
+                must("party_id", Id),
+                may("confirmed_at", Whole),
+                may("confirmed_by", Text),
+            ],
+            key: &["notice_id", "party_id"],
+            refers: &[],
+        },
+        Table {
+            name: "notice_items",
+            columns: &[
+                must("notice_id", Id),
+                must("ordinal", Whole),
+                must("case_id", Id),
+                must("party_id", Id),
+                may("feedback", Text),
+                may("feedback_at", Whole),
+                may("feedback_by", Text),
+            ],
+            key: &["notice_id", "ordinal"],
+            refers: &[],
+        },
+        Table {
+            name: "meetings",
+            columns: &[
+                must("id", Id),
+                must("number", Text),
+                must("held_at", Whole),
+                must("place", Text),
+                must("attendees", Text),
+                must("decision", Text),
+                must("lead_id", Id),
+                must("due_at", Whole),
+                must("actor", Text),
+                must("created_at", Whole),
+                may("revoked_at", Whole),
+                may("revoked_by", Text),
+                may("revoked_why", Text),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "meeting_subjects",
+            columns: &[
+                must("meeting_id", Id),
+                must("ordinal", Whole),
+                must("kind", Word(is::<SubjectKind>)),
+                may("case_id", Id),
+                may("cover_id", Id),
+                may("district", Text),
+                may("road", Text),
+            ],
+            key: &["meeting_id", "ordinal"],
+            refers: &[],
+        },
+        Table {
+            name: "exemplary_cases",
+            columns: &[
+                must("case_id", Id),
+                must("year", Whole),
+                must("quarter", Whole),
+                must("sentence", Text),
+                must("actor", Text),
+                must("marked_at", Whole),
+            ],
+            key: &["case_id"],
+            refers: &[],
+        },
+        Table {
             name: "campaigns",
             columns: &[
                 must("id", Id),
@@ -719,7 +815,12 @@ fn is_refusal(text: &str) -> bool {
     text.is_empty() || serde_json::from_str::<StoredRefusal>(text).is_ok()
 }
 
-/// Whether a counter numbers what people name: `case:2026`, `report:2026`, `claims:2026`, `imports`.
+/// Whether a counter numbers what people name: `case:2026`, `report:2026`, `claims:2026`, `notice:2026`, `meeting:2026`,
+/// `imports`.
 pub fn is_numbering(name: &str) -> bool {
-    name == "imports" || matches!(name.split_once(':'), Some(("case" | "report" | "strike" | "claims", _)))
+    name == "imports"
+        || matches!(
+            name.split_once(':'),
+            Some(("case" | "report" | "strike" | "claims" | "notice" | "meeting", _))
+        )
 }

@@ -57,6 +57,10 @@ uuid_id! {
     PhotoId,
     /// A photo on its way in from the field, named by the phone.
     FieldPhotoId,
+    /// 督办单: has a number only when it is issued.
+    NoticeId,
+    /// 会商: one joint meeting.
+    MeetingId,
     /// 抽查: plates drawn at random to be looked at.
     SpotCheckId,
     /// 任务: one visit to one cover.

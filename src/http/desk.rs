@@ -390,7 +390,7 @@ async fn cover_page(
     let whole = WholeFile::read(state, caller, code).await?;
     let position = &whole.file.survey.position;
     let neighbors = state.snapshot.load().nearest(position.lon, position.lat, 40, 120.0);
-    let notice = state.registry.find_pending_notice(whole.file.cover).await?;
+    let notice = state.registry.find_pending_claim_notice(whole.file.cover).await?;
     let view = CoverView {
         neighbors: &neighbors,
         asked: Some(AskedOf {

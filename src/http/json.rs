@@ -76,7 +76,7 @@ pub(super) fn public_plate(scanned: &ScannedPlate, code_grouped: Option<String>)
 
 /// What the citizen who reported may see.
 pub(super) fn tracked(tracked: &Tracked, link: &str) -> Value {
-    let timeline: Vec<Value> = tracked.timeline.iter().map(public_entry).collect();
+    let timeline: Vec<Value> = tracked.timeline.iter().filter_map(public_entry).collect();
     let photos: Vec<String> = (0..tracked.photos.len()).map(|at| format!("/r/{link}/photos/{at}")).collect();
     known([
         ("tracking", json!(tracked.report.tracking)),
@@ -90,14 +90,15 @@ pub(super) fn tracked(tracked: &Tracked, link: &str) -> Value {
     ])
 }
 
-/// A step without reasons, names or digests.
-fn public_entry(entry: &HistoryEntry) -> Value {
+/// A step without reasons, names or digests; `None` for what supervisors do about it.
+fn public_entry(entry: &HistoryEntry) -> Option<Value> {
     let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
     let step = match entry.kind {
         HistoryKind::CaseMoved => body["move"].clone(),
-        _ => json!("report"),
+        HistoryKind::Reported | HistoryKind::ReportJoined => json!("report"),
+        _ => return None,
     };
-    known([("at", time(entry.at)), ("move", step), ("state", body["to"].clone())])
+    Some(known([("at", time(entry.at)), ("move", step), ("state", body["to"].clone())]))
 }
 
 pub(super) fn cover(file: &CoverFile) -> Value {
@@ -309,6 +310,13 @@ pub(super) fn advice(advice: &CaseAdvice) -> Value {
         ("triage", triage(&advice.triage)),
         ("similar", advice.similar.iter().map(similar_case).collect()),
         ("recurs", json!(advice.recurs)),
+        (
+            "decision",
+            json!(advice.decision.as_ref().map(|(decision, lead)| {
+                json!({"meeting": decision.meeting, "party": decision.lead, "party_name": lead,
+                    "due_at": time(decision.due_at)})
+            })),
+        ),
     ])
 }
 

@@ -30,6 +30,7 @@ mod api_crew;
 mod api_crew_actions;
 mod api_crew_photos;
 mod api_edit;
+mod api_notices;
 mod api_plates;
 mod api_profiles;
 mod api_quality;
@@ -40,10 +41,10 @@ mod auth;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
-mod case_asks;
 mod campaign_files;
 mod campaign_form;
 mod campaign_pages;
+mod case_asks;
 mod case_moves;
 mod census_files;
 mod census_work;
@@ -60,6 +61,7 @@ mod doors;
 mod duplicate_pages;
 mod edit_fields;
 mod edit_page;
+mod exemplary_pages;
 mod exports;
 mod form_texts;
 mod forms;
@@ -70,6 +72,8 @@ mod json;
 mod json_crew;
 mod limits;
 mod mapping_desk;
+mod meeting_pages;
+mod notice_pages;
 mod operators;
 mod page_cache;
 mod paper;
@@ -206,6 +210,12 @@ fn build(state: AppState) -> doors::Doors {
     const CLAIM_DESK: Access = Access::Staff(claim_pages::CLAIM_DESK);
     const CLAIM_VOICES: Access = Access::Staff(claim_pages::CLAIM_VOICES);
     const TASK_DESK: Access = Access::Staff(campaign_pages::TASK_DESK);
+    const NOTICE_DESK: Access = Access::Staff(notice_pages::NOTICE_DESK);
+    const NOTICE_READERS: Access = Access::Staff(notice_pages::NOTICE_READERS);
+    const NOTICE_ACTORS: Access = Access::Staff(notice_pages::NOTICE_ACTORS);
+    const NOTICE_PARTIES: Access = Access::Staff(notice_pages::NOTICE_PARTIES);
+    const MEETING_DESK: Access = Access::Staff(meeting_pages::MEETING_DESK);
+    const MEETING_READERS: Access = Access::Staff(meeting_pages::MEETING_READERS);
     const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
     const CASE_EXPORT: Access =
         Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
@@ -247,6 +257,20 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/desk/campaigns/{id}/report.pdf", TASK_DESK, get(campaign_files::report_pdf))
         .open("GET", "/desk/due-dates", TASK_DESK, get(campaign_pages::due_dates))
         .open("POST", "/desk/due-dates", TASK_DESK, post(campaign_pages::set_due_dates))
+        .open("GET", "/desk/notices", NOTICE_READERS, get(notice_pages::list))
+        .open("POST", "/desk/notices", NOTICE_DESK, post(notice_pages::create))
+        .open("GET", "/desk/notices/new", NOTICE_DESK, get(notice_pages::new_form))
+        .open("GET", "/desk/notices/{number}", NOTICE_READERS, get(notice_pages::show))
+        .open("POST", "/desk/notices/{number}", NOTICE_ACTORS, post(notice_pages::step))
+        .open("POST", "/desk/notices/{number}/feedback", NOTICE_PARTIES, post(notice_pages::feed_back))
+        .open("GET", "/desk/notices/{number}/notice.pdf", NOTICE_READERS, get(notice_pages::print))
+        .open("GET", "/desk/meetings", MEETING_READERS, get(meeting_pages::list))
+        .open("POST", "/desk/meetings", MEETING_DESK, post(meeting_pages::record))
+        .open("GET", "/desk/meetings/{number}", MEETING_READERS, get(meeting_pages::show))
+        .open("POST", "/desk/meetings/{number}", MEETING_DESK, post(meeting_pages::revoke))
+        .open("GET", "/desk/exemplary", MEETING_READERS, get(exemplary_pages::show))
+        .open("POST", "/desk/exemplary", MEETING_DESK, post(exemplary_pages::mark))
+        .open("GET", "/desk/exemplary.csv", MEETING_READERS, get(exemplary_pages::list_csv))
         .open("GET", "/covers", STAFF, get(cover_list::list))
         .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
         .open("GET", "/covers/{code}/file.pdf", STAFF, get(paper::cover_file_pdf))
@@ -369,8 +393,8 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/quality", STAFF, get(api_quality::find_quality))
         .open("GET", "/api/v1/quality/files", STAFF, get(api_quality::list_quality_files))
         .open("GET", "/api/v1/quality/duplicates", STAFF, get(api_quality::list_duplicates))
-        .open("GET", "/api/v1/quality/claims", STAFF, get(api_quality::list_notices))
-        .open("GET", "/api/v1/quality/claims/{number}", STAFF, get(api_quality::find_notice))
+        .open("GET", "/api/v1/quality/claims", STAFF, get(api_quality::list_claim_notices))
+        .open("GET", "/api/v1/quality/claims/{number}", STAFF, get(api_quality::find_claim_notice))
         .open("GET", "/api/v1/quality/claims/{number}/covers", STAFF, get(api_quality::list_claims))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
         .open("POST", "/api/v1/cases", STAFF, post(desk_intake::create_case))
@@ -385,6 +409,12 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))
+        .open("GET", "/api/v1/notices", NOTICE_READERS, get(api_notices::list_notices))
+        .open("POST", "/api/v1/notices", NOTICE_DESK, post(api_notices::create_notice))
+        .open("GET", "/api/v1/notices/{number}", NOTICE_READERS, get(api_notices::find_notice))
+        .open("POST", "/api/v1/notices/{number}/moves", NOTICE_ACTORS, post(api_notices::move_notice))
+        .open("POST", "/api/v1/notices/{number}/feedback", NOTICE_PARTIES, post(api_notices::answer_notice))
+        .open("GET", "/api/v1/notice-years", NOTICE_READERS, get(api_notices::count_notices))
         .open("GET", "/api/v1/crew/me", CREW, get(api_crew::show_me))
         .open("GET", "/api/v1/crew/packages", CREW, get(api_crew::list_packages))
         .open("GET", "/api/v1/crew/packages/covers", CREW, get(api_crew::list_covers))

@@ -11,6 +11,7 @@ use crate::domain::cover::{CoverClass, CoverState, Material, Placement, Shape};
 use crate::domain::crew::{CheckResult, FieldPhotoRole};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
+use crate::domain::notice::{NoticeMove, NoticeStanding, NoticeState};
 use crate::domain::plate::{Finish, PlateSpot, PlateState};
 use crate::domain::plate_batch::{BatchState, PlateAction};
 use crate::domain::position::PositionMethod;
@@ -135,6 +136,9 @@ fn every_stored_word_has_a_shown_one() {
     words("task_kind", TaskKind::ALL);
     words("task_state", TaskState::ALL);
     words("task_result", TaskResult::ALL);
+    words("notice_state", NoticeState::ALL);
+    words("notice_standing", NoticeStanding::ALL);
+    words("notice_move", NoticeMove::ALL);
 }
 
 #[test]

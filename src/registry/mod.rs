@@ -45,6 +45,7 @@ mod crew_tasks;
 mod crew_watch;
 mod deadlines;
 mod editing;
+mod exemplary;
 mod exports;
 mod feed;
 mod field_photos;
@@ -56,8 +57,12 @@ mod identity;
 mod import_profiles;
 mod imports;
 mod intake;
+mod marks;
+mod meetings;
+mod notices;
 mod numbering;
 mod packages;
+mod past_notices;
 mod plate_orders;
 mod plate_steps;
 mod plates;
@@ -80,6 +85,7 @@ pub use crate::store::covers::PointRow;
 pub use crate::store::crew_watch::{DeedCount, FittingDay, ProgressPoint, StreetProgress};
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::imports::ImportRecord;
+pub use crate::store::meetings::{HotPlace, HotSpot};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
 pub use crate::store::plate_steps::StockLine;
@@ -100,7 +106,8 @@ pub use census::{
 };
 pub use check::{CheckReport, Finding};
 pub use claims::{
-    ClaimFilter, ClaimLine, ClaimOrder, NewNotice, Notice, NoticeFile, NoticeSet, PartyAnswer, Settled,
+    ClaimFilter, ClaimLine, ClaimNotice, ClaimNoticeFile, ClaimNoticeSet, ClaimOrder, NewClaimNotice,
+    PartyAnswer, Settled,
 };
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, CoversWithin, Fact, Standing};
@@ -108,6 +115,7 @@ pub use crew::{CrewDone, CrewOutcome, CrewQuestion, Theirs};
 pub use crew_watch::{MOST_DRAWN, NewSpotCheck};
 pub use deadlines::{DeadlineChange, DryRun, RowChange, Swept};
 pub use editing::{CodeEdit, FieldEdit};
+pub use exemplary::{ExemplaryFile, ExemplaryOrder};
 pub use exports::{
     CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
 };
@@ -117,7 +125,14 @@ pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
 pub use intake::{NewFinding, Spot};
+pub use meetings::{Meeting, MeetingFile, MeetingSubject, NamedSubject, NewMeeting, RevokeOrder};
+pub use notices::{
+    Addressee, CandidateFilter, NOTICE_CASES, Notice, NoticeAnswer, NoticeCandidate, NoticeDraft,
+    NoticeFeedback, NoticeFile, NoticeFilter, NoticeItem, NoticeLine, NoticeOrder, NoticeText, NoticeYear,
+    OverdueParty, Reminded,
+};
 pub use packages::{CrewCover, CrewPlate, PackageOrder, Street};
+pub use past_notices::{PastItem, PastNotice};
 pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
 pub use plates::ScannedPlate;

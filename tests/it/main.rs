@@ -16,6 +16,7 @@ mod faults;
 mod import;
 mod import_desk;
 mod kill;
+mod notice_pages;
 mod outbox;
 mod plate_pages;
 mod plates;

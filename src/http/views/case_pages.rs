@@ -330,8 +330,9 @@ pub fn case_file(
     let draft = wrong.map(|(_, draft)| draft);
     let parties = Parties {
         all: names.parties,
-        likely: match &advice.route.to {
-            Routed::Party(party) => names.parties.iter().find(|known| known.id == *party),
+        likely: match (&advice.decision, advice.route.to.clone()) {
+            (Some((decision, _)), _) => names.parties.iter().find(|known| known.id == decision.lead),
+            (None, Routed::Party(party)) => names.parties.iter().find(|known| known.id == party),
             _ => cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref())),
         },
     };

@@ -8,6 +8,7 @@ use askama::Template;
 use crate::config::Config;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::notice::NOTICE_READERS;
 use crate::domain::role::Role;
 use crate::domain::{Refusal, hazard::Hazard};
 use crate::messages::{Catalogue, Language};
@@ -33,10 +34,14 @@ mod downloads;
 mod drawing;
 mod duplicate_pages;
 mod edit_page;
+mod exemplary_pages;
 mod field_words;
 mod import_desk;
 mod intake_page;
 mod line_diff;
+mod meeting_pages;
+mod notice_pages;
+mod notice_paper;
 mod plate_designer;
 mod plate_printers;
 mod profile_pages;
@@ -61,7 +66,9 @@ pub use campaign_pages::{
 pub use campaign_paper::campaign_paper;
 pub use case_pages::{CASE_SCRIPT, MoveDraft, case_file, case_list};
 pub use census_file::{FileView, census_file, means};
-pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
+pub use claim_pages::{
+    ClaimNoticeView, ClaimsView, claim_cells, claim_headings, claim_notice, claim_notices,
+};
 pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{AskedOf, CoverView, cover_file};
 pub use cover_paper::cover_paper;
@@ -71,8 +78,14 @@ pub use crew_watch::{
 };
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
+pub use exemplary_pages::{ExemplaryView, exemplary_cells, exemplary_headings, exemplary_list};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
 pub use intake_page::{IntakeDraft, IntakeView, intake};
+pub use meeting_pages::{MeetingForm, MeetingListView, MeetingView, meeting_file, meeting_list};
+pub use notice_pages::{
+    NoticeForm, NoticeFormView, NoticeListView, NoticeView, notice_file, notice_form, notice_list,
+};
+pub use notice_paper::notice_paper;
 pub use plate_designer::{DESIGNER_SCRIPT, DesignerView, designer};
 pub use plate_printers::{PrintersView, calibration_words, printers};
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
@@ -186,6 +199,11 @@ impl<'a> Page<'a> {
     /// Whether the one who is logged in sends crews out.
     fn sends_crews(&self) -> bool {
         self.session.is_some_and(|session| super::campaign_pages::TASK_DESK.contains(&session.user.role))
+    }
+
+    /// Whether the one who is logged in reads notices of supervisors.
+    fn reads_notices(&self) -> bool {
+        self.session.is_some_and(|session| NOTICE_READERS.contains(&session.user.role))
     }
 
     /// Whether a crew is logged in.

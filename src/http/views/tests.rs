@@ -139,6 +139,7 @@ fn advice() -> CaseAdvice {
             passed: vec![(passed.0, passed.1, Misfit::MaintainerKnown)],
             rules_version: 0,
         },
+        decision: None,
         triage: TriageFactor::ALL.iter().map(|factor| (*factor, 10)).collect(),
         pools: routing.pools.iter().map(|(name, pool)| (name.clone(), pool.words.clone())).collect(),
         templates: routing.templates.clone(),

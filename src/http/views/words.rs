@@ -163,6 +163,9 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     }
     let party = text("party");
     add("line.notice", text("notice"));
+    add("line.supervision", text("supervision"));
+    add("line.meeting", text("meeting"));
+    add("line.quarter", text("quarter"));
     let of_party = text("of_party");
     add("line.of_party", parties.get(of_party).copied().unwrap_or(of_party));
     if let Some(state) = body["claim_state"].as_str() {

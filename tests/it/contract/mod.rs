@@ -8,6 +8,7 @@ mod editing;
 mod hazard_loop;
 pub mod house;
 mod import_desk;
+mod notices;
 mod photos;
 mod plate_batches;
 mod plate_designs;

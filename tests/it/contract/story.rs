@@ -11,6 +11,7 @@ use super::editing;
 use super::hazard_loop::hazard_loop;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
+use super::notices::notices;
 use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
@@ -53,6 +54,7 @@ both_engines! {
         quality(&house).await;
         hazard_loop(&house).await;
         tasks(&house).await;
+        notices(&house).await;
         feed(&house).await;
 
         house.assert_faultless();

@@ -13,6 +13,8 @@ pub(crate) mod ground;
 mod history;
 mod import_profiles;
 mod imports;
+mod meetings;
+pub(crate) mod notices;
 mod plate_steps;
 mod plates;
 pub(crate) mod quality;
