@@ -3,7 +3,7 @@
 //! rules are a TOML text; `labels/limits.toml` is the built-in one and explains each line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -139,11 +139,11 @@ pub struct LimitRules {
 /// The text of the built-in rules.
 pub const BUILT_IN: &str = include_str!("../../labels/limits.toml");
 
-static RULES: LazyLock<LimitRules> =
-    LazyLock::new(|| LimitRules::from_toml(BUILT_IN).expect("a test reads the built-in rules"));
+static RULES: LazyLock<Arc<LimitRules>> =
+    LazyLock::new(|| Arc::new(LimitRules::from_toml(BUILT_IN).expect("a test reads the built-in rules")));
 
 impl LimitRules {
-    pub fn built_in() -> &'static Self {
+    pub fn built_in() -> &'static Arc<Self> {
         &RULES
     }
 

@@ -2,7 +2,7 @@
 //! A city's rules are a TOML text; `labels/routing.toml` is the built-in one and explains each line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -238,11 +238,11 @@ pub trait Parties {
 /// The text of the built-in rules.
 pub const BUILT_IN: &str = include_str!("../../labels/routing.toml");
 
-static RULES: LazyLock<RoutingRules> =
-    LazyLock::new(|| RoutingRules::from_toml(BUILT_IN).expect("a test reads the built-in rules"));
+static RULES: LazyLock<Arc<RoutingRules>> =
+    LazyLock::new(|| Arc::new(RoutingRules::from_toml(BUILT_IN).expect("a test reads the built-in rules")));
 
 impl RoutingRules {
-    pub fn built_in() -> &'static Self {
+    pub fn built_in() -> &'static Arc<Self> {
         &RULES
     }
 

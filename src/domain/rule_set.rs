@@ -51,9 +51,13 @@ pub struct RuleVersion {
 }
 
 /// The version in force: of those that began, the one that began last; of two the one made last.
-pub fn in_force(versions: &[RuleVersion], kind: RuleKind, now: Millis) -> Option<&RuleVersion> {
+pub fn in_force<'r>(
+    versions: impl IntoIterator<Item = &'r RuleVersion>,
+    kind: RuleKind,
+    now: Millis,
+) -> Option<&'r RuleVersion> {
     versions
-        .iter()
+        .into_iter()
         .filter(|rules| rules.kind == kind && rules.valid_from <= now)
         .max_by_key(|rules| (rules.valid_from, rules.version))
 }

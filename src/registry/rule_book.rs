@@ -129,20 +129,19 @@ impl RuleBook {
     /// What holds now.
     pub(super) async fn active(&self, tx: &mut Tx, now: Millis) -> Result<ActiveRules, RegistryError> {
         let read = self.newest(tx).await?;
-        let versions: Vec<RuleVersion> = read.versions.iter().map(|(rules, _)| rules.clone()).collect();
         let parsed = |kind| {
-            let found = in_force(&versions, kind, now)?;
+            let found = in_force(read.versions.iter().map(|(rules, _)| rules), kind, now)?;
             let parsed =
                 read.versions.iter().find(|(rules, _)| rules.kind == kind && rules.version == found.version);
             parsed.map(|(rules, parsed)| (rules.version, parsed.clone()))
         };
         let (limits_version, limits) = match parsed(RuleKind::Limits) {
             Some((version, Parsed::Limits(limits))) => (version, limits),
-            _ => (0, Arc::new(LimitRules::built_in().clone())),
+            _ => (0, LimitRules::built_in().clone()),
         };
         let (routing_version, routing) = match parsed(RuleKind::Routing) {
             Some((version, Parsed::Routing(routing))) => (version, routing),
-            _ => (0, Arc::new(RoutingRules::built_in().clone())),
+            _ => (0, RoutingRules::built_in().clone()),
         };
         let weather = read.weather.clone().filter(|mode| mode.since <= now && now < mode.until);
         let directory = read.directory.clone();

@@ -6,6 +6,7 @@ use super::cases::ground_of;
 use super::deadlines::DryRun;
 use super::reports::clean_text;
 use super::rule_book::WeatherMode;
+use super::tasks::{self, NewTask};
 use super::{ActiveRules, Registry, RegistryError};
 use crate::domain::Refusal;
 use crate::domain::case::CaseState;
@@ -14,6 +15,7 @@ use crate::domain::limits::LimitRules;
 use crate::domain::role::Actor;
 use crate::domain::routing::{Routed, RoutingRules};
 use crate::domain::rule_set::{RuleKind, RuleVersion};
+use crate::domain::task::TaskKind;
 use crate::store::feed::{self, News};
 use crate::store::{Tx, cases, people, rules};
 
@@ -21,6 +23,11 @@ const NOTE_LIMIT: usize = 500;
 const WEATHER_LIMIT: usize = 60;
 /// Longest weather mode.
 const WEATHER_MS: i64 = 31 * 86_400_000;
+const YEAR_MS: i64 = 365 * 86_400_000;
+/// Crews have two days for it, or less where the weather does not last.
+const WEATHER_DUE_MS: i64 = 2 * 86_400_000;
+/// Most covers that are visited for one weather.
+const WEATHER_TASKS: i64 = 2000;
 /// Cases at the desk that a dry run of routing rules looks at.
 const LOOKED_AT: i64 = 1000;
 
@@ -130,7 +137,8 @@ impl Registry {
             .await
     }
 
-    /// 天气模式: on from now until a moment, or off.
+    /// 天气模式: on from now until a moment, or off. Turned on, it sends crews to covers without fall nets and to those
+    /// that overflowed or stood in water within a year.
     pub async fn set_weather(
         &self,
         words: &str,
@@ -160,6 +168,9 @@ impl Registry {
                     let text = kept.as_ref().map(serde_json::to_string).transpose();
                     let text = text.expect("a weather mode is a plain struct").unwrap_or_default();
                     people::put_setting(tx, rules::WEATHER, &text).await?;
+                    if let Some(mode) = &kept {
+                        send_crews(tx, mode).await?;
+                    }
                     let name = if kept.is_some() { "weather.on" } else { "weather.off" };
                     let events = vec![(name.to_owned(), serde_json::json!({"mode": kept}).to_string())];
                     Ok(feed::record(tx, now, News { events, changed: Vec::new() }).await?)
@@ -168,6 +179,15 @@ impl Registry {
             .await?;
         Ok(mode)
     }
+}
+
+async fn send_crews(tx: &mut Tx, mode: &WeatherMode) -> Result<(), RegistryError> {
+    let now = mode.since;
+    let covers = cases::list_weather_covers(tx, Millis(now.0 - YEAR_MS), WEATHER_TASKS).await?;
+    let due_at = Millis(mode.until.0.min(now.0 + WEATHER_DUE_MS));
+    let visit = |cover| NewTask { kind: TaskKind::Weather, case: None, cover, from_at: now, due_at };
+    let visits: Vec<NewTask> = covers.into_iter().map(visit).collect();
+    tasks::schedule(tx, &visits, now).await.map(drop)
 }
 
 async fn next_version(tx: &mut Tx, registry: &Registry, new: &NewRules) -> Result<i64, RegistryError> {

@@ -391,6 +391,22 @@ pub async fn list_open_after(
         .collect()
 }
 
+/// Covers that bad weather makes dangerous and nobody is on the way to: an open case says that they have no fall net,
+/// or since `since` they overflowed or stood in water.
+pub async fn list_weather_covers(tx: &mut Tx, since: Millis, limit: i64) -> Result<Vec<CoverId>, StoreError> {
+    let rows: Vec<Uuid> = on_db!(tx, |c| {
+        let sql = format!(
+            "SELECT DISTINCT k.cover_id FROM cases k JOIN covers c ON c.id = k.cover_id AND c.retired_at IS NULL
+             WHERE ((k.hazard = 'no_net' AND {OPEN}) OR (k.hazard IN ('ponding', 'overflow') AND k.created_at >= $1))
+             AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.cover_id = k.cover_id AND t.kind = 'weather'
+                AND t.state = 'open')
+             ORDER BY k.cover_id LIMIT $2"
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(since.0).bind(limit).fetch_all(&mut *c).await?
+    });
+    Ok(rows.into_iter().map(CoverId).collect())
+}
+
 /// Writes when the step of a case is over, unless it was moved meanwhile.
 pub async fn put_deadline(tx: &mut Tx, case: &Case) -> Result<(), StoreError> {
     on_db!(tx, |c| {

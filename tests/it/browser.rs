@@ -127,7 +127,7 @@ pub async fn make_move(browser: &Browser, made: &str, brings: &[(&str, &str)]) {
             browser.type_into(&css, value).await;
         }
     }
-    browser.click(&format!("{form} button")).await;
+    browser.click(&format!("{form} button.main")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,3 +28,4 @@ mod spatial;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]
 mod support;
 mod tour;
+mod year;

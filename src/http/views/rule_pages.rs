@@ -86,7 +86,7 @@ pub fn rules(page: &Page, view: &RulesView, role: Role) -> String {
         page: *page,
         weather,
         may_edit: role == Role::Admin,
-        routing: view.rules.routing.rules.iter().map(|rule| routing_line(page, rule)).collect(),
+        routing: view.rules.routing.rules.iter().map(|rule| routing_line(page, view.rules, rule)).collect(),
         limits: limits.limits.iter().map(|row| limit_line(page, row)).collect(),
         desk: desk.map(|(key, limit)| (page.t(key).to_owned(), in_words(page, limit))).into(),
         kinds: RuleKind::ALL.iter().map(|kind| kind_view(page, view, *kind)).collect(),
@@ -118,7 +118,7 @@ fn listed<T: std::fmt::Display>(page: &Page, list: &str, words: impl IntoIterato
     words.into_iter().map(|word| page.word(list, word)).collect::<Vec<_>>().join(page.t("list.comma"))
 }
 
-fn routing_line(page: &Page, rule: &RoutingRule) -> RoutingLine {
+fn routing_line(page: &Page, rules: &ActiveRules, rule: &RoutingRule) -> RoutingLine {
     let comma = page.t("list.comma");
     let names = |list: &std::collections::BTreeSet<String>| {
         list.iter().map(String::as_str).collect::<Vec<_>>().join(comma)
@@ -151,7 +151,10 @@ fn routing_line(page: &Page, rule: &RoutingRule) -> RoutingLine {
             Destination::Supervisor => page.t("rule_to.supervisor").to_owned(),
             Destination::Desk => page.t("rule_to.desk").to_owned(),
             Destination::Party(name) => name.clone(),
-            Destination::Pool(name) => page.fill("rule_to.pool", "name", name),
+            Destination::Pool(name) => {
+                let pool = rules.routing.pools.get(name);
+                page.fill("rule_to.pool", "name", pool.map_or(name.as_str(), |pool| page.words(&pool.words)))
+            }
         },
         automatic: page.word("automatic", rule.automatic),
     }

@@ -186,10 +186,10 @@ both_engines! {
         assert_eq!(first["geometry"]["coordinates"], serde_json::json!([118.59, 37.46]));
         assert_eq!(first["properties"]["hazard"], "broken");
         assert_eq!(first["properties"]["cover_code"], "3705020102000001");
-        let which = CaseFilter { states: vec![CaseState::Filed], ..CaseFilter::default() };
+        let which = CaseFilter { states: vec![CaseState::Dispatched], ..CaseFilter::default() };
         let filed = CaseSelection { which, ..CaseSelection::default() };
         let (_, exported) = desk.write(&town, order(What::Cases(filed), Format::Csv)).await.unwrap();
-        assert_eq!(exported.written.rows, 1, "an emergency is filed at once");
+        assert_eq!(exported.written.rows, 1, "an emergency is sent on at once");
 
         let plates = What::Plates(PlateSelection::default());
         let (file, exported) = desk.write(&town, order(plates, Format::Csv)).await.unwrap();

@@ -10,8 +10,10 @@ use lidmark::domain::ids::{IdempotencyKey, Millis, PartyId};
 use lidmark::domain::limits;
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::rule_set::RuleKind;
+use lidmark::domain::task::TaskKind;
 use lidmark::registry::{
     CaseFilter, DueFilter, MoveOrder, NewFinding, NewRules, NewUser, RegistryError, RulesLook, Spot, Swept,
+    TaskFilter,
 };
 
 use super::cases::{because, order, with_photo};
@@ -328,5 +330,26 @@ both_engines! {
         assert_eq!(near.iter().map(|one| one.near.case.number.as_str()).collect::<Vec<_>>(), [filed.case_number.as_str()]);
         assert_eq!(town.registry.list_similar_cases((118.595, 37.4601), town.registry.now()).await.unwrap(), []);
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+    }
+
+    async fn bad_weather_makes_cases_hurry_and_sends_crews_to_low_wells_and_those_without_nets(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let desk = Desk::of(&town).await;
+        let tokens = town.plated(3).await;
+        town.report(tokens[0], Hazard::NoNet).await;
+        town.report(tokens[1], Hazard::Odour).await;
+        let calm = desk.find("2026-000001").await.triage;
+        let until = Some(Millis(MONDAY + 3 * DAY));
+        let on = town.registry.set_weather("暴雨", until, &desk.supervisor).await.unwrap().unwrap();
+        assert_eq!((on.words.as_str(), on.until), ("暴雨", Millis(MONDAY + 3 * DAY)));
+        let weather = TaskFilter { kind: Some(TaskKind::Weather), limit: 50, ..TaskFilter::default() };
+        let tasks = async || town.registry.list_tasks(weather.clone()).await.unwrap().len();
+        assert_eq!(tasks().await, 1, "the one without a net");
+        town.registry.set_weather("暴雨", until, &desk.supervisor).await.unwrap();
+        assert_eq!(tasks().await, 1, "nobody is sent twice");
+        town.report(tokens[2], Hazard::NoNet).await;
+        assert_eq!(desk.find("2026-000003").await.triage, calm + 30);
+        town.registry.set_weather("", None, &desk.supervisor).await.unwrap();
+        assert!(town.registry.rules_at(town.registry.now()).await.unwrap().weather.is_none());
     }
 }
