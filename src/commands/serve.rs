@@ -82,6 +82,8 @@ pub(super) async fn run(
     let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
     let counting = state.clone();
     let counting = tokio::spawn(async move { counting.follow_quality().await });
+    let tallying = state.clone();
+    let tallying = tokio::spawn(async move { tallying.follow_cases().await });
     let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
@@ -114,6 +116,7 @@ pub(super) async fn run(
     server.abort();
     follower.abort();
     counting.abort();
+    tallying.abort();
     claims.abort();
     outbox.abort();
     unfinished.abort();

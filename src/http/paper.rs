@@ -1,9 +1,9 @@
-//! The file of a cover as PDF.
+//! Documents as PDF: the file of a cover.
 
 use std::io::Read;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::ask::{Asked, Named, Nothing, Reader};
@@ -32,26 +32,36 @@ pub(super) async fn cover_file_pdf(
     let dossier = views::cover_paper(&reader.page(&state, caller.session.as_ref()), &whole.view(), address);
     let digests: Vec<PhotoDigest> = whole.photos.iter().map(|photo| PhotoDigest(photo.digest)).collect();
     let store = state.photos.clone();
-    let rendered = tokio::task::spawn_blocking(move || {
-        let mut pdf = Vec::new();
+    let pdf = drawn(move |pdf| {
         let picture = |at: usize| read_picture(&store, *digests.get(at)?);
-        render_dossier(&dossier, &Palette::built_in(), picture, &mut pdf).map(|_| pdf)
-    });
-    let pdf = match rendered.await {
-        Ok(Ok(pdf)) => pdf,
-        Ok(Err(PlateError::Refused(refusal))) => return Err(refusal.into()),
-        Ok(Err(error)) => {
-            tracing::error!(error = ?error, "a file was not printed");
-            return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "http.broken"));
-        }
-        Err(_) => return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "http.broken")),
-    };
+        render_dossier(&dossier, &Palette::built_in(), picture, pdf)
+    })
+    .await?;
     let headers = [
         (header::CONTENT_TYPE, "application/pdf".to_owned()),
         (header::CACHE_CONTROL, "private, no-store".to_owned()),
         (header::CONTENT_DISPOSITION, format!("inline; filename=\"file-{digits}.pdf\"")),
     ];
     Ok((headers, pdf).into_response())
+}
+
+/// Draws a document on a thread of its own.
+pub(super) async fn drawn(
+    draw: impl FnOnce(&mut Vec<u8>) -> Result<u64, PlateError> + Send + 'static,
+) -> Result<Vec<u8>, Problem> {
+    let rendered = tokio::task::spawn_blocking(move || {
+        let mut pdf = Vec::new();
+        draw(&mut pdf).map(|_| pdf)
+    });
+    match rendered.await {
+        Ok(Ok(pdf)) => Ok(pdf),
+        Ok(Err(PlateError::Refused(refusal))) => Err(refusal.into()),
+        Ok(Err(error)) => {
+            tracing::error!(error = ?error, "a document was not printed");
+            Err(Problem::broken())
+        }
+        Err(_) => Err(Problem::broken()),
+    }
 }
 
 /// A photo without its metadata; one that is not there leaves an empty frame, which `lidmark check` explains.

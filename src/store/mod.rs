@@ -33,6 +33,7 @@ pub mod history;
 pub mod import_profiles;
 pub mod imports;
 pub mod integrity;
+pub mod ledger;
 pub mod packages;
 pub mod people;
 mod piece;

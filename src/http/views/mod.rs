@@ -21,6 +21,7 @@ mod case_advice;
 mod case_pages;
 mod census_file;
 mod census_map;
+mod charts;
 mod claim_pages;
 mod cover_list;
 mod cover_page;
@@ -32,12 +33,15 @@ mod duplicate_pages;
 mod edit_page;
 mod field_words;
 mod import_desk;
+mod ledger_page;
 mod line_diff;
 mod plate_designer;
 mod plate_printers;
 mod profile_pages;
 mod public_pages;
 mod quality_pages;
+mod statistics_page;
+mod statistics_paper;
 mod structure_pages;
 mod understood;
 mod words;
@@ -61,6 +65,7 @@ pub use crew_watch::{
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
+pub use ledger_page::{LedgerView, ledger, ledger_cells, ledger_table};
 pub use plate_designer::{DESIGNER_SCRIPT, DesignerView, designer};
 pub use plate_printers::{PrintersView, calibration_words, printers};
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
@@ -68,6 +73,8 @@ pub use quality_pages::{
     FileListView, OverviewView, quality_cells, quality_files, quality_headings, quality_overview,
     quality_sum_cells,
 };
+pub use statistics_page::{StatisticsView, statistics};
+pub use statistics_paper::statistics_paper;
 pub use structure_pages::{
     AddView, MergeView, RetireView, SplitView, add_form, code_form, merge_form, retire_form, split_form,
 };
