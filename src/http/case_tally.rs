@@ -77,7 +77,8 @@ impl AppState {
         }
         let state = self.clone();
         let counting = tokio::task::spawn_blocking(move || {
-            let (version, report) = state.with_tally(|tally| (tally.version, Arc::new(tally.report(&question))));
+            let (version, report) =
+                state.with_tally(|tally| (tally.version, Arc::new(tally.report(&question))));
             let mut answers = state.shared.tally.answers.lock().unwrap_or_else(PoisonError::into_inner);
             if answers.version == version {
                 answers.known.insert(question, report.clone());

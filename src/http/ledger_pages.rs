@@ -150,8 +150,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let filter = query.filter(&state, &caller).await?;
     let before = filled(&query.before).map(str::to_owned);
-    let (numbers, count) =
-        state.ask_tally(move |tally| tally.list(&filter, before.as_deref(), PAGE)).await?;
+    let (numbers, count) = state.ask_tally(move |tally| tally.list(&filter, before.as_deref(), PAGE)).await?;
     let lines = state.registry.list_ledger_by_number(&numbers).await?;
     let (parties, districts) = names(&state).await?;
     let view = LedgerView {
@@ -186,12 +185,15 @@ pub(super) async fn export(
     // It has no name: whatever happens to this server, nothing stays behind.
     let file = tempfile::tempfile_in(&folder).map_err(|error| from_io(&error))?;
     let out = file.try_clone().map_err(|error| from_io(&error))?;
-    let mut writer =
-        TableWriter::begin(&views::ledger_table(&around), format, out, &folder).map_err(super::exports::asked_wrong)?;
+    let mut writer = TableWriter::begin(&views::ledger_table(&around), format, out, &folder)
+        .map_err(super::exports::asked_wrong)?;
     for some in numbers.chunks(FILE_PAGE) {
         let lines = state.registry.list_ledger_by_number(some).await?;
-        let rows: Vec<_> =
-            lines.iter().map(|line| views::ledger_cells(&around, (&parties, &districts), line)).collect();
+        let cells = lines.iter().map(|line| views::ledger_cells(&around, (&parties, &districts), line));
+        let rows: Vec<_> = match format {
+            Format::Csv => cells.map(|cells| views::ledger_as_shown(&around, cells)).collect(),
+            _ => cells.collect(),
+        };
         let written = tokio::task::spawn_blocking(move || writer.rows(&rows).map(|()| writer));
         writer = written.await.map_err(|_| Problem::broken())??;
     }

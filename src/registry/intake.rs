@@ -164,7 +164,12 @@ fn request_hash(new: &NewFinding) -> [u8; 32] {
     ])
 }
 
-async fn file(tx: &mut Tx, registry: &Registry, new: NewFinding, now: Millis) -> Result<Reported, RegistryError> {
+async fn file(
+    tx: &mut Tx,
+    registry: &Registry,
+    new: NewFinding,
+    now: Millis,
+) -> Result<Reported, RegistryError> {
     let rules = registry.rule_book.active(tx, now).await?;
     let mut finding = Finding {
         manhole: ManholeId::fresh(),

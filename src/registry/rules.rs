@@ -141,9 +141,14 @@ impl Registry {
         let words = clean_text(words, "words", WEATHER_LIMIT)?;
         let mode = match until {
             None => None,
-            Some(_) if words.is_empty() => return Err(Refusal::new("weather.needs_words").at("words").into()),
+            Some(_) if words.is_empty() => {
+                return Err(Refusal::new("weather.needs_words").at("words").into());
+            }
             Some(until) if until <= now || until.0 - now.0 > WEATHER_MS => {
-                return Err(Refusal::new("weather.until").at("until").with("days", WEATHER_MS / 86_400_000).into());
+                return Err(Refusal::new("weather.until")
+                    .at("until")
+                    .with("days", WEATHER_MS / 86_400_000)
+                    .into());
             }
             Some(until) => Some(WeatherMode { words, since: now, until, actor: actor.word() }),
         };

@@ -103,7 +103,9 @@ impl Period {
 
     pub fn span(&self, utc_offset_minutes: i32) -> Span {
         let midnight = |date: Date| {
-            Millis((date.midnight().assume_utc().unix_timestamp() - i64::from(utc_offset_minutes) * 60) * 1000)
+            Millis(
+                (date.midnight().assume_utc().unix_timestamp() - i64::from(utc_offset_minutes) * 60) * 1000,
+            )
         };
         (midnight(self.first), midnight(self.last.next_day().unwrap_or(self.last)))
     }
@@ -159,27 +161,49 @@ mod tests {
         ] {
             let period = Period::parse(text).unwrap();
             assert_eq!(period.name(), text);
-            assert_eq!((period.previous().name(), period.last_year().name()), (previous.into(), last_year.into()));
+            assert_eq!(
+                (period.previous().name(), period.last_year().name()),
+                (previous.into(), last_year.into())
+            );
         }
         let days = Period::between("2024-02-20", "2024-02-29").unwrap();
         assert_eq!(days.previous().name(), "2024-02-10–2024-02-19");
         assert_eq!(days.last_year().name(), "2023-02-20–2023-02-28");
-        assert_eq!(Period::parse("2023-02").unwrap().last_year().span(480), Period::parse("2022-02").unwrap().span(480));
+        assert_eq!(
+            Period::parse("2023-02").unwrap().last_year().span(480),
+            Period::parse("2022-02").unwrap().span(480)
+        );
     }
 
     #[test]
     fn days_are_those_of_the_city() {
         let (begin, end) = Period::parse("2026-03").unwrap().span(480);
-        assert_eq!((begin.to_rfc3339().as_str(), end.to_rfc3339().as_str()), ("2026-02-28T16:00:00Z", "2026-03-31T16:00:00Z"));
+        assert_eq!(
+            (begin.to_rfc3339().as_str(), end.to_rfc3339().as_str()),
+            ("2026-02-28T16:00:00Z", "2026-03-31T16:00:00Z")
+        );
         assert_eq!(Period::month_of(begin, 480).name(), "2026-03");
         assert_eq!(Period::month_of(Millis(begin.0 - 1), 480).name(), "2026-02");
-        let months: Vec<String> = Period::parse("2026-Q1").unwrap().months_until(4).iter().map(Period::name).collect();
+        let months: Vec<String> =
+            Period::parse("2026-Q1").unwrap().months_until(4).iter().map(Period::name).collect();
         assert_eq!(months, ["2025-12", "2026-01", "2026-02", "2026-03"]);
     }
 
     #[test]
     fn what_names_no_period_is_refused() {
-        for text in ["", "2026-13", "2026-Q5", "2026-Q", "26-01", "2026-1", "0000", "9999-12", "2026-10-01", "+026", "二〇二六"] {
+        for text in [
+            "",
+            "2026-13",
+            "2026-Q5",
+            "2026-Q",
+            "26-01",
+            "2026-1",
+            "0000",
+            "9999-12",
+            "2026-10-01",
+            "+026",
+            "二〇二六",
+        ] {
             assert_eq!(Period::parse(text).unwrap_err().code, "statistics.period", "{text}");
         }
         assert_eq!(Period::between("2026-02-30", "2026-03-01").unwrap_err().code, "form.day");

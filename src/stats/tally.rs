@@ -124,7 +124,8 @@ fn key_number(key: u64) -> String {
 pub(super) const CELLS_PER_DEGREE: f64 = 100.0;
 
 fn cell_of(lon: f64, lat: f64) -> [u16; 2] {
-    [(lon + 180.0) * CELLS_PER_DEGREE, (lat + 90.0) * CELLS_PER_DEGREE].map(|at| at.clamp(0.0, 36_000.0) as u16)
+    [(lon + 180.0) * CELLS_PER_DEGREE, (lat + 90.0) * CELLS_PER_DEGREE]
+        .map(|at| at.clamp(0.0, 36_000.0) as u16)
 }
 
 /// What a filter asks, in the terms of the rows; `None` when nothing can fit it.
@@ -292,7 +293,9 @@ mod tests {
             assert_eq!(key_number(number_key(number).unwrap()), number);
         }
         assert!(number_key("2026-999999") < number_key("2026-1000000"), "not as texts");
-        for text in ["", "2026", "2026-1", "2026-00000x", "x026-000001", "2026-99999999999999999999", "２026-000001"] {
+        for text in
+            ["", "2026", "2026-1", "2026-00000x", "x026-000001", "2026-99999999999999999999", "２026-000001"]
+        {
             assert_eq!(number_key(text), None, "{text}");
         }
     }

@@ -29,8 +29,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "registry", "intake", "outlet", "press", "import", "crs", "plates", "quality", "stats", "spatial",
-            "tiles", "photos", "messages", "config", "domain",
+            "registry", "intake", "outlet", "press", "import", "crs", "plates", "quality", "stats",
+            "spatial", "tiles", "photos", "messages", "config", "domain",
         ],
     ),
     (

@@ -114,7 +114,11 @@ pub fn ledger_table(page: &Page) -> Table {
 }
 
 /// A line in the words of the reader, a cell for each column.
-pub fn ledger_cells(page: &Page, (parties, districts): (&[Party], &[District]), line: &LedgerLine) -> Vec<Cell> {
+pub fn ledger_cells(
+    page: &Page,
+    (parties, districts): (&[Party], &[District]),
+    line: &LedgerLine,
+) -> Vec<Cell> {
     let text = |text: Option<String>| text.map_or(Cell::Nothing, Cell::Text);
     let at = |at: Option<Millis>| at.map_or(Cell::Nothing, Cell::Time);
     let late = (line.late_ms > 0).then(|| match (span_words(page, line.late_ms), line.exempt) {
@@ -171,7 +175,7 @@ pub(super) fn common_lists(
 ) -> Vec<(&'static str, &'static str, Vec<Choice>)> {
     let names = districts.iter().map(|one| (one.code.clone(), page.district(one).to_owned()));
     let mut lists = vec![("district", "desk.district", choices(page, &of("district"), names))];
-    if !page.session.is_some_and(|session| session.user.role == Role::Handler) {
+    if page.session.is_none_or(|session| session.user.role != Role::Handler) {
         let names = parties.iter().map(|one| (one.id.to_string(), one.name.clone()));
         lists.push(("party", "desk.party", choices(page, &of("party"), names)));
     }
@@ -224,6 +228,15 @@ pub fn ledger(page: &Page, view: &LedgerView) -> String {
         files: [("xlsx", "download.xlsx"), ("csv", "download.csv")]
             .map(|(format, key)| (format!("/desk/ledger/export?format={format}{and}{}", view.address), key)),
     })
+}
+
+/// Moments as the page writes them, for files that know only text.
+pub fn ledger_as_shown(page: &Page, cells: Vec<Cell>) -> Vec<Cell> {
+    let as_text = |cell| match cell {
+        Cell::Time(at) => Cell::Text(page.date_time(at)),
+        other => other,
+    };
+    cells.into_iter().map(as_text).collect()
 }
 
 fn heading_of(page: &Page, name: &str) -> &'static str {

@@ -65,7 +65,7 @@ pub use crew_watch::{
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
-pub use ledger_page::{LedgerView, ledger, ledger_cells, ledger_table};
+pub use ledger_page::{LedgerView, ledger, ledger_as_shown, ledger_cells, ledger_table};
 pub use plate_designer::{DESIGNER_SCRIPT, DesignerView, designer};
 pub use plate_printers::{PrintersView, calibration_words, printers};
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};

@@ -65,6 +65,9 @@ struct Definition {
     meaning: String,
 }
 
+/// What a figure is called and where it stands in a sum.
+type Figure<T> = (&'static str, fn(&Sum) -> T);
+
 /// Squares that are told in words.
 const BUSIEST: usize = 20;
 /// Bars of the ranking; the table has all parties.
@@ -112,7 +115,7 @@ pub(super) fn rate_word(page: &Page, rate: Rate) -> String {
 pub(super) fn compared(page: &Page, view: &StatisticsView) -> Grid {
     let Report { sum: now, previous, last_year, .. } = view.report;
     let mut rows = Vec::new();
-    let counts: [(&'static str, fn(&Sum) -> u64); 5] = [
+    let counts: [Figure<u64>; 5] = [
         ("statistics.reported", |sum| sum.reported),
         ("statistics.closed", |sum| sum.closed),
         ("statistics.late", |sum| sum.late),
@@ -141,7 +144,7 @@ pub(super) fn compared(page: &Page, view: &StatisticsView) -> Grid {
             points(page, here, year),
         ]);
     }
-    let spans: [(&'static str, fn(&Sum) -> Option<i64>); 2] =
+    let spans: [Figure<Option<i64>>; 2] =
         [("statistics.median", |sum| sum.median_ms), ("statistics.p90", |sum| sum.p90_ms)];
     for (key, of) in spans {
         let [here, before, year] = [now, previous, last_year].map(of);
@@ -211,7 +214,7 @@ fn group_row(page: &Page, name: String, sum: &Sum) -> Vec<String> {
 }
 
 /// Parties with the best first: the highest rate on time, then the shortest median, then the fewest overdue.
-pub(super) fn ranked<'r>(report: &'r Report) -> Vec<&'r (Option<PartyId>, Sum)> {
+pub(super) fn ranked(report: &Report) -> Vec<&(Option<PartyId>, Sum)> {
     let mut parties: Vec<_> = report.parties.iter().filter(|(party, _)| party.is_some()).collect();
     parties.sort_by_key(|(party, sum)| {
         let median = sum.median_ms.unwrap_or(i64::MAX);
@@ -318,7 +321,10 @@ fn heat_map(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
     };
     let title = page.t("statistics.heat").to_owned();
     let heads = ["statistics.square", "statistics.reported"].map(|key| page.t(key).to_owned()).into();
-    (heat("heat", title, words, &cells), Grid { id: "busiest", title: page.t("statistics.busiest").to_owned(), heads, rows })
+    (
+        heat("heat", title, words, &cells),
+        Grid { id: "busiest", title: page.t("statistics.busiest").to_owned(), heads, rows },
+    )
 }
 
 /// By source, district and class.
@@ -334,7 +340,8 @@ pub(super) fn groups(page: &Page, view: &StatisticsView) -> Vec<Grid> {
     let districts =
         report.districts.iter().map(|(code, sum)| (district_name(page, view.districts, code), sum));
     let classes = report.classes.iter().map(|(class, sum)| {
-        let word = class.map_or_else(|| page.t("statistics.no_cover").to_owned(), |class| page.word("class", class));
+        let word =
+            class.map_or_else(|| page.t("statistics.no_cover").to_owned(), |class| page.word("class", class));
         (word, sum)
     });
     vec![
@@ -389,9 +396,10 @@ pub fn statistics(page: &Page, view: &StatisticsView) -> String {
     let (from, until) = (view.period.first_day(), view.period.last_day());
     let reported = format!("from={from}&until={until}");
     let closed = format!("closed_from={from}&closed_until={until}");
-    let behind = ["state=open".to_owned(), "late=overdue".to_owned(), reported, String::new(), closed.clone()]
-        .into_iter()
-        .chain([String::new(), format!("late=exempt&{closed}")]);
+    let behind =
+        ["state=open".to_owned(), "late=overdue".to_owned(), reported, String::new(), closed.clone()]
+            .into_iter()
+            .chain([String::new(), format!("late=exempt&{closed}")]);
     let behind = behind.map(|filter| (!filter.is_empty()).then(|| format!("/desk/ledger?{filter}{shared}")));
     let behind = behind.chain(std::iter::repeat(None));
     let totals = totals(page, view).into_iter().zip(behind);
@@ -399,7 +407,11 @@ pub fn statistics(page: &Page, view: &StatisticsView) -> String {
         let (part, whole) = view.report.sum.rate(rate);
         Definition { name, value: percent((part, whole)), parts: format!("{part} / {whole}"), meaning }
     });
-    let pdf = if view.address.is_empty() { format!("period={}", view.period.name()) } else { view.address.to_owned() };
+    let pdf = if view.address.is_empty() {
+        format!("period={}", view.period.name())
+    } else {
+        view.address.to_owned()
+    };
     write(&StatisticsPage {
         page: *page,
         fields: vec![

@@ -2,8 +2,8 @@
 
 use super::Page;
 use super::statistics_page::{
-    Grid, StatisticsView, compared, groups, head, meanings, party_word, percent, ranked, rate_word, span_or_none,
-    totals, trend_rows,
+    Grid, StatisticsView, compared, groups, head, meanings, party_word, percent, ranked, rate_word,
+    span_or_none, totals, trend_rows,
 };
 use crate::domain::cover::CoverClass;
 use crate::messages::{Catalogue, Language};
@@ -31,7 +31,8 @@ pub fn statistics_paper(page: &Page, view: &StatisticsView, address: String) -> 
     let lines = compared.rows.into_iter().map(|row| {
         let [_, now, before, change, year, year_change] = &heads[..] else { return Default::default() };
         let _ = (change, year_change);
-        let said = format!("{now} {}；{before} {}（{}）；{year} {}（{}）", row[1], row[2], row[3], row[4], row[5]);
+        let said =
+            format!("{now} {}；{before} {}（{}）；{year} {}（{}）", row[1], row[2], row[3], row[4], row[5]);
         (row[0].clone(), said)
     });
     let mut sections = vec![

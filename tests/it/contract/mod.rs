@@ -13,4 +13,5 @@ mod plate_designs;
 mod profiles;
 mod quality;
 mod refusals;
+mod statistics;
 mod story;

@@ -14,6 +14,7 @@ use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
+use super::statistics::statistics;
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
@@ -49,6 +50,7 @@ both_engines! {
         editing::programs(&house).await;
         editing::pages(&house).await;
         quality(&house).await;
+        statistics(&house).await;
         feed(&house).await;
 
         house.assert_faultless();
@@ -270,14 +272,7 @@ async fn desk_handles(house: &House, link: &str) {
     house.post(DISPATCHER, &moves).header(KEY, &key).json(json!({"move": "file"})).expect(409).await;
     assert_eq!(house.get(HANDLER, &case).expect(200).await.json()["moves"], json!(["accept", "refuse"]));
     step(house, HANDLER, &number, json!({"move": "accept"}), 200).await;
-    step(
-        house,
-        SUPERVISOR,
-        &number,
-        json!({"move": "extend", "reason": "frost"}),
-        200,
-    )
-    .await;
+    step(house, SUPERVISOR, &number, json!({"move": "extend", "reason": "frost"}), 200).await;
     step(
         house,
         SUPERVISOR,

@@ -114,7 +114,7 @@ both_engines! {
         let scanned = town.registry.find_plate(tokens[0]).await.unwrap().unwrap();
         assert_eq!((scanned.plate.state, scanned.cover.unwrap().cover), (PlateState::Installed, new.cover));
         // Through the plate a hazard is reported on the cover that lies there.
-        assert_eq!(town.report(tokens[0], Hazard::Level).await.cover, new.cover);
+        assert_eq!(town.report(tokens[0], Hazard::Level).await.cover, Some(new.cover));
         // A cover of another manhole may take its place, too; its own plate leads the withdrawn ones on.
         let onto = retire(RetireReason::Replaced, Some(&town.now(&old).await), PlatesGo::Withdrawn);
         assert_eq!(refused(town.registry.retire_cover(order(&other, &engineer, onto)).await), "retire.successor_retired");

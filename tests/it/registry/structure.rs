@@ -79,7 +79,7 @@ both_engines! {
         assert_eq!(town.registry.list_photos(one.manhole).await.unwrap().len(), 1);
         assert_eq!(town.registry.list_public_photos((one.manhole, two.cover)).await.unwrap().len(), 1);
         assert_eq!(town.registry.list_public_photos((one.manhole, one.cover)).await.unwrap().len(), 0);
-        assert_eq!(town.report(tokens[1], Hazard::Missing).await.cover, two.cover);
+        assert_eq!(town.report(tokens[1], Hazard::Missing).await.cover, Some(two.cover));
         done(town.registry.edit_cover(order(&moved, &engineer, set(material(Material::Steel)))).await);
         town.assert_sound().await;
         assert_eq!(refused(town.registry.merge_manholes(order(&town.now(&one).await, &engineer, merge(&town.now(&two).await, MergeKind::Both))).await), "merge.same_manhole");
@@ -101,7 +101,7 @@ both_engines! {
         assert_eq!(town.registry.list_manhole_cases(two.manhole).await.unwrap().len(), 2);
         assert_eq!(town.kinds(&two).await.last(), Some(&HistoryKind::Unmerged));
         assert_eq!(refused(town.registry.undo_merge(order(&town.now(&one).await, &engineer, first)).await), "merge.unknown");
-        assert_eq!(town.report(tokens[1], Hazard::Broken).await.cover, two.cover);
+        assert_eq!(town.report(tokens[1], Hazard::Broken).await.cover, Some(two.cover));
         town.assert_sound().await;
     }
 
