@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Refusal;
 use crate::domain::crew::CrewRules;
 use crate::domain::quality::Rules;
+use crate::domain::task::TaskRules;
 use crate::domain::token::PlateScheme;
 
 /// Everything a city can set. Every field has a default, so that an empty file will do.
@@ -53,6 +54,9 @@ pub struct Config {
     /// What crews are held to: accuracy, distances, plates met far from their covers.
     #[serde(skip_serializing_if = "is_usual")]
     pub crew: CrewRules,
+    /// When dates of fall nets and inspections open a task, and when they come again.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tasks: TaskRules,
 }
 
 fn is_built_in(rules: &Rules) -> bool {
@@ -61,6 +65,10 @@ fn is_built_in(rules: &Rules) -> bool {
 
 fn is_usual(rules: &CrewRules) -> bool {
     *rules == CrewRules::default()
+}
+
+fn is_default(rules: &TaskRules) -> bool {
+    *rules == TaskRules::default()
 }
 
 impl Default for Config {
@@ -84,6 +92,7 @@ impl Default for Config {
             waiting_days: 30,
             quality: Rules::default(),
             crew: CrewRules::default(),
+            tasks: TaskRules::default(),
         }
     }
 }
@@ -119,6 +128,7 @@ impl Config {
         }
         config.quality.check()?;
         config.crew.check()?;
+        config.tasks.check()?;
         Ok(config)
     }
 

@@ -171,7 +171,13 @@ impl Catalogue {
             (_, "area_column") => "area_column",
             (_, "state") => "case_state",
             (_, "bulk_state") => "bulk_state",
+            (_, "campaign_state") => "campaign_state",
+            (_, "task_kind") => "task_kind",
+            ("task.result", "read") => "task_result",
             (_, "claim_state") => "claim_state",
+            (_, "notice_state") => "notice_state",
+            (_, "notice_move") => "notice_move",
+            ("notice.role", "fits") => "role",
             (_, "class" | "is_class") => "class",
             _ => return Cow::Borrowed(value),
         };

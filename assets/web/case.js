@@ -1,4 +1,4 @@
-// Fills in where the phone is when a party hands in; the forms work without it. Nothing is asked before a tap.
+// Fills in where the phone is, where a form asks for it; the forms work without it. Nothing is asked before a tap.
 "use strict";
 (() => {
   if (!navigator.geolocation) return;
@@ -17,6 +17,7 @@
         put("lat", fix.coords.latitude);
         put("accuracy_m", fix.coords.accuracy);
         said.textContent = box.dataset.located + " ± " + Math.round(fix.coords.accuracy) + " m";
+        if ("thenSend" in form.dataset) form.submit();
       }, () => { said.textContent = box.dataset.failed; }, { enableHighAccuracy: true, timeout: 15000, maximumAge: 10000 });
     });
   }

@@ -241,6 +241,7 @@ impl Ground {
             utc_offset_minutes: config.utc_offset_minutes,
             scheme: config.scheme.clone(),
             crew: config.crew,
+            tasks: config.tasks,
             cache,
         };
         Ok(Registry::open(&self.database(), options).await?)

@@ -170,7 +170,7 @@ async fn make(ground: &Ground, args: MakeArgs) -> Outcome<Ending> {
     let finish = args.finish.parse()?;
     let early = match (&args.count, &args.which) {
         (Some(count), _) => Some(Wanted::Blank(*count)),
-        (None, Some(which)) => Some(Wanted::Matching(read_filter(which)?)),
+        (None, Some(which)) => Some(Wanted::Matching(Box::new(read_filter(which)?))),
         _ => None,
     };
     let registry = ground.open_with(&config, PageCache::Lean).await?;

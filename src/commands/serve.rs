@@ -18,7 +18,9 @@ use crate::domain::ids::CoverId;
 use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
-use crate::registry::{ChangeKind, Clock, PointRow, Registry, RegistryError, Settled};
+use crate::registry::{
+    ChangeKind, Clock, PointRow, Registry, RegistryError, Reminded, Settled, Swept, TasksSwept,
+};
 use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
 
 const POINT_PAGE: i64 = 10_000;
@@ -85,8 +87,11 @@ pub(super) async fn run(
     let tallying = state.clone();
     let tallying = tokio::spawn(async move { tallying.follow_cases().await });
     let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
+    let tasks = tokio::spawn(sweep_tasks(registry.clone()));
+    let reminding = tokio::spawn(remind(registry.clone()));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
+    let deadlines = tokio::spawn(watch_deadlines(registry.clone()));
     state.resume_plate_orders().await;
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::new)?;
@@ -118,8 +123,11 @@ pub(super) async fn run(
     counting.abort();
     tallying.abort();
     claims.abort();
+    tasks.abort();
+    reminding.abort();
     outbox.abort();
     unfinished.abort();
+    deadlines.abort();
     registry.close().await;
     match ended {
         Some(Ok(Err(error))) => Err(anyhow::Error::new(error).context("the server stopped").into()),
@@ -169,8 +177,8 @@ async fn settle_claims(registry: Registry, rules: ClaimRules) {
 }
 
 async fn settle_claims_once(registry: &Registry, rules: &ClaimRules) -> Result<(), RegistryError> {
-    for number in registry.list_filling_notices().await? {
-        registry.fill_notice(&number).await?;
+    for number in registry.list_filling_claim_notices().await? {
+        registry.fill_claim_notice(&number).await?;
     }
     let settled = registry.settle_due_claims(rules).await?;
     if settled != Settled::default() {
@@ -182,6 +190,70 @@ async fn settle_claims_once(registry: &Registry, rules: &ClaimRules) -> Result<(
         );
     }
     Ok(())
+}
+
+/// How often open cases are looked at for what is due.
+const DEADLINE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Reminds, ends pauses and takes back what nobody claimed, until the task is dropped.
+async fn watch_deadlines(registry: Registry) {
+    loop {
+        match registry.sweep_cases().await {
+            Ok(swept) if swept != Swept::default() => tracing::info!(
+                cases.reminded = swept.reminded,
+                cases.resumed = swept.resumed,
+                cases.unclaimed = swept.unclaimed,
+                cases.reckoned = swept.reckoned,
+                "deadlines of open cases"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "deadlines of open cases wait"),
+        }
+        tokio::time::sleep(DEADLINE_PAUSE).await;
+    }
+}
+
+/// How often it is looked whether a round begins, a campaign is over, or a date comes near.
+const TASK_PAUSE: Duration = Duration::from_secs(60);
+
+/// Carries on campaigns that lack tasks and does what the clock asks for, until the task is dropped.
+async fn sweep_tasks(registry: Registry) {
+    loop {
+        match registry.sweep_tasks().await {
+            Ok(swept) if swept != TasksSwept::default() => tracing::info!(
+                tasks.rounds = swept.rounds,
+                tasks.closed = swept.closed,
+                tasks.missed = swept.missed,
+                tasks.withdrawn = swept.withdrawn,
+                tasks.raised = swept.raised,
+                "tasks were opened or are over"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "tasks wait for the next look"),
+        }
+        tokio::time::sleep(TASK_PAUSE).await;
+    }
+}
+
+/// How often notices of supervisors are looked through for those to be reminded of.
+const REMIND_PAUSE: Duration = Duration::from_secs(60);
+
+/// Reminds of notices of supervisors, until the task is dropped.
+async fn remind(registry: Registry) {
+    loop {
+        match registry.remind_notices(registry.now()).await {
+            Ok(Reminded { reminders: 0, overdue: 0 }) => {}
+            Ok(Reminded { reminders, overdue }) => {
+                tracing::info!(
+                    notices.reminders = reminders,
+                    notices.overdue = overdue,
+                    "notices were reminded of"
+                );
+            }
+            Err(error) => tracing::warn!(%error, "reminders of notices wait"),
+        }
+        tokio::time::sleep(REMIND_PAUSE).await;
+    }
 }
 
 /// Carries changes of many covers to their end that were broken off when a server stopped.

@@ -26,6 +26,7 @@ use crate::registry::{
 };
 
 mod picture;
+mod supervision;
 
 use picture::Subject;
 
@@ -279,6 +280,8 @@ pub(super) async fn tell(stage: &Stage<'_>) -> Outcome<Told> {
     let plates = workshop.street(covers).await?;
     let blanks = workshop.blanks().await?;
 
+    times.at(stage.now - 20 * DAY_MS);
+    supervision::take_over_ledger(stage, &street, party).await?;
     times.at(stage.now - 19 * DAY_MS);
     fit_plates(stage, &staff, &street, (&plates, &blanks)).await?;
     let photos = PhotoStore::new(stage.place.photos(), PhotoLimits::default());
@@ -289,6 +292,7 @@ pub(super) async fn tell(stage: &Stage<'_>) -> Outcome<Told> {
     }
     let tracking = play_cases(stage, &staff, party, (&plates, &photos)).await?;
     times.at(stage.now);
+    supervision::leave_work(stage, &staff, party).await?;
     // A file with something in it: the cover of the case that was closed.
     let shown = street.get(1).or(street.first()).ok_or_else(|| Refusal::new("batch.empty"))?;
     let token = plates.first().ok_or_else(|| Refusal::new("batch.empty"))?.token;

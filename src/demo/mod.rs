@@ -2,6 +2,7 @@
 //! bytes, candidates, districts and parties; loads nothing and knows the nouns only.
 
 pub mod dongying;
+pub mod past_notices;
 pub mod vermont;
 
 pub use vermont::{vermont_districts, vermont_files};

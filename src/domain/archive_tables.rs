@@ -6,19 +6,26 @@ use serde_json::value::RawValue;
 
 use super::archive::{Column, Kind, Table};
 use super::area::{AreaKind, AreaShape};
+use super::campaign::{CampaignStage, CampaignState, Repeat, Scope};
 use super::case::{CaseSource, CaseState};
+use super::case_ask::{AskKind, AskState};
+use super::checklist::Checklist;
 use super::claim::{ClaimAnswer, ClaimState};
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
 use super::crew::CrewKind;
 use super::edit::{BulkRowState, BulkState, Moved, RetireReason, StoredRefusal};
 use super::hazard::Hazard;
 use super::history::HistoryKind;
+use super::ids::UserId;
 use super::import_run::{ImportState, PassedOver};
+use super::meeting::SubjectKind;
+use super::notice::NoticeState;
 use super::plate::{PlateSpot, PlateState};
 use super::plate_batch::{BatchLabels, BatchState, Ordered, PlateWords, PrinterRecord};
 use super::position::PositionMethod;
 use super::role::Role;
 use super::rule_set::RuleKind;
+use super::task::{CheckAnswers, TaskKind, TaskResult, TaskState};
 
 const fn must(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, required: true }
@@ -454,6 +461,178 @@ pub const TABLES: &[Table] = {
             refers: &["joined_to", "recurs"],
         },
         Table {
+            name: "notices",
+            columns: &[
+                must("id", Id),
+                may("year", Whole),
+                may("issue", Whole),
+                must("title", Text),
+                must("body", Text),
+                must("state", Word(is::<NoticeState>)),
+                must("due_at", Whole),
+                must("created_by", Text),
+                must("created_at", Whole),
+                may("issued_by", Text),
+                may("issued_at", Whole),
+                may("withdrawn_at", Whole),
+                may("withdrawn_why", Text),
+                must("reminded", Whole),
+                must("version", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "notice_parties",
+            columns: &[
+                must("notice_id", Id),
+                must("party_id", Id),
+                may("confirmed_at", Whole),
+                may("confirmed_by", Text),
+            ],
+            key: &["notice_id", "party_id"],
+            refers: &[],
+        },
+        Table {
+            name: "notice_items",
+            columns: &[
+                must("notice_id", Id),
+                must("ordinal", Whole),
+                must("case_id", Id),
+                must("party_id", Id),
+                may("feedback", Text),
+                may("feedback_at", Whole),
+                may("feedback_by", Text),
+            ],
+            key: &["notice_id", "ordinal"],
+            refers: &[],
+        },
+        Table {
+            name: "meetings",
+            columns: &[
+                must("id", Id),
+                must("number", Text),
+                must("held_at", Whole),
+                must("place", Text),
+                must("attendees", Text),
+                must("decision", Text),
+                must("lead_id", Id),
+                must("due_at", Whole),
+                must("actor", Text),
+                must("created_at", Whole),
+                may("revoked_at", Whole),
+                may("revoked_by", Text),
+                may("revoked_why", Text),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "meeting_subjects",
+            columns: &[
+                must("meeting_id", Id),
+                must("ordinal", Whole),
+                must("kind", Word(is::<SubjectKind>)),
+                may("case_id", Id),
+                may("cover_id", Id),
+                may("district", Text),
+                may("road", Text),
+            ],
+            key: &["meeting_id", "ordinal"],
+            refers: &[],
+        },
+        Table {
+            name: "exemplary_cases",
+            columns: &[
+                must("case_id", Id),
+                must("year", Whole),
+                must("quarter", Whole),
+                must("sentence", Text),
+                must("actor", Text),
+                must("marked_at", Whole),
+            ],
+            key: &["case_id"],
+            refers: &[],
+        },
+        Table {
+            name: "campaigns",
+            columns: &[
+                must("id", Id),
+                must("name", Text),
+                must("kind", Word(is::<TaskKind>)),
+                must("state", Word(is::<CampaignState>)),
+                must("scope", Word(is_json::<Scope>)),
+                must("checklist", Word(is_checklist)),
+                must("crews", Word(is_json::<Vec<UserId>>)),
+                may("repeat_rule", Word(is::<Repeat>)),
+                must("from_at", Whole),
+                must("until_at", Whole),
+                must("round", Whole),
+                must("round_from", Whole),
+                must("round_until", Whole),
+                must("stage", Word(is::<CampaignStage>)),
+                may("cursor", Id),
+                must("actor", Text),
+                must("created_at", Whole),
+                may("ended_at", Whole),
+                must("version", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "campaign_streets",
+            columns: &[
+                must("campaign_id", Id),
+                must("district", Text),
+                must("road", Text),
+                must("covers", Whole),
+                may("crew_id", Id),
+            ],
+            key: &["campaign_id", "district", "road"],
+            refers: &[],
+        },
+        Table {
+            name: "tasks",
+            columns: &[
+                must("id", Id),
+                must("kind", Word(is::<TaskKind>)),
+                may("campaign_id", Id),
+                must("round", Whole),
+                may("case_id", Id),
+                may("party_id", Id),
+                must("cover_id", Id),
+                must("district", Text),
+                may("road", Text),
+                may("crew_id", Id),
+                must("from_at", Whole),
+                must("due_at", Whole),
+                must("state", Word(is::<TaskState>)),
+                may("result", Word(is::<TaskResult>)),
+                must("answers", Word(is_json::<CheckAnswers>)),
+                may("note", Text),
+                may("done_by", Id),
+                may("done_at", Whole),
+                may("distance_m", Real),
+                may("raised_case_id", Id),
+                must("created_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "due_dates",
+            columns: &[
+                must("cover_id", Id),
+                must("kind", Word(is::<TaskKind>)),
+                must("due_at", Whole),
+                must("actor", Text),
+                must("set_at", Whole),
+            ],
+            key: &["cover_id", "kind"],
+            refers: &[],
+        },
+        Table {
             name: "reports",
             columns: &[
                 must("id", Id),
@@ -530,6 +709,27 @@ pub const TABLES: &[Table] = {
             refers: &[],
         },
         Table {
+            name: "case_asks",
+            columns: &[
+                must("id", Id),
+                must("case_id", Id),
+                must("kind", Word(is::<AskKind>)),
+                must("state", Word(is::<AskState>)),
+                must("party_id", Id),
+                must("reason", Text),
+                may("until", Whole),
+                must("asked_by", Id),
+                must("asked_at", Whole),
+                may("endorsed_by", Id),
+                may("endorsed_at", Whole),
+                may("decided_by", Id),
+                may("decided_at", Whole),
+                may("answer", Text),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
             name: "rule_versions",
             columns: &[
                 must("kind", Word(is::<RuleKind>)),
@@ -593,6 +793,10 @@ fn is_ordered(text: &str) -> bool {
     text == "{}" || is_json::<Ordered>(text)
 }
 
+fn is_checklist(text: &str) -> bool {
+    Checklist::read(text).is_ok()
+}
+
 fn is_level(text: &str) -> bool {
     matches!(text, "M" | "Q" | "H")
 }
@@ -611,7 +815,12 @@ fn is_refusal(text: &str) -> bool {
     text.is_empty() || serde_json::from_str::<StoredRefusal>(text).is_ok()
 }
 
-/// Whether a counter numbers what people name: `case:2026`, `report:2026`, `claims:2026`, `imports`.
+/// Whether a counter numbers what people name: `case:2026`, `report:2026`, `claims:2026`, `notice:2026`, `meeting:2026`,
+/// `imports`.
 pub fn is_numbering(name: &str) -> bool {
-    name == "imports" || matches!(name.split_once(':'), Some(("case" | "report" | "strike" | "claims", _)))
+    name == "imports"
+        || matches!(
+            name.split_once(':'),
+            Some(("case" | "report" | "strike" | "claims" | "notice" | "meeting", _))
+        )
 }

@@ -406,8 +406,10 @@ impl Case {
         let is_offered = party.is_some_and(|party| self.offered_to.contains(&party));
         match made {
             CaseMove::Accept => !self.is_in_pool() || is_offered,
-            CaseMove::Decline => self.is_in_pool() && is_offered,
-            CaseMove::Refuse | CaseMove::Extend => !self.is_in_pool(),
+            // With the last of them it goes back to the desk.
+            CaseMove::Decline => self.is_in_pool() && is_offered && self.offered_to.len() > 1,
+            CaseMove::Refuse => !self.is_in_pool() || (is_offered && self.offered_to.len() == 1),
+            CaseMove::Extend => !self.is_in_pool(),
             _ => true,
         }
     }

@@ -191,19 +191,18 @@ impl Case {
         }
     }
 
-    /// Keeps the clock in step with a move that was just made from `from`; `state` and `party` are as the move
-    /// left them.
+    /// Keeps the clock in step with a move that was just made; `before` is whose turn it was, and `state` and
+    /// `party` are as the move left them.
     pub fn tick(
         &mut self,
-        from: CaseState,
+        before: NextStep,
         made: CaseMove,
         class: Option<CoverClass>,
         rules: &LimitRules,
         now: Millis,
     ) {
-        let same_step = matches!(made, CaseMove::Accept | CaseMove::Extend) && self.clock.since.is_some();
-        let was_with_party =
-            self.clock.handling.is_some() && matches!(from, CaseState::Dispatched | CaseState::Handling);
+        let was_with_party = matches!(before, NextStep::Party(_));
+        let same_step = was_with_party && matches!(made, CaseMove::Accept | CaseMove::Extend);
         if was_with_party && !same_step {
             self.stop(rules, now);
         }
@@ -297,5 +296,161 @@ impl Case {
             return Err(Refusal::new("case.one_step"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::case::{CaseSource, MOVES, MoveRequest, check_move};
+    use crate::domain::hazard::Hazard;
+    use crate::domain::ids::{ManholeId, UserId};
+    use crate::domain::role::{Actor, Role};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    const MINUTE_MS: i64 = 60_000;
+    /// 2026-03-02 08:00 in China, a Monday; the walks below end before the next holiday.
+    const MONDAY: i64 = 1_772_409_600_000;
+
+    fn party(number: u8) -> PartyId {
+        PartyId(Uuid::from_u128(u128::from(number)))
+    }
+
+    /// Whether a minute counts, by looking at the clock on the wall.
+    fn counts(clock: Clock, at: i64) -> bool {
+        let local = at + 8 * 60 * MINUTE_MS;
+        // 1970-01-01 was a Thursday.
+        let is_workday = (local.div_euclid(DAY_MS) + 3).rem_euclid(7) < 5;
+        let hour = local.rem_euclid(DAY_MS) / (60 * MINUTE_MS);
+        match clock {
+            Clock::Continuous | Clock::Days => true,
+            Clock::WorkDays => is_workday,
+            Clock::WorkHours => is_workday && matches!(hour, 8..=11 | 14..=17),
+        }
+    }
+
+    /// What a person with a calendar and a lot of patience would keep of a party's time.
+    #[derive(Debug, Default)]
+    struct Slate {
+        holder: Option<PartyId>,
+        left_ms: i64,
+    }
+
+    fn actor(role: Role, party: Option<PartyId>) -> Actor {
+        Actor::Staff { user: UserId(Uuid::from_u128(role as u128 + 1)), role, party }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+        /// Random walks over the table: every open case is somebody's and has an end, and a party's time is what
+        /// counting minutes makes of it, whatever interrupts it.
+        #[test]
+        fn on_any_walk_a_case_is_somebodys_and_its_time_is_that_of_a_count_of_minutes(
+            hazard in 0..Hazard::ALL.len(),
+            steps in prop::collection::vec((any::<prop::sample::Index>(), 0_i64..3000, 1_u8..4), 1..24),
+        ) {
+            let rules = LimitRules::built_in();
+            let mut now = MONDAY;
+            let place = (ManholeId(Uuid::from_u128(7)), None);
+            let mut case = Case::open("2026-000001".into(), place, Hazard::ALL[hazard], CaseSource::CitizenScan, Millis(now));
+            case.reckon(rules);
+            let mut slate = Slate::default();
+            for (pick, minutes, to) in steps {
+                let began = now;
+                now += minutes * MINUTE_MS;
+                if let (NextStep::Party(holder), Some(handling)) = (case.next_step(), &case.clock.handling) {
+                    prop_assert_eq!(slate.holder, Some(holder));
+                    let clock = handling.limit.clock;
+                    let gone = (0..minutes).filter(|minute| counts(clock, began + minute * MINUTE_MS)).count();
+                    slate.left_ms -= gone as i64 * MINUTE_MS;
+                }
+                let fits: Vec<_> = MOVES.iter().filter(|rule| rule.from == case.state).collect();
+                let Some(rule) = (!fits.is_empty()).then(|| fits[pick.index(fits.len())]) else { break };
+                let role = rule.roles[0];
+                let speaks_for = case.party.or(case.offered_to.first().copied());
+                let request = MoveRequest {
+                    party: Some(party(to)),
+                    pool: vec![party(1), party(2)],
+                    reason: Some("because".into()),
+                    photos: 1,
+                    target: Some(crate::domain::ids::CaseId(Uuid::from_u128(99))),
+                    until: Some(Millis(now + DAY_MS)),
+                };
+                let who = actor(role, (role == Role::Handler).then_some(speaks_for).flatten());
+                if check_move(&case, rule.made, &who, &request).is_err() {
+                    continue;
+                }
+                let checked = match rule.made {
+                    CaseMove::Extend => case.check_extension(rules, Millis(now)),
+                    CaseMove::Suspend => case.check_suspension(Millis(now + DAY_MS), rules, Millis(now)),
+                    CaseMove::MakeSafe => case.check_make_safe(None, rules),
+                    _ => Ok(()),
+                };
+                if checked.is_err() {
+                    continue;
+                }
+                let before = case.next_step();
+                case.state = rule.to;
+                match rule.made {
+                    CaseMove::Dispatch => case.party = request.party,
+                    CaseMove::Offer => (case.party, case.offered_to) = (None, request.pool),
+                    CaseMove::Accept if case.party.is_none() => case.party = speaks_for,
+                    CaseMove::Refuse | CaseMove::Reopen => case.party = None,
+                    CaseMove::Suspend => case.until = request.until,
+                    CaseMove::Decline => case.offered_to.retain(|one| Some(*one) != speaks_for),
+                    _ => {}
+                }
+                case.tick(before, rule.made, None, rules, Millis(now));
+                if let (NextStep::Party(holder), Some(handling)) = (case.next_step(), &case.clock.handling) {
+                    let is_fresh = slate.holder != Some(holder) || rule.made == CaseMove::MakeSafe;
+                    if is_fresh {
+                        slate = Slate { holder: Some(holder), left_ms: handling.limit.ms };
+                    } else if rule.made == CaseMove::Extend {
+                        slate.left_ms += handling.limit.ms;
+                    }
+                    let due = case.due_at.expect("a party's time ends");
+                    let calendar = rules.calendar(&handling.calendar);
+                    if slate.left_ms > 0 {
+                        let left = calendar.count(handling.limit.clock, Millis(now), due);
+                        prop_assert_eq!(left, slate.left_ms, "{} after {}", handling.limit, rule.made);
+                    } else {
+                        prop_assert!(due.0 <= now, "overdue already");
+                    }
+                }
+                if rule.made == CaseMove::Reopen {
+                    slate = Slate::default();
+                }
+                prop_assert_eq!(case.state.is_open(), case.next_step() != NextStep::Nobody);
+                prop_assert_eq!(case.state.is_open(), case.due_at.is_some(), "{}", case.state);
+                let was_due = case.due_at;
+                case.reckon(rules);
+                prop_assert_eq!(case.due_at, was_due, "computed anew it is the same");
+            }
+        }
+    }
+
+    #[test]
+    fn a_night_in_which_nobody_counted_brings_one_reminder_and_a_clock_put_back_none() {
+        let rules = LimitRules::built_in();
+        let place = (ManholeId(Uuid::from_u128(7)), None);
+        let mut case =
+            Case::open("2026-000001".into(), place, Hazard::Missing, CaseSource::CitizenScan, Millis(MONDAY));
+        (case.state, case.party) = (CaseState::Dispatched, Some(party(1)));
+        case.tick(NextStep::Desk, CaseMove::Dispatch, None, rules, Millis(MONDAY));
+        let hour = 60 * MINUTE_MS;
+        assert_eq!(case.due_at, Some(Millis(MONDAY + 2 * hour)));
+        assert_eq!(case.due_reminder(rules, Millis(MONDAY + hour - 1)), None);
+        assert_eq!(case.due_reminder(rules, Millis(MONDAY + 3 * hour)), Some(100));
+        case.clock.reminded = 100;
+        case.reckon(rules);
+        assert_eq!(case.remind_at, Some(Millis(MONDAY + 6 * hour)), "three times the limit");
+        assert_eq!(case.due_reminder(rules, Millis(MONDAY)), None, "the clock was put back");
+        // Time that ran backwards is no time won.
+        let before = case.next_step();
+        case.state = CaseState::Handled;
+        case.tick(before, CaseMove::HandIn, None, rules, Millis(MONDAY - hour));
+        assert_eq!(case.clock.handling.as_ref().unwrap().left_ms, 2 * hour);
     }
 }

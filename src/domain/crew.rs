@@ -10,6 +10,7 @@ use super::ids::{CoverId, FieldPhotoId, IdempotencyKey, Millis, SpotCheckId};
 use super::names::named_enum;
 use super::plate::PlateSpot;
 use super::position;
+use super::task::TaskDone;
 use super::token::Token;
 
 named_enum! {
@@ -27,6 +28,8 @@ named_enum! {
         Report = "report",
         /// 抽查: a plate was looked at.
         Check = "check",
+        /// 任务: a cover was visited for a campaign, a look back or a date.
+        Task = "task",
     }
 }
 
@@ -229,6 +232,7 @@ pub enum Deed {
     Fix(Found),
     Report(Found),
     Check(Check),
+    Task(TaskDone),
 }
 
 impl Deed {
@@ -240,6 +244,7 @@ impl Deed {
             Deed::Fix(_) => CrewKind::Fix,
             Deed::Report(_) => CrewKind::Report,
             Deed::Check(_) => CrewKind::Check,
+            Deed::Task(_) => CrewKind::Task,
         }
     }
 
@@ -250,8 +255,13 @@ impl Deed {
             Deed::Survey(find) => find.token,
             Deed::Plate(mishap) => Some(mishap.token),
             Deed::Check(check) => check.token,
-            Deed::Fix(_) | Deed::Report(_) => None,
+            Deed::Fix(_) | Deed::Report(_) | Deed::Task(_) => None,
         }
+    }
+
+    /// Whether a task found that something is wrong.
+    pub fn finds_trouble(&self) -> bool {
+        matches!(self, Deed::Task(done) if done.found.is_trouble())
     }
 
     /// The cover that the crew stood at; `None` where nobody knew it.
@@ -260,6 +270,7 @@ impl Deed {
             Deed::Fit(fit) => Some(fit.cover),
             Deed::Fix(found) | Deed::Report(found) => Some(found.cover),
             Deed::Check(check) => Some(check.cover),
+            Deed::Task(done) => Some(done.cover),
             Deed::Survey(_) | Deed::Plate(_) => None,
         }
     }
@@ -311,6 +322,7 @@ impl CrewAction {
                 self.need_photos(&[FieldPhotoRole::Before, FieldPhotoRole::After], "action.fix_photos")
             }
             Deed::Check(check) => self.check_look(check),
+            Deed::Task(done) => done.check(!self.photos.is_empty(), self.note.as_deref()),
             Deed::Plate(_) | Deed::Report(_) => Ok(()),
         }
     }

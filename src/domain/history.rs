@@ -52,6 +52,23 @@ named_enum! {
         ClaimSettled = "claim_settled",
         /// That was taken back.
         ClaimUndone = "claim_undone",
+        /// Somebody visited it for a task.
+        TaskDone = "task_done",
+        /// When its fall net or itself must be looked at next.
+        DueDateSet = "due_date_set",
+        /// A case of this file stands on a notice that was issued.
+        NoticeIssued = "notice_issued",
+        /// That notice was withdrawn.
+        NoticeWithdrawn = "notice_withdrawn",
+        /// What an addressee of such a notice did about the case.
+        NoticeFeedback = "notice_feedback",
+        /// A joint meeting decided about a case or a cover of this file.
+        MeetingDecided = "meeting_decided",
+        /// That no longer holds.
+        MeetingRevoked = "meeting_revoked",
+        /// A case of this file is held up as an example.
+        ExemplaryMarked = "exemplary_marked",
+        ExemplaryUnmarked = "exemplary_unmarked",
         /// The file came from another registry, whole.
         Transferred = "transferred",
     }

@@ -47,6 +47,8 @@ uuid_id! {
     ReportId,
     /// 案件: one problem on its way from filed to closed.
     CaseId,
+    /// 请示: what a party asked of the desk.
+    AskId,
     /// A department, owner or maintainer.
     PartyId,
     UserId,
@@ -55,8 +57,16 @@ uuid_id! {
     PhotoId,
     /// A photo on its way in from the field, named by the phone.
     FieldPhotoId,
+    /// 督办单: has a number only when it is issued.
+    NoticeId,
+    /// 会商: one joint meeting.
+    MeetingId,
     /// 抽查: plates drawn at random to be looked at.
     SpotCheckId,
+    /// 任务: one visit to one cover.
+    TaskId,
+    /// 专项巡护, or a patrol plan.
+    CampaignId,
     /// 合并: one merge of two manholes.
     MergeId,
     /// 批量修改: one change of many covers.

@@ -111,7 +111,7 @@ async fn wanted(state: &AppState, body: &BatchBody) -> Result<Wanted, Problem> {
             narrowed.district = filter.district.clone();
             narrowed.class = filter.class.as_deref().map(str::parse).transpose()?;
             narrowed.road = filter.road.clone();
-            Ok(Wanted::Matching(narrowed))
+            Ok(Wanted::Matching(Box::new(narrowed)))
         }
         (None, None, None, Some(Object(area)), None) => {
             wishes::in_area(state, area.kind, &area.code, wishes::unplated()).await

@@ -100,6 +100,7 @@ pub(super) async fn find_case(
         "photos": file.photos.iter().map(shapes::photo).collect::<Vec<_>>(),
         "timeline": file.timeline.iter().map(shapes::entry).collect::<Vec<_>>(),
         "moves": moves,
+        "asks": file.asks.iter().map(shapes::case_ask).collect::<Vec<_>>(),
         "advice": shapes::advice(&state.registry.advise_case(&file).await?),
     });
     if let Some(cover) = &file.cover {

@@ -124,13 +124,14 @@ pub(super) struct PackageQuery {
     road: Option<String>,
     no_road: Option<String>,
     drawn: Option<String>,
+    tasks: Option<String>,
     bbox: Option<String>,
     after: Option<String>,
     limit: Option<String>,
 }
 
 impl PackageQuery {
-    fn order(self) -> Result<PackageOrder, Refusal> {
+    fn order(self, caller: &Caller) -> Result<PackageOrder, Refusal> {
         let yes = |name: &'static str, text: Option<&str>| match text {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
@@ -139,6 +140,7 @@ impl PackageQuery {
         Ok(PackageOrder {
             no_road: yes("no_road", self.no_road.as_deref())?,
             drawn: yes("drawn", self.drawn.as_deref())?,
+            tasks_of: yes("tasks", self.tasks.as_deref())?.then_some(caller.user.id),
             district: self.district,
             road: self.road,
             within: self.bbox.as_deref().map(str::parse).transpose()?,
@@ -155,9 +157,10 @@ impl PackageQuery {
 
 pub(super) async fn list_covers(
     State(state): State<AppState>,
+    caller: Caller,
     Asked(query): Asked<PackageQuery>,
 ) -> Result<Response, Problem> {
-    let order = query.order().map_err(Problem::bad_request)?;
+    let order = query.order(&caller).map_err(Problem::bad_request)?;
     let (made_at, page_size) = (state.registry.now(), order.limit);
     let covers = state.registry.list_package(order).await?;
     let next = covers.last().filter(|_| covers.len() as i64 == page_size).map(|cover| cover.file.cover);

@@ -65,6 +65,7 @@ fn deed(kind: CrewKind, body: Map<String, Value>) -> Result<Deed, Refusal> {
         CrewKind::Fix => Deed::Fix(its(body)?),
         CrewKind::Report => Deed::Report(its(body)?),
         CrewKind::Check => Deed::Check(its(body)?),
+        CrewKind::Task => Deed::Task(its(body)?),
     })
 }
 

@@ -14,7 +14,7 @@ use super::{AppState, Problem, duplicate_pages, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::ids::CoverId;
 use crate::domain::quality::Finding;
-use crate::registry::{ClaimLine, NoticeFile};
+use crate::registry::{ClaimLine, ClaimNoticeFile};
 
 pub(super) async fn find_quality(
     State(state): State<AppState>,
@@ -110,21 +110,21 @@ pub(super) async fn list_duplicates(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NoticeQuery {
+pub(super) struct ClaimNoticeQuery {
     limit: Option<String>,
     before: Option<String>,
 }
 
-pub(super) async fn list_notices(
+pub(super) async fn list_claim_notices(
     State(state): State<AppState>,
-    Asked(query): Asked<NoticeQuery>,
+    Asked(query): Asked<ClaimNoticeQuery>,
 ) -> Result<Response, Problem> {
     let most = limit(query.limit.as_deref(), 50, 200).map_err(Problem::bad_request)?;
-    let notices = state.registry.list_notices(query.before.as_deref(), most).await?;
+    let notices = state.registry.list_claim_notices(query.before.as_deref(), most).await?;
     Ok(Json(json!({"notices": notices.iter().map(notice).collect::<Vec<_>>()})).into_response())
 }
 
-fn notice(file: &NoticeFile) -> Value {
+fn notice(file: &ClaimNoticeFile) -> Value {
     let record = &file.notice;
     let counts: Map<String, Value> =
         file.counts.iter().map(|(state, count)| (state.to_string(), json!(count))).collect();
@@ -146,7 +146,7 @@ fn notice(file: &NoticeFile) -> Value {
     shown
 }
 
-pub(super) async fn find_notice(
+pub(super) async fn find_claim_notice(
     State(state): State<AppState>,
     _: Asked<Nothing>,
     Named(number): Named,

@@ -153,7 +153,7 @@ async fn wanted(state: &AppState, form: &Form) -> Result<Wanted, Problem> {
             filter.district = form.field("district").map(str::to_owned);
             filter.class = class("class")?;
             filter.road = form.field("road").map(str::to_owned);
-            Ok(Wanted::Matching(filter))
+            Ok(Wanted::Matching(Box::new(filter)))
         }
         "codes" => {
             let text = form.field("codes_file").or_else(|| form.field("codes"));

@@ -14,7 +14,7 @@ use super::desk::page;
 use super::edit_page::Lists;
 use super::forms::{Form, shortened};
 use super::problem::page_with_problem;
-use super::views::{self, ClaimsView, NoticeView};
+use super::views::{self, ClaimNoticeView, ClaimsView};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::claim::{ClaimState, ClaimStep};
@@ -23,7 +23,7 @@ use crate::domain::ids::{CoverId, IdempotencyKey, Millis, PartyId};
 use crate::domain::quality::Finding;
 use crate::domain::role::Role;
 use crate::quality::FileFilter;
-use crate::registry::{ClaimFilter, ClaimOrder, NewNotice, NoticeFile, NoticeSet};
+use crate::registry::{ClaimFilter, ClaimNoticeFile, ClaimNoticeSet, ClaimOrder, NewClaimNotice};
 
 /// Notices and covers of a notice on one page. A form has a field for each cover.
 const NOTICES: i64 = 50;
@@ -66,7 +66,7 @@ async fn list_page(
     wrong: Option<&Refusal>,
 ) -> Result<String, Problem> {
     let before = Some(before).filter(|before| !before.is_empty());
-    let notices = state.registry.list_notices(before, NOTICES).await?;
+    let notices = state.registry.list_claim_notices(before, NOTICES).await?;
     let lists = Lists::read(state).await?;
     let year = state.this_year();
     let ownerless = state
@@ -132,26 +132,26 @@ async fn begin(state: &AppState, caller: &Caller, form: &Form) -> Result<String,
     let set = match form.field("code") {
         Some(code) => {
             let file = state.registry.find_cover_by_code(code).await?;
-            NoticeSet::Covers(vec![file.ok_or_else(|| super::desk::unknown_cover(code))?.cover])
+            ClaimNoticeSet::Covers(vec![file.ok_or_else(|| super::desk::unknown_cover(code))?.cover])
         }
-        None => NoticeSet::Found {
+        None => ClaimNoticeSet::Found {
             district: form.field("district").map(str::to_owned),
             class: form.field("class").map(str::parse).transpose()?,
         },
     };
-    let order = NewNotice {
+    let order = NewClaimNotice {
         key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
         set,
         reason: form.needed("reason")?.to_owned(),
         due_at: due_at(state),
         actor: caller.actor(),
     };
-    let notice = state.registry.open_notice(order).await?;
+    let notice = state.registry.open_claim_notice(order).await?;
     if notice.cursor.is_some() {
         // It may be many covers; whoever opened it watches them come in.
         let (registry, number) = (state.registry.clone(), notice.number.clone());
         tokio::spawn(async move {
-            if let Err(error) = registry.fill_notice(&number).await {
+            if let Err(error) = registry.fill_claim_notice(&number).await {
                 tracing::warn!(notice.number = %number, %error, "a notice waits for its covers");
             }
         });
@@ -182,12 +182,12 @@ impl ClaimQuery {
     }
 }
 
-pub(super) async fn known(state: &AppState, number: &str) -> Result<NoticeFile, Problem> {
+pub(super) async fn known(state: &AppState, number: &str) -> Result<ClaimNoticeFile, Problem> {
     let unknown = || {
         let refusal = Refusal::new("claim.unknown").with("read", shortened(number));
         Problem { status: axum::http::StatusCode::NOT_FOUND, refusal }
     };
-    state.registry.find_notice(number).await?.ok_or_else(unknown)
+    state.registry.find_claim_notice(number).await?.ok_or_else(unknown)
 }
 
 pub(super) async fn show(
@@ -210,14 +210,14 @@ async fn notice_page(
     state: &AppState,
     reader: &Reader,
     caller: &Caller,
-    notice: NoticeFile,
+    notice: ClaimNoticeFile,
     query: &ClaimQuery,
     wrong: &[Refusal],
 ) -> Result<String, Problem> {
     let filter = query.filter(COVERS).map_err(Problem::bad_request)?;
     let lines = state.registry.list_claims(&notice.notice.number, filter).await?;
     let lists = Lists::read(state).await?;
-    let view = NoticeView {
+    let view = ClaimNoticeView {
         next: lines.last().filter(|_| lines.len() as i64 == COVERS).map(|line| line.file.cover),
         notice: &notice,
         lines: &lines,

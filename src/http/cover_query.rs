@@ -123,6 +123,7 @@ impl CoverQuery {
                 }
             },
             drawn: false,
+            tasks: None,
             after: self
                 .cursor
                 .as_deref()

@@ -34,7 +34,7 @@ static FILES: &[File] = files![
         "parts.js", "photos.js", "queue.js", "scan.js", "signal.js", "sync.js", "token.js", "update.js",
         "view_check.js", "view_cover.js", "view_drawn.js", "view_fit.js", "view_list.js", "view_map.js", "view_more.js",
         "view_packages.js", "view_plate.js", "view_question.js", "view_queue.js", "view_report.js", "view_scan.js",
-        "view_survey.js", "words.js",
+        "view_survey.js", "view_task.js", "words.js",
     ],
     "crew": "text/css; charset=utf-8" => ["crew.css"],
     "crew": "image/svg+xml" => ["icon.svg"],
@@ -47,7 +47,7 @@ const SHELL: &str = include_str!("../../assets/web/crew/crew.html");
 const WORKER: &str = include_str!("../../assets/web/crew/sw.js");
 
 /// Lists of the catalogue that the page shows beside its own words.
-const LISTS: [&str; 10] = [
+const LISTS: [&str; 12] = [
     "crew.",
     "check_result.",
     "class.",
@@ -57,6 +57,8 @@ const LISTS: [&str; 10] = [
     "plate_state.",
     "role.",
     "state.",
+    "task_kind.",
+    "task_result.",
     "refusal.token.",
 ];
 

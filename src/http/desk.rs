@@ -263,6 +263,20 @@ async fn case_page(
     Ok(views::case_file(&around, &file, &moves, (&advice, names), problem))
 }
 
+/// The page of a case that says why something was refused, with what was typed.
+pub(super) async fn refused_case_page(
+    state: &AppState,
+    reader: &Reader,
+    caller: &Caller,
+    number: &str,
+    problem: &Problem,
+    typed: &str,
+) -> Result<Response, Problem> {
+    let draft = MoveDraft { reason: typed.to_owned(), ..MoveDraft::default() };
+    let html = case_page(state, reader, caller, number, Some((&problem.refusal, &draft))).await?;
+    Ok(page_with_problem(problem.status, html))
+}
+
 pub(super) fn unknown_case(number: &str) -> Problem {
     let refusal = Refusal::new("case.unknown").with("read", super::forms::shortened(number));
     Problem { status: StatusCode::NOT_FOUND, refusal }
@@ -376,7 +390,7 @@ async fn cover_page(
     let whole = WholeFile::read(state, caller, code).await?;
     let position = &whole.file.survey.position;
     let neighbors = state.snapshot.load().nearest(position.lon, position.lat, 40, 120.0);
-    let notice = state.registry.find_pending_notice(whole.file.cover).await?;
+    let notice = state.registry.find_pending_claim_notice(whole.file.cover).await?;
     let view = CoverView {
         neighbors: &neighbors,
         asked: Some(AskedOf {

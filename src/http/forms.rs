@@ -37,6 +37,12 @@ pub(super) struct Form {
 }
 
 impl Form {
+    /// A form that says this.
+    pub(super) fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
+        let fields = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { fields: fields.into(), ..Self::default() }
+    }
+
     /// The form where some fields bring whole texts, each up to so many bytes.
     pub(super) async fn with_texts(
         request: Request,
@@ -121,6 +127,14 @@ impl Form {
 
     /// Where the phone says it is; absent unless both ordinates are given.
     pub(super) fn phone_position(&self) -> Result<Option<PhonePosition>, Refusal> {
+        self.position_of(["lon", "lat", "accuracy_m"])
+    }
+
+    /// A place in fields of these names.
+    pub(super) fn position_of(
+        &self,
+        [lon, lat, accuracy_m]: [&'static str; 3],
+    ) -> Result<Option<PhonePosition>, Refusal> {
         let number = |name: &'static str| {
             self.field(name)
                 .map(|text| {
@@ -130,12 +144,12 @@ impl Form {
                 })
                 .transpose()
         };
-        match (number("lon")?, number("lat")?) {
+        match (number(lon)?, number(lat)?) {
             (Some(lon), Some(lat)) => {
-                Ok(Some(PhonePosition { lon, lat, accuracy_m: number("accuracy_m")?.unwrap_or(1000.0) }))
+                Ok(Some(PhonePosition { lon, lat, accuracy_m: number(accuracy_m)?.unwrap_or(1000.0) }))
             }
             (None, None) => Ok(None),
-            _ => Err(Refusal::new("form.half_position").at("lon")),
+            _ => Err(Refusal::new("form.half_position").at(lon)),
         }
     }
 }

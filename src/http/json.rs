@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::case::{Case, Report};
+use crate::domain::case_ask::CaseAsk;
 use crate::domain::cover::{CoverFile, Party, Retired};
 use crate::domain::edit::BulkRowState;
 use crate::domain::history::{HistoryEntry, HistoryKind};
@@ -12,11 +13,12 @@ use crate::domain::limits::LimitRow;
 use crate::domain::plate::Plate;
 use crate::domain::plate_batch::BatchState;
 use crate::domain::routing::Routed;
+use crate::domain::rule_set::RuleVersion;
 use crate::domain::triage::TriageFactor;
 use crate::messages::Catalogue;
 use crate::registry::{
     Batch, BulkEdit, BulkLine, BulkRecord, BulkSet, CaseAdvice, CaseLine, ChainState, EarlierFile,
-    PhotoRecord, RouteAdvice, ScannedPlate, SimilarCase, Tracked,
+    PhotoRecord, RouteAdvice, RuleVerdict, ScannedPlate, SimilarCase, Tracked, WeatherMode,
 };
 
 /// An object of the pairs whose value is known.
@@ -74,7 +76,7 @@ pub(super) fn public_plate(scanned: &ScannedPlate, code_grouped: Option<String>)
 
 /// What the citizen who reported may see.
 pub(super) fn tracked(tracked: &Tracked, link: &str) -> Value {
-    let timeline: Vec<Value> = tracked.timeline.iter().map(public_entry).collect();
+    let timeline: Vec<Value> = tracked.timeline.iter().filter_map(public_entry).collect();
     let photos: Vec<String> = (0..tracked.photos.len()).map(|at| format!("/r/{link}/photos/{at}")).collect();
     known([
         ("tracking", json!(tracked.report.tracking)),
@@ -88,14 +90,15 @@ pub(super) fn tracked(tracked: &Tracked, link: &str) -> Value {
     ])
 }
 
-/// A step without reasons, names or digests.
-fn public_entry(entry: &HistoryEntry) -> Value {
+/// A step without reasons, names or digests; `None` for what supervisors do about it.
+fn public_entry(entry: &HistoryEntry) -> Option<Value> {
     let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
     let step = match entry.kind {
         HistoryKind::CaseMoved => body["move"].clone(),
-        _ => json!("report"),
+        HistoryKind::Reported | HistoryKind::ReportJoined => json!("report"),
+        _ => return None,
     };
-    known([("at", time(entry.at)), ("move", step), ("state", body["to"].clone())])
+    Some(known([("at", time(entry.at)), ("move", step), ("state", body["to"].clone())]))
 }
 
 pub(super) fn cover(file: &CoverFile) -> Value {
@@ -256,6 +259,49 @@ pub(super) fn similar_case(similar: &SimilarCase) -> Value {
     ])
 }
 
+pub(super) fn case_ask(ask: &CaseAsk) -> Value {
+    known([
+        ("id", json!(ask.id)),
+        ("kind", json!(ask.kind)),
+        ("state", json!(ask.state)),
+        ("party", json!(ask.party)),
+        ("reason", json!(ask.reason)),
+        ("until", time_if(ask.until)),
+        ("asked_at", time(ask.asked_at)),
+        ("decided_at", time_if(ask.decided_at)),
+        ("answer", json!(ask.answer)),
+    ])
+}
+
+pub(super) fn verdict(verdict: &RuleVerdict) -> Value {
+    known([
+        ("emergency", json!(verdict.emergency)),
+        ("out_of_hours", json!(verdict.out_of_hours)),
+        ("row", limit_row(&verdict.row)),
+        ("due_at", time_if(verdict.due_at)),
+        ("route", route(&verdict.route)),
+        ("triage", triage(&verdict.triage)),
+        ("limits_version", json!(verdict.limits_version)),
+    ])
+}
+
+pub(super) fn rule_version(rules: &RuleVersion) -> Value {
+    json!({
+        "version": rules.version,
+        "valid_from": time(rules.valid_from),
+        "note": rules.note,
+        "created_at": time(rules.created_at),
+    })
+}
+
+/// `null` while it is off.
+pub(super) fn weather(mode: Option<&WeatherMode>) -> Value {
+    mode.map_or(
+        Value::Null,
+        |mode| json!({"words": mode.words, "since": time(mode.since), "until": time(mode.until)}),
+    )
+}
+
 pub(super) fn advice(advice: &CaseAdvice) -> Value {
     known([
         ("row", limit_row(&advice.row)),
@@ -264,6 +310,13 @@ pub(super) fn advice(advice: &CaseAdvice) -> Value {
         ("triage", triage(&advice.triage)),
         ("similar", advice.similar.iter().map(similar_case).collect()),
         ("recurs", json!(advice.recurs)),
+        (
+            "decision",
+            json!(advice.decision.as_ref().map(|(decision, lead)| {
+                json!({"meeting": decision.meeting, "party": decision.lead, "party_name": lead,
+                    "due_at": time(decision.due_at)})
+            })),
+        ),
     ])
 }
 

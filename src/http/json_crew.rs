@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::ask::Reader;
 use super::{AppState, json as shapes};
+use crate::domain::checklist::Checklist;
 use crate::domain::plate::Plate;
 use crate::messages::{Catalogue, Language};
-use crate::registry::{CrewCover, CrewDone, CrewPlate, CrewQuestion, NOT_HERE, Street, Theirs};
+use crate::registry::{CrewCover, CrewDone, CrewPlate, CrewQuestion, NOT_HERE, OpenTask, Street, Theirs};
 
 /// Leaves out what is not known.
 fn without_nulls(value: Value) -> Value {
@@ -36,7 +37,24 @@ pub(super) fn cover(state: &AppState, cover: &CrewCover) -> Value {
         "plates": cover.plates.iter().map(worn).collect::<Vec<_>>(),
         "open_cases": cover.open_cases,
         "spot_check": cover.drawn.map(|draw| json!({"id": draw.check, "token": draw.token, "drawn_at": draw.drawn_at})),
+        "tasks": Some(cover.tasks.iter().map(task).collect::<Vec<_>>()).filter(|tasks| !tasks.is_empty()),
         "retired": file.retired.as_ref().map(|_| true),
+    }))
+}
+
+/// A task with all that is asked: a phone has nobody to ask.
+fn task(task: &OpenTask) -> Value {
+    let campaign = task.campaign.as_ref();
+    let questions = campaign.and_then(|(_, list)| Checklist::read(list).ok()).map(|list| list.questions);
+    without_nulls(json!({
+        "id": task.id,
+        "kind": task.kind,
+        "from_at": task.from_at,
+        "due_at": task.due_at,
+        "name": campaign.map(|(name, _)| name),
+        "questions": questions.filter(|questions| !questions.is_empty()),
+        "case": task.case.as_ref().map(|(number, _)| number),
+        "hazard": task.case.as_ref().map(|(_, hazard)| hazard),
     }))
 }
 
@@ -147,6 +165,9 @@ pub(super) fn question(state: &AppState, question: &CrewQuestion, yours: Value) 
     }
     if let Some(look) = &question.look {
         more.insert("look".into(), json!({"result": look.result, "at": look.at}));
+    }
+    if let Some(visit) = &question.visit {
+        more.insert("visit".into(), json!({"found": visit.result, "at": visit.done_at}));
     }
     if question.refusal.code == NOT_HERE {
         let ids = question.refusal.params.iter().find(|(name, _)| *name == "ids");

@@ -23,12 +23,14 @@ use crate::spatial::LiveSnapshot;
 mod api_areas;
 mod api_batches;
 mod api_bulk;
+mod api_campaigns;
 mod api_cases;
 mod api_covers;
 mod api_crew;
 mod api_crew_actions;
 mod api_crew_photos;
 mod api_edit;
+mod api_notices;
 mod api_plates;
 mod api_profiles;
 mod api_quality;
@@ -39,6 +41,10 @@ mod auth;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
+mod campaign_files;
+mod campaign_form;
+mod campaign_pages;
+mod case_asks;
 mod case_moves;
 mod case_tally;
 mod census_files;
@@ -51,10 +57,12 @@ mod crew_shell;
 mod crew_watch;
 mod csv_body;
 mod desk;
+mod desk_intake;
 mod doors;
 mod duplicate_pages;
 mod edit_fields;
 mod edit_page;
+mod exemplary_pages;
 mod exports;
 mod form_texts;
 mod forms;
@@ -66,6 +74,8 @@ mod json_crew;
 mod ledger_pages;
 mod limits;
 mod mapping_desk;
+mod meeting_pages;
+mod notice_pages;
 mod operators;
 mod page_cache;
 mod paper;
@@ -82,6 +92,8 @@ mod profile_desk;
 mod public;
 mod quality_board;
 mod quality_files;
+mod report_place;
+mod rule_desk;
 mod statistics_pages;
 mod structure_pages;
 mod tiles;
@@ -196,10 +208,19 @@ fn build(state: AppState) -> doors::Doors {
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const ADMIN: Access = Access::Staff(&[Role::Admin]);
+    const DESK: Access = Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Admin]);
+    const WEATHER: Access = Access::Staff(&[Role::Supervisor, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
     const CREW: Access = Access::Staff(&[Role::Crew, Role::GridWorker, Role::Engineer, Role::Admin]);
     const CLAIM_DESK: Access = Access::Staff(claim_pages::CLAIM_DESK);
     const CLAIM_VOICES: Access = Access::Staff(claim_pages::CLAIM_VOICES);
+    const TASK_DESK: Access = Access::Staff(campaign_pages::TASK_DESK);
+    const NOTICE_DESK: Access = Access::Staff(notice_pages::NOTICE_DESK);
+    const NOTICE_READERS: Access = Access::Staff(notice_pages::NOTICE_READERS);
+    const NOTICE_ACTORS: Access = Access::Staff(notice_pages::NOTICE_ACTORS);
+    const NOTICE_PARTIES: Access = Access::Staff(notice_pages::NOTICE_PARTIES);
+    const MEETING_DESK: Access = Access::Staff(meeting_pages::MEETING_DESK);
+    const MEETING_READERS: Access = Access::Staff(meeting_pages::MEETING_READERS);
     const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
     const CASE_EXPORT: Access =
         Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
@@ -215,6 +236,9 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/c/{token}/report", Public, post(public::report))
         .open("POST", "/C/{token}/report", Public, post(public::report))
         .open("GET", "/c/{token}/photos/{id}", Public, get(public::cover_photo))
+        .open("GET", "/report", Public, get(report_place::show))
+        .open("POST", "/report", Public, post(report_place::locate))
+        .open("POST", "/report/send", Public, post(report_place::send))
         .open("GET", "/r/{tracking}", Public, get(public::tracking))
         .open("GET", "/r/{tracking}/photos/{n}", Public, get(public::tracking_photo))
         .open("POST", "/language", Public, post(public::language))
@@ -234,6 +258,29 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/desk/ledger/export", FIGURES, get(ledger_pages::export))
         .open("GET", "/desk/statistics", FIGURES, get(statistics_pages::show))
         .open("GET", "/desk/statistics/report.pdf", FIGURES, get(statistics_pages::report_pdf))
+        .open("GET", "/desk/campaigns", TASK_DESK, get(campaign_pages::list))
+        .open("POST", "/desk/campaigns", TASK_DESK, post(campaign_pages::send))
+        .open("GET", "/desk/campaigns/new", TASK_DESK, get(campaign_pages::form))
+        .open("GET", "/desk/campaigns/{id}", TASK_DESK, get(campaign_pages::show))
+        .open("POST", "/desk/campaigns/{id}", TASK_DESK, post(campaign_pages::step))
+        .open("GET", "/desk/campaigns/{id}/results.csv", TASK_DESK, get(campaign_files::results_csv))
+        .open("GET", "/desk/campaigns/{id}/report.pdf", TASK_DESK, get(campaign_files::report_pdf))
+        .open("GET", "/desk/due-dates", TASK_DESK, get(campaign_pages::due_dates))
+        .open("POST", "/desk/due-dates", TASK_DESK, post(campaign_pages::set_due_dates))
+        .open("GET", "/desk/notices", NOTICE_READERS, get(notice_pages::list))
+        .open("POST", "/desk/notices", NOTICE_DESK, post(notice_pages::create))
+        .open("GET", "/desk/notices/new", NOTICE_DESK, get(notice_pages::new_form))
+        .open("GET", "/desk/notices/{number}", NOTICE_READERS, get(notice_pages::show))
+        .open("POST", "/desk/notices/{number}", NOTICE_ACTORS, post(notice_pages::step))
+        .open("POST", "/desk/notices/{number}/feedback", NOTICE_PARTIES, post(notice_pages::feed_back))
+        .open("GET", "/desk/notices/{number}/notice.pdf", NOTICE_READERS, get(notice_pages::print))
+        .open("GET", "/desk/meetings", MEETING_READERS, get(meeting_pages::list))
+        .open("POST", "/desk/meetings", MEETING_DESK, post(meeting_pages::record))
+        .open("GET", "/desk/meetings/{number}", MEETING_READERS, get(meeting_pages::show))
+        .open("POST", "/desk/meetings/{number}", MEETING_DESK, post(meeting_pages::revoke))
+        .open("GET", "/desk/exemplary", MEETING_READERS, get(exemplary_pages::show))
+        .open("POST", "/desk/exemplary", MEETING_DESK, post(exemplary_pages::mark))
+        .open("GET", "/desk/exemplary.csv", MEETING_READERS, get(exemplary_pages::list_csv))
         .open("GET", "/covers", STAFF, get(cover_list::list))
         .open("GET", "/covers/{code}", STAFF, get(desk::cover_file))
         .open("GET", "/covers/{code}/file.pdf", STAFF, get(paper::cover_file_pdf))
@@ -310,6 +357,17 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/admin/crews/checks", EXPORT, get(crew_watch::list_checks))
         .open("POST", "/admin/crews/checks", EXPORT, post(crew_watch::draw))
         .open("GET", "/admin/crews/checks/{id}", EXPORT, get(crew_watch::show_check))
+        .open("GET", "/desk/new", STAFF, get(desk_intake::show))
+        .open("POST", "/desk/new", STAFF, post(desk_intake::send))
+        .open("POST", "/desk/cases/{number}/asks", STAFF, post(case_asks::send_ask))
+        .open("GET", "/desk/asks", DESK, get(case_asks::show_asks))
+        .open("POST", "/desk/asks/{id}", DESK, post(case_asks::send_answer))
+        .open("GET", "/admin/rules", DESK, get(rule_desk::show))
+        .open("GET", "/admin/rules/try", DESK, get(rule_desk::try_page))
+        .open("GET", "/admin/rules/{kind}", ADMIN, get(rule_desk::edit))
+        .open("POST", "/admin/rules/{kind}", ADMIN, post(rule_desk::send))
+        .open("GET", "/admin/rules/{kind}/{version}/rules.toml", DESK, get(rule_desk::download))
+        .open("POST", "/admin/weather", WEATHER, post(rule_desk::send_weather))
         .open("GET", "/admin/areas", REGISTRY, get(area_desk::show))
         .open("POST", "/admin/areas", ADMIN, post(area_desk::send))
         .open("POST", "/admin/areas/assign", ADMIN, post(area_desk::assign))
@@ -346,13 +404,28 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/quality", STAFF, get(api_quality::find_quality))
         .open("GET", "/api/v1/quality/files", STAFF, get(api_quality::list_quality_files))
         .open("GET", "/api/v1/quality/duplicates", STAFF, get(api_quality::list_duplicates))
-        .open("GET", "/api/v1/quality/claims", STAFF, get(api_quality::list_notices))
-        .open("GET", "/api/v1/quality/claims/{number}", STAFF, get(api_quality::find_notice))
+        .open("GET", "/api/v1/quality/claims", STAFF, get(api_quality::list_claim_notices))
+        .open("GET", "/api/v1/quality/claims/{number}", STAFF, get(api_quality::find_claim_notice))
         .open("GET", "/api/v1/quality/claims/{number}/covers", STAFF, get(api_quality::list_claims))
         .open("GET", "/api/v1/cases", STAFF, get(api_cases::list_cases))
+        .open("POST", "/api/v1/cases", STAFF, post(desk_intake::create_case))
+        .open("GET", "/api/v1/cases/similar", STAFF, get(desk_intake::list_similar))
+        .open("POST", "/api/v1/cases/{number}/asks", STAFF, post(case_asks::create_ask))
+        .open("GET", "/api/v1/asks", DESK, get(case_asks::list_asks))
+        .open("POST", "/api/v1/asks/{id}", DESK, post(case_asks::answer_ask))
+        .open("GET", "/api/v1/rules", DESK, get(rule_desk::list_rules))
+        .open("GET", "/api/v1/rules/try", DESK, get(rule_desk::try_rules))
+        .open("PUT", "/api/v1/rules/{kind}", ADMIN, put(rule_desk::put_rules))
+        .open("PUT", "/api/v1/weather", WEATHER, put(rule_desk::put_weather))
         .open("GET", "/api/v1/cases/export", CASE_EXPORT, get(exports::export_cases))
         .open("GET", "/api/v1/cases/{number}", STAFF, get(api_cases::find_case))
         .open("POST", "/api/v1/cases/{number}/moves", STAFF, post(api_cases::move_case))
+        .open("GET", "/api/v1/notices", NOTICE_READERS, get(api_notices::list_notices))
+        .open("POST", "/api/v1/notices", NOTICE_DESK, post(api_notices::create_notice))
+        .open("GET", "/api/v1/notices/{number}", NOTICE_READERS, get(api_notices::find_notice))
+        .open("POST", "/api/v1/notices/{number}/moves", NOTICE_ACTORS, post(api_notices::move_notice))
+        .open("POST", "/api/v1/notices/{number}/feedback", NOTICE_PARTIES, post(api_notices::answer_notice))
+        .open("GET", "/api/v1/notice-years", NOTICE_READERS, get(api_notices::count_notices))
         .open("GET", "/api/v1/crew/me", CREW, get(api_crew::show_me))
         .open("GET", "/api/v1/crew/packages", CREW, get(api_crew::list_packages))
         .open("GET", "/api/v1/crew/packages/covers", CREW, get(api_crew::list_covers))
@@ -361,6 +434,14 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/crew/photos/{id}", CREW, get(api_crew_photos::find_photo))
         .open("PUT", "/api/v1/crew/photos/{id}", CREW, put(api_crew_photos::send_piece))
         .open("POST", "/api/v1/crew/actions", CREW, post(api_crew_actions::create_action))
+        .open("GET", "/api/v1/campaigns", TASK_DESK, get(api_campaigns::list_campaigns))
+        .open("POST", "/api/v1/campaigns", TASK_DESK, post(api_campaigns::create_campaign))
+        .open("GET", "/api/v1/campaigns/{id}", TASK_DESK, get(api_campaigns::find_campaign))
+        .open("POST", "/api/v1/campaigns/{id}/steps", TASK_DESK, post(api_campaigns::step_campaign))
+        .open("GET", "/api/v1/tasks", TASK_DESK, get(api_campaigns::list_tasks))
+        .open("GET", "/api/v1/tasks/recurrences", TASK_DESK, get(api_campaigns::list_recurrences))
+        .open("GET", "/api/v1/due-dates", TASK_DESK, get(api_campaigns::list_due_dates))
+        .open("PUT", "/api/v1/due-dates", TASK_DESK, put(api_campaigns::put_due_date))
         .open("GET", "/api/v1/plate-batches", REGISTRY, get(api_batches::list_batches))
         .open("POST", "/api/v1/plate-batches", REGISTRY, post(api_batches::create_batch))
         .open("GET", "/api/v1/plate-batches/{id}", FIELD, get(api_batches::find_batch))

@@ -10,7 +10,7 @@ use super::ask::{Asked, From, Named, Nothing, Reader};
 use super::forms::{Form, store_photos};
 use super::page_cache::Drawn;
 use super::problem::page_with_problem;
-use super::views::{self, ReportDraft};
+use super::views::{self, ReportDraft, ReportTarget};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::hazard::Hazard;
@@ -160,16 +160,22 @@ pub(super) async fn report_form(
         Ok(scanned) => scanned,
         Err(response) => return Ok(response),
     };
-    let draft = ReportDraft {
-        key: IdempotencyKey::fresh(),
-        hazard: None,
-        description: String::new(),
-        contact: String::new(),
-    };
-    Ok(page(views::report_form(&reader.page(&state, None), &scanned, &draft, None)))
+    let target = ReportTarget::Plate(&scanned);
+    Ok(page(views::report_form(&reader.page(&state, None), &target, &ReportDraft::empty(), None)))
 }
 
 const REPORT_FIELDS: &[&str] = &["key", "hazard", "description", "contact", "lon", "lat", "accuracy_m"];
+
+impl ReportDraft {
+    pub(super) fn of_form(form: &Form) -> Self {
+        Self {
+            key: form.field("key").and_then(|key| key.parse().ok()).unwrap_or_else(IdempotencyKey::fresh),
+            hazard: form.field("hazard").and_then(|word| word.parse().ok()),
+            description: form.field("description").unwrap_or_default().to_owned(),
+            contact: form.field("contact").unwrap_or_default().to_owned(),
+        }
+    }
+}
 
 /// Room for four photos at their limit and the texts.
 pub(super) const REPORT_BYTES: usize = 4 * (12 << 20) + 200_000;
@@ -198,14 +204,10 @@ pub(super) async fn report(
         Ok(link) => Ok(Redirect::to(&format!("/r/{link}")).into_response()),
         Err(problem) if problem.status.is_client_error() => {
             // What was typed is kept; photos must be chosen again, browsers do not let them be.
-            let draft = ReportDraft {
-                key: form.field("key").and_then(|key| key.parse().ok()).unwrap_or_else(IdempotencyKey::fresh),
-                hazard: form.field("hazard").and_then(|word| word.parse().ok()),
-                description: form.field("description").unwrap_or_default().to_owned(),
-                contact: form.field("contact").unwrap_or_default().to_owned(),
-            };
+            let draft = ReportDraft::of_form(&form);
             let around = reader.page(&state, None);
-            let html = views::report_form(&around, &scanned, &draft, Some(&problem.refusal));
+            let target = ReportTarget::Plate(&scanned);
+            let html = views::report_form(&around, &target, &draft, Some(&problem.refusal));
             Ok(page_with_problem(problem.status, html))
         }
         Err(problem) => Err(problem),

@@ -4,17 +4,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
+use crate::domain::campaign::{CampaignState, CampaignStep};
 use crate::domain::case::{CaseMove, CaseState};
 use crate::domain::claim::{ClaimAnswer, ClaimMove, ClaimState};
 use crate::domain::cover::{CoverClass, CoverState, Material, Placement, Shape};
 use crate::domain::crew::{CheckResult, FieldPhotoRole};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
+use crate::domain::notice::{NoticeMove, NoticeStanding, NoticeState};
 use crate::domain::plate::{Finish, PlateSpot, PlateState};
 use crate::domain::plate_batch::{BatchState, PlateAction};
 use crate::domain::position::PositionMethod;
 use crate::domain::quality::{FileField, Finding};
 use crate::domain::role::Role;
+use crate::domain::task::{TaskKind, TaskResult, TaskState};
 
 fn texts_under(folder: &Path, ending: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -128,6 +131,14 @@ fn every_stored_word_has_a_shown_one() {
     words("claim_state", ClaimState::ALL);
     words("claim_answer", ClaimAnswer::ALL);
     words("claim_move", ClaimMove::ALL);
+    words("campaign_state", CampaignState::ALL);
+    words("campaign_step", CampaignStep::ALL);
+    words("task_kind", TaskKind::ALL);
+    words("task_state", TaskState::ALL);
+    words("task_result", TaskResult::ALL);
+    words("notice_state", NoticeState::ALL);
+    words("notice_standing", NoticeStanding::ALL);
+    words("notice_move", NoticeMove::ALL);
 }
 
 #[test]

@@ -79,6 +79,7 @@ impl CoverFilters {
             within,
             without_plate: self.without_plate,
             drawn: false,
+            tasks: None,
             after: None,
             limit: 0,
         })

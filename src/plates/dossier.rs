@@ -1,17 +1,19 @@
 //! 井档案 on paper: what is known of a cover and its manhole as an A4 document, with photos and a symbol that
 //! leads to itself. Drawn with the fonts and the symbols of the plates; what stands in it is told by others.
 
-use flate2::Compression;
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use super::draw::{Content, Fonts, PT_PER_MM, QUIET, font_of};
-use super::face::{Ink, Weight};
+use super::draw::{Fonts, PT_PER_MM, QUIET, font_of};
+use super::face::Weight;
 use super::fonts::Font;
-use super::palette::{Palette, Rgb};
-use super::pdf::{JpegFrame, PageBoxes, PdfWriter, deflate};
+use super::leaf::{
+    BLACK, Flow, GRAY, LEADING, Leaf, MARGIN, MISSING, PAGE, Pen, SMALL, WIDTH, number_pages, packed, pen,
+    wrap,
+};
+use super::palette::Palette;
+use super::pdf::{JpegFrame, PageBoxes, PdfWriter};
 use super::symbol::{Level, Symbol, SymbolMaker};
-use super::typeset::{Line, MM_PER_PT};
 use super::{PlateError, proof};
 use crate::domain::Refusal;
 use crate::domain::cover::CoverClass;
@@ -61,22 +63,11 @@ impl Body {
     }
 }
 
-/// A4 in millimetres.
-const PAGE: [f64; 2] = [210.0, 297.0];
-const MARGIN: f64 = 16.0;
-const WIDTH: f64 = PAGE[0] - 2.0 * MARGIN;
-/// Where text ends and the footer begins.
-const BOTTOM: f64 = PAGE[1] - 20.0;
 /// Side of the symbol with its quiet zone.
 const SYMBOL: f64 = 34.0;
 const LABEL: f64 = 44.0;
 /// A picture's box; two stand side by side.
 const PICTURE: [f64; 2] = [86.0, 64.0];
-/// From one line to the next, in sizes.
-const LEADING: f64 = 1.42;
-/// Stands for a character that the font has not.
-const MISSING: char = '〓';
-
 /// Writes the document. A picture that `picture` does not have is an empty frame. A character that the font
 /// has not is shown as 〓.
 pub fn render_dossier(
@@ -102,10 +93,7 @@ pub fn render_dossier(
     let resources = pdf.text_resources(fonts.iter().flatten())?;
     let count = pages.len();
     for (at, mut page) in pages.into_iter().enumerate() {
-        let number = format!("{} / {count}", at + 1);
-        page.text(&fonts, SMALL, (MARGIN, PAGE[1] - 10.0), &dossier.footer);
-        let left = PAGE[0] - MARGIN - width(&number, &fonts, SMALL.weight) * SMALL.size();
-        page.text(&fonts, SMALL, (left, PAGE[1] - 10.0), &number);
+        number_pages(&mut page, &fonts, (at, count), &dossier.footer);
         let mut images = Vec::new();
         for (which, [x, y]) in &page.pictures {
             let bytes = picture(*which);
@@ -124,11 +112,7 @@ pub fn render_dossier(
             content.raw(&format!("/I{} Do Q", images.len()));
             images.push(pdf.jpeg(&bytes, &frame)?);
         }
-        let mut content = Content::default();
-        content.place(PT_PER_MM, 0.0, 0.0);
-        content.0.extend_from_slice(&page.content.0);
-        content.raw("Q");
-        let deflated = deflate(&content.0, Compression::default())?;
+        let deflated = packed(&page)?;
         if images.is_empty() {
             pdf.page(&deflated)?;
         } else {
@@ -157,135 +141,15 @@ fn cut_fonts(dossier: &Dossier) -> Result<Fonts, PlateError> {
     Ok([Some(Font::cut(Weight::Regular, &regular)?), Some(Font::cut(Weight::Bold, &bold)?)])
 }
 
-/// A text with what the font has.
-fn shown(text: &str, font: &Font) -> String {
-    let printable = text.chars().map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c });
-    printable.map(|c| if c == ' ' || font.glyph(c).is_some() { c } else { MISSING }).collect()
-}
-
-fn advance(character: char, font: &Font) -> f64 {
-    // A blank that no text held has no glyph; it is as wide as blanks are.
-    font.glyph(character).map_or(0.25, |glyph| f64::from(glyph.advance) / 1000.0)
-}
-
-/// Width in sizes.
-fn width(text: &str, fonts: &Fonts, weight: Weight) -> f64 {
-    font_of(fonts, weight).map_or(0.0, |font| shown(text, font).chars().map(|c| advance(c, font)).sum())
-}
-
-/// Breaks at blanks and between ideographs, and where nothing else helps within a word.
-fn wrap(text: &str, room: f64, font: &Font) -> Vec<String> {
-    let (mut lines, mut line, mut used) = (Vec::new(), String::new(), 0.0);
-    let mut last_blank = None;
-    for character in shown(text, font).chars() {
-        let step = advance(character, font);
-        if used + step > room && !line.is_empty() {
-            let rest = match last_blank.take() {
-                // A word goes to the next line as a whole.
-                Some(at) if character < '\u{2e80}' && at > 0 => line.split_off(at),
-                _ => String::new(),
-            };
-            lines.push(line.trim_end().to_owned());
-            line = rest.trim_start().to_owned();
-            used = line.chars().map(|c| advance(c, font)).sum();
-        }
-        if character == ' ' || character >= '\u{2e80}' {
-            last_blank = Some(line.len() + character.len_utf8());
-        }
-        if !(line.is_empty() && character == ' ') {
-            line.push(character);
-            used += step;
-        }
-    }
-    if !line.trim().is_empty() {
-        lines.push(line);
-    }
-    lines
-}
-
-/// How a text looks.
-#[derive(Debug, Clone, Copy)]
-struct Pen {
-    weight: Weight,
-    size_pt: f64,
-    ink: Ink,
-}
-
-const fn pen(weight: Weight, size_pt: f64, ink: Ink) -> Pen {
-    Pen { weight, size_pt, ink }
-}
-
-const TITLE: Pen = pen(Weight::Bold, 18.0, Ink::Black);
-const CODE: Pen = pen(Weight::Bold, 16.0, Ink::Black);
-const LEAD: Pen = pen(Weight::Regular, 10.5, Ink::Black);
-const HEADING: Pen = pen(Weight::Bold, 11.5, Ink::Black);
-const TEXT: Pen = pen(Weight::Regular, 9.0, Ink::Black);
-const NAME: Pen = pen(Weight::Regular, 9.0, Ink::Gray);
-const SMALL: Pen = pen(Weight::Regular, 7.5, Ink::Gray);
-const HINT: Pen = pen(Weight::Regular, 6.5, Ink::Gray);
-
-impl Pen {
-    /// In millimetres.
-    fn size(self) -> f64 {
-        self.size_pt * MM_PER_PT
-    }
-}
-
-/// A page in the making, in millimetres from its lower left corner.
-#[derive(Default)]
-struct Leaf {
-    content: Content,
-    /// Which picture, and the upper left corner of its box from the upper left corner of the page.
-    pictures: Vec<(usize, [f64; 2])>,
-}
-
-impl Leaf {
-    /// `x` and the baseline from the upper left corner of the page.
-    fn text(&mut self, fonts: &Fonts, pen: Pen, (x, baseline): (f64, f64), text: &str) {
-        let Some(font) = font_of(fonts, pen.weight) else { return };
-        let text = shown(text, font);
-        let line = Line { weight: pen.weight, ink: pen.ink, size: pen.size(), x, baseline, text };
-        self.content.lines(&[line], PAGE[1], color, fonts);
-    }
-}
-
-fn color(ink: Ink) -> Rgb {
-    match ink {
-        Ink::Gray => [0.38; 3],
-        Ink::Black | Ink::ClassInk => [0.0; 3],
-    }
-}
-
-/// Text that flows from page to page.
-struct Flow<'f> {
-    fonts: &'f Fonts,
-    pages: Vec<Leaf>,
-    /// From the upper edge of the page.
-    y: f64,
-}
+const TITLE: Pen = pen(Weight::Bold, 18.0, BLACK);
+const CODE: Pen = pen(Weight::Bold, 16.0, BLACK);
+const LEAD: Pen = pen(Weight::Regular, 10.5, BLACK);
+const HEADING: Pen = pen(Weight::Bold, 11.5, BLACK);
+const TEXT: Pen = pen(Weight::Regular, 9.0, BLACK);
+const NAME: Pen = pen(Weight::Regular, 9.0, GRAY);
+const HINT: Pen = pen(Weight::Regular, 6.5, GRAY);
 
 impl Flow<'_> {
-    fn page(&mut self) -> &mut Leaf {
-        if self.pages.is_empty() {
-            self.pages.push(Leaf::default());
-        }
-        let last = self.pages.len() - 1;
-        &mut self.pages[last]
-    }
-
-    /// Makes sure that so much fits on the page; begins another one where it does not.
-    fn need(&mut self, height: f64) {
-        if self.y + height > BOTTOM {
-            self.pages.push(Leaf::default());
-            self.y = MARGIN;
-        }
-    }
-
-    fn say(&mut self, pen: Pen, x: f64, text: &str) {
-        let (fonts, baseline) = (self.fonts, self.y + pen.size());
-        self.page().text(fonts, pen, (x, baseline), text);
-    }
-
     fn head(&mut self, dossier: &Dossier, palette: &Palette, symbol: &Symbol) {
         let ground = palette.ground(dossier.class);
         let content = &mut self.page().content;
@@ -464,14 +328,5 @@ mod tests {
         }
         // What is no picture leaves an empty frame.
         assert_eq!(render(&dossier(1, 1), |_| Some(b"no jpeg".to_vec())).get_pages().len(), 1);
-    }
-
-    #[test]
-    fn words_are_kept_whole_and_long_ones_are_broken() {
-        let font = Font::cut(Weight::Regular, &(' '..='~').collect()).unwrap();
-        assert_eq!(wrap("one two three", 4.5, &font), ["one two", "three"]);
-        assert!(wrap(&"x".repeat(100), 10.0, &font).len() > 3);
-        assert_eq!(wrap("  ", 10.0, &font), Vec::<String>::new());
-        assert_eq!(wrap("a\nb\u{7}c井", 20.0, &font), [format!("a b c{}", MISSING)]);
     }
 }

@@ -1,5 +1,5 @@
 //! 铭牌: tokens, a face and a sheet become a vector PDF, every symbol proved before release, and a
-//! ledger; and the file of a manhole becomes a document. Knows `domain` and the files in `labels/`; who may
+//! ledger; the file of a manhole and the notices of supervisors become documents. Knows `domain` and the files in `labels/`; who may
 //! print and what is stored is not decided here.
 
 mod calibration;
@@ -13,7 +13,9 @@ mod finish;
 mod fonts;
 mod glyphs;
 mod label_file;
+mod leaf;
 mod ledger;
+mod letter;
 mod palette;
 mod pdf;
 mod proof;
@@ -36,6 +38,7 @@ pub use face::{Align, Area, Face, Field, Hole, Ink, Outline, TextBox, Weight};
 pub use face_faults::{FaceFault, ShowFault, placeholders};
 pub use fonts::{FontError, HeldFonts, hold_fonts};
 pub use ledger::write_ledger;
+pub use letter::{Letter, LetterTable, Slip, render_letter};
 pub use palette::Palette;
 pub use sheet::{Layout, Printer, Sheet};
 pub use svg::render_svgs;

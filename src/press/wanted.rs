@@ -22,7 +22,7 @@ pub enum Wanted {
     /// One for each, in this order.
     Covers(Vec<CoverId>),
     /// One for each cover that fits.
-    Matching(CoverFilter),
+    Matching(Box<CoverFilter>),
     /// One for each cover that fits and lies within an outline.
     Within(Box<Outline>),
 }
@@ -127,7 +127,7 @@ impl<'a> Lines<'a> {
                 chunk.iter().map(&mut file).collect::<Result<Vec<_>, _>>()?
             }
             (Wanted::Matching(filter), Next::After(after)) => {
-                let filter = CoverFilter { after: *after, limit: PAGE, ..filter.clone() };
+                let filter = CoverFilter { after: *after, limit: PAGE, ..CoverFilter::clone(filter) };
                 let page = self.registry.list_covers(filter).await?;
                 self.next = page.last().map_or(Next::Nothing, |last| Next::After(Some(last.cover)));
                 page

@@ -27,6 +27,8 @@ pub(super) struct Claims {
     reports: HashMap<String, String>,
     /// Cover and notice → state of the cover in it.
     notices: HashMap<(Uuid, String), String>,
+    /// Case and number of a 督办单 → state of that notice.
+    supervised: HashMap<(Uuid, String), &'static str>,
 }
 
 /// A file's last word on a cover; `None` = this file does not say. Parties are left out: the file has
@@ -116,6 +118,11 @@ struct NoticeClaim {
     claim_state: String,
 }
 
+#[derive(Deserialize)]
+struct SupervisionClaim {
+    supervision: String,
+}
+
 /// What one file says, as far as it was read.
 struct FileClaims {
     manhole: Uuid,
@@ -124,6 +131,7 @@ struct FileClaims {
     plates: HashMap<(Uuid, i64), String>,
     cases: HashMap<Uuid, String>,
     notices: HashMap<(Uuid, String), String>,
+    supervised: HashMap<(Uuid, String), &'static str>,
 }
 
 impl Claims {
@@ -148,6 +156,7 @@ impl Claims {
             self.notices.extend(file.notices);
         }
         self.cases.extend(file.cases);
+        self.supervised.extend(file.supervised);
     }
 
     fn read_report(&mut self, entry: &HistoryEntry) {
@@ -187,6 +196,17 @@ impl Claims {
                     cover,
                     format!("the file says it is {claimed} in notice {notice}"),
                 );
+            }
+        }
+        for ((case, number), claimed) in self.supervised.drain() {
+            match integrity::find_standing_notice(tx, case, &number).await? {
+                Some(state) if state == claimed => {}
+                Some(state) => {
+                    report.add("notice.differs", number, format!("is {state}, a file says {claimed}"))
+                }
+                None => {
+                    report.add("notice.missing", number, format!("the file says that case {case} is on it"))
+                }
             }
         }
         *self = Self::default();
@@ -261,6 +281,7 @@ impl FileClaims {
             plates: HashMap::new(),
             cases: HashMap::new(),
             notices: HashMap::new(),
+            supervised: HashMap::new(),
         }
     }
 
@@ -309,6 +330,8 @@ impl FileClaims {
                     self.cases.insert(case.0, claim.to.into_owned());
                 }
             }
+            HistoryKind::NoticeIssued | HistoryKind::NoticeFeedback => self.read_supervision(entry, "issued"),
+            HistoryKind::NoticeWithdrawn => self.read_supervision(entry, "withdrawn"),
             HistoryKind::PlateMade
             | HistoryKind::PlateChecked
             | HistoryKind::PhotoAdded
@@ -316,6 +339,12 @@ impl FileClaims {
             | HistoryKind::CaseOverdue
             | HistoryKind::CaseAsked
             | HistoryKind::ToldApart
+            | HistoryKind::TaskDone
+            | HistoryKind::DueDateSet
+            | HistoryKind::MeetingDecided
+            | HistoryKind::MeetingRevoked
+            | HistoryKind::ExemplaryMarked
+            | HistoryKind::ExemplaryUnmarked
             | HistoryKind::Transferred => {}
         }
         Some(())
@@ -324,6 +353,12 @@ impl FileClaims {
     fn read_claim(&mut self, entry: &HistoryEntry) {
         let Ok(claim) = serde_json::from_str::<NoticeClaim>(&entry.body) else { return };
         self.notices.insert((claim.cover, claim.notice), claim.claim_state);
+    }
+
+    fn read_supervision(&mut self, entry: &HistoryEntry, state: &'static str) {
+        if let (Some(case), Ok(claim)) = (entry.case, serde_json::from_str::<SupervisionClaim>(&entry.body)) {
+            self.supervised.insert((case.0, claim.supervision), state);
+        }
     }
 
     fn add(&mut self, new: AddedClaim) {

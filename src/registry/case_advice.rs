@@ -1,7 +1,7 @@
 //! What somebody who deals with a case wants to know: by which row it is filed, who should get it and why, how much
 //! it hurries and why, and what else is open close by.
 
-use super::case_flow::{routing_facts, triage_facts};
+use super::case_flow::{decision_on, routing_facts, triage_facts};
 use super::cases::{CaseFile, ground_of};
 use super::{Registry, RegistryError};
 use crate::domain::case::{Case, CaseSource};
@@ -9,6 +9,7 @@ use crate::domain::cover::{CoverClass, Placement};
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{CaseId, Millis};
 use crate::domain::limits::{LimitRow, Words};
+use crate::domain::meeting::Decision;
 use crate::domain::position::distance_m;
 use crate::domain::routing::{KnownParty, Misfit, Route, Routed, RoutingFacts, Template};
 use crate::domain::triage::{TriageFactor, TriageFacts};
@@ -47,6 +48,8 @@ pub struct CaseAdvice {
     /// Every row that fits.
     pub rows: Vec<LimitRow>,
     pub route: RouteAdvice,
+    /// What a joint meeting decided, with the name of the party that leads; it goes before the rules.
+    pub decision: Option<(Decision, String)>,
     pub triage: Vec<(TriageFactor, i64)>,
     pub pools: Vec<(String, Words)>,
     pub templates: Vec<Template>,
@@ -70,7 +73,13 @@ impl Registry {
             Some(before) => cases::find_case(&mut tx, before).await?.map(|before| before.number),
             None => None,
         };
+        let decision = decision_on(&mut tx, case, &ground, now).await?;
+        let decision = decision.map(|decision| {
+            let lead = rules.known(Some(decision.lead)).map_or_else(String::new, |party| party.name);
+            (decision, lead)
+        });
         Ok(CaseAdvice {
+            decision,
             row: rules.limits.row_of(case, ground.class).clone(),
             rows: rules.limits.rows(case.hazard, ground.class).cloned().collect(),
             route: advice_of(&rules, route),

@@ -6,20 +6,24 @@ use super::RegistryError;
 use super::files::NewEntry;
 use super::rule_book::{ActiveRules, RuleBook, to_columns};
 use crate::domain::case::{Case, CaseMove, CaseSource, CaseState};
+use crate::domain::case_clock::NextStep;
 use crate::domain::cover::{CoverClass, CoverFile, Placement};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
-use crate::domain::ids::{CaseId, CoverId, ManholeId, PartyId};
+use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId};
+use crate::domain::meeting::{Decision, DecisionQuery};
 use crate::domain::role::Actor;
 use crate::domain::routing::{Routed, RoutingFacts};
 use crate::domain::triage::TriageFacts;
 use crate::store::Tx;
+use crate::store::meetings;
 
 /// What rules ask of the cover, or of the place where there is none.
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
     pub class: Option<CoverClass>,
     pub district: String,
+    pub road: Option<String>,
     pub placement: Option<Placement>,
     pub owner: Option<PartyId>,
     pub maintainer: Option<PartyId>,
@@ -29,7 +33,15 @@ pub(super) struct Ground {
 impl Ground {
     /// A place at which no cover is known.
     pub(super) fn unknown(district: String) -> Self {
-        Self { class: None, district, placement: None, owner: None, maintainer: None, supervisor: None }
+        Self {
+            class: None,
+            district,
+            road: None,
+            placement: None,
+            owner: None,
+            maintainer: None,
+            supervisor: None,
+        }
     }
 
     pub(super) fn of(file: &CoverFile) -> Self {
@@ -37,6 +49,7 @@ impl Ground {
         Self {
             class: Some(file.survey.class),
             district: file.district.code.clone(),
+            road: file.survey.road.clone(),
             placement: file.survey.placement,
             owner: id(&file.owner),
             maintainer: id(&file.maintainer),
@@ -132,6 +145,13 @@ pub(super) async fn send_on(
     if case.state != CaseState::Filed {
         return Ok(None);
     }
+    let now = rules.now();
+    if let Some(decision) = decision_on(tx, case, ground, now).await? {
+        case.party = Some(decision.lead);
+        case.clock.fixed_due = Some(decision.due_at);
+        let why = json!({"meeting": decision.meeting, "party": decision.lead});
+        return Ok(Some(sent(case, CaseMove::Dispatch, ground, rules, why)));
+    }
     let route = book.route(tx, rules, &routing_facts(case, ground, rules)).await?;
     let Some(rule) = route.rule.filter(|_| route.automatic).and_then(|at| rules.routing.rules.get(at)) else {
         return Ok(None);
@@ -141,13 +161,41 @@ pub(super) async fn send_on(
         _ => (CaseMove::Dispatch, None),
     };
     (case.party, case.offered_to) = to_columns(&route.to);
-    case.state = CaseState::Dispatched;
-    case.counts.dispatches += i64::from(case.party.is_some());
-    case.dispatched_at = case.dispatched_at.or(Some(rules.now()));
-    case.tick(CaseState::Filed, made, ground.class, &rules.limits, rules.now());
     let why =
         json!({"rule": rule.id, "rules_version": rules.routing_version, "party": case.party, "pool": pool});
-    Ok(Some((moved(case, made, CaseState::Filed, why), state_event(case))))
+    Ok(Some(sent(case, made, ground, rules, why)))
+}
+
+/// A case whose party or pool is set leaves the desk.
+fn sent(
+    case: &mut Case,
+    made: CaseMove,
+    ground: &Ground,
+    rules: &ActiveRules,
+    why: Value,
+) -> (NewEntry, (String, String)) {
+    let now = rules.now();
+    case.state = CaseState::Dispatched;
+    case.counts.dispatches += i64::from(case.party.is_some());
+    case.dispatched_at = case.dispatched_at.or(Some(now));
+    case.tick(NextStep::Desk, made, ground.class, &rules.limits, now);
+    (moved(case, made, CaseState::Filed, why), state_event(case))
+}
+
+/// 会商: what a joint meeting decided about the case, its cover or its road; it goes before every rule.
+pub(super) async fn decision_on(
+    tx: &mut Tx,
+    case: &Case,
+    ground: &Ground,
+    now: Millis,
+) -> Result<Option<Decision>, RegistryError> {
+    let asked = DecisionQuery {
+        case: Some(case.id),
+        cover: case.cover,
+        district: &ground.district,
+        road: ground.road.as_deref(),
+    };
+    Ok(meetings::find_decision(tx, &asked, now).await?)
 }
 
 /// An entry of a move that Lidmark made itself.

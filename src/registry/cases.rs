@@ -6,21 +6,25 @@ use serde_json::json;
 use super::case_flow::{self, Ground, event_body};
 use super::files::{self, NewEntry, PhotoHome};
 use super::reports::clean_text;
+use super::tasks::{self, NewTask};
 use super::{ActiveRules, AttachedPhoto, Registry, RegistryError, sha256, year_at};
 use crate::domain::Refusal;
 use crate::domain::case::{
     self, Case, CaseMove, CaseState, MoveRequest, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT,
 };
+use crate::domain::case_ask::CaseAsk;
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::domain::limits::HandInEvidence;
+use crate::domain::meeting::Decision;
 use crate::domain::position::distance_m;
 use crate::domain::role::{Actor, Role};
+use crate::domain::task::TaskKind;
 use crate::store::cases::{self as case_store, CaseFilter, CaseLine, PhotoRecord};
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::ChainHead;
-use crate::store::{Tx, covers, history, people};
+use crate::store::{Tx, case_asks, covers, history, people};
 
 /// Everything the case page shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,8 @@ pub struct CaseFile {
     pub reports: Vec<Report>,
     pub photos: Vec<PhotoRecord>,
     pub timeline: Vec<HistoryEntry>,
+    /// What its party asked of the desk, oldest first.
+    pub asks: Vec<CaseAsk>,
 }
 
 /// A move that somebody at the desk or a party asks for.
@@ -61,9 +67,12 @@ pub struct MoveOrder {
 
 /// What is kept under the idempotency key: enough to give the same answer again.
 #[derive(Serialize, Deserialize)]
-struct Moved {
+pub(super) struct Moved {
     number: String,
 }
+
+/// Days that a crew has for a look back.
+const LOOK_BACK_DAYS: i64 = 7;
 
 /// Most cases on one page.
 const PAGE_LIMIT: i64 = 200;
@@ -118,6 +127,7 @@ impl Registry {
             reports,
             photos: case_store::list_case_photos(&mut tx, case.id).await?,
             timeline: history::list_case_entries(&mut tx, case.id).await?,
+            asks: case_asks::list_case_asks(&mut tx, case.id).await?,
             case,
             cover,
             party,
@@ -195,7 +205,8 @@ fn request_hash(order: &MoveOrder) -> [u8; 32] {
     ])
 }
 
-async fn make_move(
+/// Makes a move within a transaction.
+pub(super) async fn make_move(
     tx: &mut Tx,
     registry: &Registry,
     mut order: MoveOrder,
@@ -230,7 +241,7 @@ async fn make_move(
     if matches!(rule.made, CaseMove::HandIn) {
         check_evidence(tx, &case, &order, &ground, &rules).await?;
     }
-    let (from, version) = (case.state, case.version);
+    let (from, before, version) = (case.state, case.next_step(), case.version);
     if let Some(condition) = &order.condition {
         case.clock.condition = Some(condition.clone());
     }
@@ -240,7 +251,15 @@ async fn make_move(
         let [number] = people::advance_counters(tx, [(&format!("strike:{year}"), 1)]).await?;
         case.strike_number = Some(format!("{year}-{number:06}"));
     }
-    case.tick(from, rule.made, ground.class, &rules.limits, now);
+    if rule.made == CaseMove::Dispatch {
+        let decision = case_flow::decision_on(tx, &case, &ground, now).await?;
+        let is_theirs = |decision: &Decision| Some(decision.lead) == case.party;
+        case.clock.fixed_due = decision.filter(is_theirs).map(|decision| decision.due_at);
+    }
+    case.tick(before, rule.made, ground.class, &rules.limits, now);
+    if rule.made == CaseMove::Close {
+        plan_look_backs(tx, &case, &rules).await?;
+    }
     let home = PhotoHome { manhole: case.manhole, cover: case.cover, case: Some(case.id), report: None };
     files::attach_photos(tx, home, order.made.as_str(), &order.photos, now).await?;
     files::attach_photos(tx, home, "before", &order.before_photos, now).await?;
@@ -289,6 +308,22 @@ async fn make_move(
     Ok(Moved { number: case.number })
 }
 
+/// 回头看: whoever is drawn is looked at again after so many days, within a week.
+async fn plan_look_backs(tx: &mut Tx, case: &Case, rules: &ActiveRules) -> Result<(), RegistryError> {
+    const DAY_MS: i64 = 86_400_000;
+    let Some(cover) = case.cover else { return Ok(()) };
+    let looks: Vec<NewTask> = rules
+        .limits
+        .look_backs(case.id, case.emergency)
+        .map(|rule| {
+            let from_at = Millis(rules.now().0 + i64::from(rule.days) * DAY_MS);
+            let due_at = Millis(from_at.0 + LOOK_BACK_DAYS * DAY_MS);
+            NewTask { kind: TaskKind::LookBack, case: Some(case.id), cover, from_at, due_at }
+        })
+        .collect();
+    tasks::schedule(tx, &looks, rules.now()).await.map(drop)
+}
+
 /// Takes the file of a case's manhole until the commit, so that moves on one file queue here, and reads the case
 /// behind the lock.
 pub(super) async fn take_case(
@@ -322,7 +357,7 @@ pub(super) async fn ground_of(tx: &mut Tx, case: &Case) -> Result<(Ground, (f64,
         return Ok((Ground::of(&file), (position.lon, position.lat)));
     }
     let place = case_store::find_place(tx, case.manhole).await?;
-    let ground = Ground { placement: place.placement, ..Ground::unknown(place.district) };
+    let ground = Ground { placement: place.placement, road: place.road, ..Ground::unknown(place.district) };
     Ok((ground, (place.lon, place.lat)))
 }
 

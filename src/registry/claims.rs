@@ -22,7 +22,7 @@ use crate::domain::role::Actor;
 use crate::store::claims::{self, Answer, ClaimRow};
 use crate::store::{StoreError, Tx, covers, history, people};
 
-pub use crate::store::claims::{Answer as PartyAnswer, ClaimFilter, Notice};
+pub use crate::store::claims::{Answer as PartyAnswer, ClaimFilter, ClaimNotice};
 
 /// Covers of one transaction, so that no report waits for a notice.
 const TURN: usize = 200;
@@ -32,7 +32,7 @@ const PAGE_LIMIT: i64 = 500;
 
 /// Which covers are put up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoticeSet {
+pub enum ClaimNoticeSet {
     /// Every cover in use without an owner, here and of this class.
     Found { district: Option<String>, class: Option<CoverClass> },
     /// These, at most 200; one that has an owner is refused.
@@ -40,9 +40,9 @@ pub enum NoticeSet {
 }
 
 #[derive(Debug, Clone)]
-pub struct NewNotice {
+pub struct NewClaimNotice {
     pub key: IdempotencyKey,
-    pub set: NoticeSet,
+    pub set: ClaimNoticeSet,
     pub reason: String,
     /// When it is over, by the city's calendar.
     pub due_at: Millis,
@@ -63,8 +63,8 @@ pub struct ClaimOrder {
 
 /// A notice with how its covers stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoticeFile {
-    pub notice: Notice,
+pub struct ClaimNoticeFile {
+    pub notice: ClaimNotice,
     pub counts: BTreeMap<ClaimState, i64>,
     /// Of those that are pending, how many several parties claim.
     pub contested: i64,
@@ -95,25 +95,25 @@ pub struct Settled {
 }
 
 impl Registry {
-    /// Opens a notice. Where its covers are told by a filter, [`Self::fill_notice`] adds them.
-    pub async fn open_notice(&self, mut new: NewNotice) -> Result<Notice, RegistryError> {
+    /// Opens a notice. Where its covers are told by a filter, [`Self::fill_claim_notice`] adds them.
+    pub async fn open_claim_notice(&self, mut new: NewClaimNotice) -> Result<ClaimNotice, RegistryError> {
         new.reason = needed_reason(&new.reason)?;
         let now = self.now();
         match &new.set {
-            NoticeSet::Covers(covers) if covers.is_empty() || covers.len() > TURN => {
+            ClaimNoticeSet::Covers(covers) if covers.is_empty() || covers.len() > TURN => {
                 return Err(Refusal::new("claim.count").with("most", TURN).into());
             }
             // Nothing stored holds a NUL, and PostgreSQL refuses to look for one.
-            NoticeSet::Found { district: Some(district), .. } if district.contains('\0') => {
+            ClaimNoticeSet::Found { district: Some(district), .. } if district.contains('\0') => {
                 return Err(RegistryError::Conflict(Refusal::new("claim.nothing")));
             }
-            NoticeSet::Found { district, class } => {
+            ClaimNoticeSet::Found { district, class } => {
                 let mut tx = self.store.read().await?;
                 if claims::list_ownerless(&mut tx, (district.as_deref(), *class), None, 1).await?.is_empty() {
                     return Err(RegistryError::Conflict(Refusal::new("claim.nothing")));
                 }
             }
-            NoticeSet::Covers(_) => {}
+            ClaimNoticeSet::Covers(_) => {}
         }
         let scope = format!("notice:{}", new.actor.word());
         let hash = sha256(&[format!("{:?}", new.set).as_bytes(), new.reason.as_bytes()]);
@@ -130,12 +130,12 @@ impl Registry {
                     let [number] =
                         people::advance_counters(tx, [(format!("claims:{year}").as_str(), 1)]).await?;
                     let (district, class, cursor) = match &new.set {
-                        NoticeSet::Found { district, class } => {
+                        ClaimNoticeSet::Found { district, class } => {
                             (district.clone(), *class, Some(CoverId(uuid::Uuid::nil())))
                         }
-                        NoticeSet::Covers(_) => (None, None, None),
+                        ClaimNoticeSet::Covers(_) => (None, None, None),
                     };
-                    let notice = Notice {
+                    let notice = ClaimNotice {
                         number: format!("{year}-{number:05}"),
                         district,
                         class,
@@ -146,7 +146,7 @@ impl Registry {
                         cursor,
                     };
                     claims::add_notice(tx, &notice).await?;
-                    if let NoticeSet::Covers(ids) = &new.set {
+                    if let ClaimNoticeSet::Covers(ids) = &new.set {
                         put_up(tx, &registry, &notice, ids, now, Refusing::Yes).await?;
                     }
                     let answered = Answered { notice: notice.number };
@@ -155,12 +155,12 @@ impl Registry {
                 })
             })
             .await?;
-        Ok(self.known_notice(&answered.notice).await?.notice)
+        Ok(self.known_claim_notice(&answered.notice).await?.notice)
     }
 
     /// Adds the covers that a notice is about, some a transaction, until it has all. Two may do so at once: they
     /// take turns.
-    pub async fn fill_notice(&self, number: &str) -> Result<(), RegistryError> {
+    pub async fn fill_claim_notice(&self, number: &str) -> Result<(), RegistryError> {
         loop {
             // Looked for outside the transaction: where few covers fit, it takes a walk over all of them.
             let mut tx = self.store.read().await?;
@@ -226,36 +226,36 @@ impl Registry {
     }
 
     /// Notices that do not have all their covers yet, e.g. because the power went.
-    pub async fn list_filling_notices(&self) -> Result<Vec<String>, RegistryError> {
+    pub async fn list_filling_claim_notices(&self) -> Result<Vec<String>, RegistryError> {
         Ok(claims::list_filling(&mut self.store.read().await?).await?)
     }
 
-    pub async fn find_notice(&self, number: &str) -> Result<Option<NoticeFile>, RegistryError> {
+    pub async fn find_claim_notice(&self, number: &str) -> Result<Option<ClaimNoticeFile>, RegistryError> {
         if number.contains('\0') {
             return Ok(None);
         }
         let mut tx = self.store.read().await?;
         let Some(notice) = claims::find_notice(&mut tx, number).await? else { return Ok(None) };
         let (counts, contested) = claims::count_claims(&mut tx, number).await?;
-        Ok(Some(NoticeFile { notice, counts: counts.into_iter().collect(), contested }))
+        Ok(Some(ClaimNoticeFile { notice, counts: counts.into_iter().collect(), contested }))
     }
 
-    async fn known_notice(&self, number: &str) -> Result<NoticeFile, RegistryError> {
-        self.find_notice(number).await?.ok_or_else(|| unknown(number))
+    async fn known_claim_notice(&self, number: &str) -> Result<ClaimNoticeFile, RegistryError> {
+        self.find_claim_notice(number).await?.ok_or_else(|| unknown(number))
     }
 
     /// The newest before `before`; at most 200.
-    pub async fn list_notices(
+    pub async fn list_claim_notices(
         &self,
         before: Option<&str>,
         limit: i64,
-    ) -> Result<Vec<NoticeFile>, RegistryError> {
+    ) -> Result<Vec<ClaimNoticeFile>, RegistryError> {
         let before = before.filter(|before| !before.contains('\0'));
         let mut tx = self.store.read().await?;
         let mut files = Vec::new();
         for notice in claims::list_notices(&mut tx, before, limit.clamp(1, 200)).await? {
             let (counts, contested) = claims::count_claims(&mut tx, &notice.number).await?;
-            files.push(NoticeFile { notice, counts: counts.into_iter().collect(), contested });
+            files.push(ClaimNoticeFile { notice, counts: counts.into_iter().collect(), contested });
         }
         Ok(files)
     }
@@ -273,7 +273,10 @@ impl Registry {
     }
 
     /// The notice that is pending about a cover.
-    pub async fn find_pending_notice(&self, cover: CoverId) -> Result<Option<Notice>, RegistryError> {
+    pub async fn find_pending_claim_notice(
+        &self,
+        cover: CoverId,
+    ) -> Result<Option<ClaimNotice>, RegistryError> {
         let mut tx = self.store.read().await?;
         let rows = claims::list_claims_of(&mut tx, cover).await?;
         match rows.into_iter().find(|row| row.state.is_pending()) {
@@ -335,7 +338,7 @@ enum Refusing {
 async fn fill(
     tx: &mut Tx,
     registry: &Registry,
-    seen: &Notice,
+    seen: &ClaimNotice,
     ids: &[CoverId],
     now: Millis,
 ) -> Result<(), RegistryError> {
@@ -351,7 +354,7 @@ async fn fill(
 async fn put_up(
     tx: &mut Tx,
     registry: &Registry,
-    notice: &Notice,
+    notice: &ClaimNotice,
     ids: &[CoverId],
     now: Millis,
     refusing: Refusing,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::conflicts::FieldChange;
 use super::crew_checks::LOOKED;
+use super::crew_tasks::{DONE_MEANWHILE, WITHDRAWN};
 use super::field_photos::{self, NOT_HERE, staff};
 use super::files::{self, PhotoHome};
 use super::packages::{CrewCover, CrewPlate};
@@ -22,6 +23,7 @@ use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::store::crew::{self, ActionRow};
 use crate::store::spot_checks::Look;
+use crate::store::tasks::Task;
 use crate::store::{StoreError, Tx};
 
 /// What came of an action.
@@ -59,6 +61,8 @@ pub struct CrewQuestion {
     pub changes: Vec<FieldChange>,
     /// What somebody else found there since the draw.
     pub look: Option<Look>,
+    /// What somebody else found when they did the task.
+    pub visit: Option<Task>,
     pub choices: &'static [&'static str],
 }
 
@@ -183,7 +187,9 @@ impl Registry {
                 "cover.wears_plate" => &["replace", "discard"],
                 "cover.changed" => &["again", "discard"],
                 "cover.nearby" => &["same_cover", "new_cover", "discard"],
-                LOOKED => &["mine_counts", "discard"],
+                LOOKED | DONE_MEANWHILE => &["mine_counts", "discard"],
+                WITHDRAWN if action.deed.finds_trouble() => &["as_report", "discard"],
+                WITHDRAWN => &["discard"],
                 NOT_HERE => &["send_photos"],
                 _ => return Err(RegistryError::Conflict(refusal)),
             },
@@ -192,6 +198,7 @@ impl Registry {
             nearby: Vec::new(),
             changes: Vec::new(),
             look: None,
+            visit: None,
         };
         let theirs = async |cover: Option<CoverId>| -> Result<Theirs, RegistryError> {
             let Some(cover) = cover else { return Ok(Theirs::Nothing) };
@@ -229,6 +236,10 @@ impl Registry {
                 question.theirs = theirs(Some(check.cover)).await?;
                 question.look = self.find_look(check).await?;
             }
+            (DONE_MEANWHILE, Deed::Task(done)) => {
+                question.theirs = theirs(Some(done.cover)).await?;
+                question.visit = self.find_visit(done).await?;
+            }
             (_, deed) => question.theirs = theirs(deed.cover()).await?,
         }
         Ok(CrewOutcome::Question(Box::new(question)))
@@ -261,6 +272,7 @@ impl Work {
             Deed::Fix(found) => self.fix(tx, found).await,
             Deed::Report(found) => self.report(tx, found).await,
             Deed::Check(check) => self.check(tx, check).await,
+            Deed::Task(done) => self.task(tx, done).await,
         }
     }
 

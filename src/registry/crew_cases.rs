@@ -19,15 +19,22 @@ use crate::store::{Tx, cases};
 
 impl Work {
     pub(super) async fn report(&self, tx: &mut Tx, found: &Found) -> Result<Noted, RegistryError> {
-        self.file_case(tx, found, CrewKind::Report).await
+        self.file_case(tx, found, CrewKind::Report, None).await
     }
 
     pub(super) async fn fix(&self, tx: &mut Tx, found: &Found) -> Result<Noted, RegistryError> {
-        self.file_case(tx, found, CrewKind::Fix).await
+        self.file_case(tx, found, CrewKind::Fix, None).await
     }
 
-    /// Files a report as a citizen's is filed; a fix moves the case on to be checked by somebody else.
-    async fn file_case(&self, tx: &mut Tx, found: &Found, kind: CrewKind) -> Result<Noted, RegistryError> {
+    /// Files a report as a citizen's is filed; a fix moves the case on to be checked by somebody else. Without a source it is
+    /// told by who works there.
+    pub(super) async fn file_case(
+        &self,
+        tx: &mut Tx,
+        found: &Found,
+        kind: CrewKind,
+        source: Option<CaseSource>,
+    ) -> Result<Noted, RegistryError> {
         let description = tidy(found.description.as_deref(), "description")?.unwrap_or_default();
         let taken = self.take(tx, found.cover).await?;
         self.refuse_changed(tx, &taken.file, None).await?;
@@ -41,7 +48,7 @@ impl Work {
             head: taken.locked.head,
             ground: Ground::of(file),
             hazard: found.hazard,
-            source: source_of(&self.actor, file),
+            source: source.unwrap_or_else(|| source_of(&self.actor, file)),
             known: None,
             description,
             contact: None,
@@ -83,7 +90,7 @@ impl Work {
         let request = MoveRequest { photos: self.photos.len(), ..MoveRequest::default() };
         let rule = case::check_move(&case, CaseMove::Fix, &self.actor, &request)
             .map_err(RegistryError::Forbidden)?;
-        let (from, version) = (case.state, case.version);
+        let (from, before, version) = (case.state, case.next_step(), case.version);
         case.state = rule.to;
         case.handed_in_by = Some(self.user);
         case.handled_at = Some(self.now);
@@ -95,7 +102,7 @@ impl Work {
             .or_else(|| [&file.maintainer, &file.owner].into_iter().flatten().map(|party| party.id).next());
         case.updated_at = self.now;
         case.version = version + 1;
-        case.tick(from, CaseMove::Fix, Some(file.survey.class), &rules.limits, self.now);
+        case.tick(before, CaseMove::Fix, Some(file.survey.class), &rules.limits, self.now);
         if !cases::update_case(tx, &case, version).await? {
             return Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile").with("state", from)));
         }

@@ -137,7 +137,7 @@ async fn attend(
         case.until = None;
         let (ground, _) = ground_of(tx, &case).await?;
         step(&mut case, now);
-        case.tick(from, CaseMove::Resume, ground.class, &rules.limits, now);
+        case.tick(NextStep::Clock, CaseMove::Resume, ground.class, &rules.limits, now);
         entries.push(moved(&case, CaseMove::Resume, from, json!({"why": "over"})));
         events.push(state_event(&case));
         Attended::Resumed
@@ -214,7 +214,7 @@ async fn unclaimed(
             CaseMove::Refuse
         }
     };
-    case.tick(CaseState::Dispatched, made, ground.class, &rules.limits, now);
+    case.tick(NextStep::Pool, made, ground.class, &rules.limits, now);
     Ok(made)
 }
 
@@ -251,7 +251,7 @@ fn adopt(case: &mut Case, class: Option<CoverClass>, rules: &ActiveRules) {
     {
         let since = case.clock.since.unwrap_or(case.updated_at);
         case.clock = CaseClock { condition: case.clock.condition.clone(), ..CaseClock::default() };
-        case.tick(CaseState::Filed, CaseMove::Dispatch, class, &rules.limits, since);
+        case.tick(NextStep::Desk, CaseMove::Dispatch, class, &rules.limits, since);
     }
 }
 

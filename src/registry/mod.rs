@@ -14,6 +14,7 @@ use crate::domain::Refusal;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::crew::CrewRules;
 use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::task::TaskRules;
 use crate::store::{Store, StoreError, Tx, WriteError, people};
 
 mod agreement;
@@ -22,7 +23,9 @@ mod archive;
 mod areas;
 mod bulk_edit;
 mod bulk_turn;
+mod campaigns;
 mod case_advice;
+mod case_asks;
 mod case_flow;
 mod cases;
 mod census;
@@ -38,9 +41,11 @@ mod crew_cases;
 mod crew_checks;
 mod crew_fit;
 mod crew_survey;
+mod crew_tasks;
 mod crew_watch;
 mod deadlines;
 mod editing;
+mod exemplary;
 mod exports;
 mod feed;
 mod field_photos;
@@ -53,8 +58,12 @@ mod import_profiles;
 mod imports;
 mod intake;
 mod ledger;
+mod marks;
+mod meetings;
+mod notices;
 mod numbering;
 mod packages;
+mod past_notices;
 mod plate_orders;
 mod plate_steps;
 mod plates;
@@ -68,6 +77,7 @@ mod rules;
 mod staff;
 mod structure;
 mod suspicion;
+mod tasks;
 mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
@@ -76,6 +86,7 @@ pub use crate::store::covers::PointRow;
 pub use crate::store::crew_watch::{DeedCount, FittingDay, ProgressPoint, StreetProgress};
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::imports::ImportRecord;
+pub use crate::store::meetings::{HotPlace, HotSpot};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
 pub use crate::store::plate_steps::StockLine;
@@ -86,7 +97,9 @@ pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
 pub use bulk_edit::{BulkEdit, BulkLine, BulkOrder, BulkRecord, BulkSet, BulkStep};
+pub use campaigns::{Campaign, CampaignOrder, NewCampaign};
 pub use case_advice::{CaseAdvice, RouteAdvice, RuleTrial, RuleVerdict, SimilarCase, is_overdue};
+pub use case_asks::{AskAnswer, NewAsk, OpenAsk};
 pub use cases::{CaseFile, MoveOrder};
 pub use census::{
     CensusFile, ImportMode, ImportOptions, ImportRun, ImportSummary, MATCH_RADIUS_M, Outcome, Prepared,
@@ -94,7 +107,8 @@ pub use census::{
 };
 pub use check::{CheckReport, Finding};
 pub use claims::{
-    ClaimFilter, ClaimLine, ClaimOrder, NewNotice, Notice, NoticeFile, NoticeSet, PartyAnswer, Settled,
+    ClaimFilter, ClaimLine, ClaimNotice, ClaimNoticeFile, ClaimNoticeSet, ClaimOrder, NewClaimNotice,
+    PartyAnswer, Settled,
 };
 pub use conflicts::{FieldChange, Meanwhile};
 pub use covers::{CoverFilter, CoversWithin, Fact, Standing};
@@ -102,6 +116,7 @@ pub use crew::{CrewDone, CrewOutcome, CrewQuestion, Theirs};
 pub use crew_watch::{MOST_DRAWN, NewSpotCheck};
 pub use deadlines::{DeadlineChange, DryRun, RowChange, Swept};
 pub use editing::{CodeEdit, FieldEdit};
+pub use exemplary::{ExemplaryFile, ExemplaryOrder};
 pub use exports::{
     CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
 };
@@ -112,7 +127,14 @@ pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
 pub use intake::{NewFinding, Spot};
 pub use ledger::LedgerLine;
+pub use meetings::{Meeting, MeetingFile, MeetingSubject, NamedSubject, NewMeeting, RevokeOrder};
+pub use notices::{
+    Addressee, CandidateFilter, NOTICE_CASES, Notice, NoticeAnswer, NoticeCandidate, NoticeDraft,
+    NoticeFeedback, NoticeFile, NoticeFilter, NoticeItem, NoticeLine, NoticeOrder, NoticeText, NoticeYear,
+    OverdueParty, Reminded,
+};
 pub use packages::{CrewCover, CrewPlate, PackageOrder, Street};
+pub use past_notices::{PastItem, PastNotice};
 pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
 pub use plates::ScannedPlate;
@@ -123,6 +145,10 @@ pub use rule_book::{ActiveRules, WeatherMode};
 pub use rules::{NewRules, RouteChange, RulesLook};
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
+pub use tasks::{
+    DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Task, TaskCount, TaskFilter, TaskLine, TaskPoint,
+    TasksSwept,
+};
 pub use told_apart::ToldApart;
 
 use rule_book::RuleBook;
@@ -221,6 +247,7 @@ pub struct RegistryOptions {
     /// Scheme in which covers that crews find are numbered.
     pub scheme: String,
     pub crew: CrewRules,
+    pub tasks: TaskRules,
     pub cache: PageCache,
 }
 
@@ -232,6 +259,7 @@ impl Default for RegistryOptions {
             utc_offset_minutes: 480,
             scheme: "component-16".to_owned(),
             crew: CrewRules::default(),
+            tasks: TaskRules::default(),
             cache: PageCache::default(),
         }
     }
@@ -252,6 +280,7 @@ pub struct Registry {
     /// Scheme of new finds.
     scheme: Arc<str>,
     crew: CrewRules,
+    tasks: TaskRules,
 }
 
 impl Registry {
@@ -288,6 +317,7 @@ impl Registry {
             utc_offset_minutes: options.utc_offset_minutes,
             scheme: options.scheme.into(),
             crew: options.crew,
+            tasks: options.tasks,
         })
     }
 

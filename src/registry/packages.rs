@@ -4,7 +4,7 @@ use super::field_photos::staff;
 use super::{Registry, RegistryError, ScannedPlate};
 use crate::domain::cover::{CoverClass, CoverFile};
 use crate::domain::crew::{FieldFix, NewFind};
-use crate::domain::ids::CoverId;
+use crate::domain::ids::{CoverId, Millis, UserId};
 use crate::domain::plate::Plate;
 use crate::domain::position::distance_m;
 use crate::domain::role::Actor;
@@ -12,6 +12,7 @@ use crate::domain::token::Token;
 use crate::spatial::BBox;
 use crate::store::cover_list::{CoverFilter, Within};
 use crate::store::spot_checks::{self, OpenDraw};
+use crate::store::tasks::{self, OpenTask};
 use crate::store::{Tx, cover_list, covers, packages};
 
 pub use crate::store::packages::Street;
@@ -25,6 +26,8 @@ pub struct CrewCover {
     pub open_cases: i64,
     /// 抽查: the lot fell on it and nobody has looked since.
     pub drawn: Option<OpenDraw>,
+    /// What is to be done at it now, what is due first first.
+    pub tasks: Vec<OpenTask>,
 }
 
 /// A plate as crews see it.
@@ -46,6 +49,8 @@ pub struct PackageOrder {
     pub no_road: bool,
     /// Only covers that a spot check drew and at which nobody has looked since.
     pub drawn: bool,
+    /// Only covers with an open task of this crew, or of any.
+    pub tasks_of: Option<UserId>,
     pub within: Option<BBox>,
     pub after: Option<CoverId>,
     pub limit: i64,
@@ -70,20 +75,21 @@ impl Registry {
             road: order.road,
             within: order.within.map(within),
             drawn: order.drawn,
+            tasks: order.tasks_of.map(|crew| (crew, self.now())),
             after: order.after,
             limit: order.limit.clamp(1, PAGE_LIMIT),
             ..CoverFilter::default()
         };
         let mut tx = self.store.read().await?;
         let files = packages::list_covers(&mut tx, &filter, order.no_road).await?;
-        dressed(&mut tx, files).await
+        dressed(&mut tx, files, self.now()).await
     }
 
     /// A cover with its plates; `None` when there is none of this id.
     pub async fn find_crew_cover(&self, cover: CoverId) -> Result<Option<CrewCover>, RegistryError> {
         let mut tx = self.store.read().await?;
         let file = covers::find_cover(&mut tx, cover).await?;
-        Ok(dressed(&mut tx, file.into_iter().collect()).await?.pop())
+        Ok(dressed(&mut tx, file.into_iter().collect(), self.now()).await?.pop())
     }
 
     /// What a plate is now; `None` for a token that was never made.
@@ -94,7 +100,7 @@ impl Registry {
     ) -> Result<Option<CrewPlate>, RegistryError> {
         let Some(ScannedPlate { plate, cover, .. }) = self.find_plate(token).await? else { return Ok(None) };
         let mut tx = self.store.read().await?;
-        let cover = dressed(&mut tx, cover.into_iter().collect()).await?.pop();
+        let cover = dressed(&mut tx, cover.into_iter().collect(), self.now()).await?.pop();
         let yours = plate.holder.is_some() && plate.holder == actor.user();
         Ok(Some(CrewPlate { plate, cover, yours }))
     }
@@ -124,7 +130,7 @@ impl Registry {
         let Some(fix) = fix else { return Ok(Vec::new()) };
         let mut tx = self.store.read().await?;
         let files = nearby(&mut tx, find, fix, self.crew.nearby_m).await?;
-        dressed(&mut tx, files).await
+        dressed(&mut tx, files, self.now()).await
     }
 }
 
@@ -173,16 +179,18 @@ async fn close_to(
     Ok(files)
 }
 
-/// Covers with their plates, open cases and draws.
-async fn dressed(tx: &mut Tx, files: Vec<CoverFile>) -> Result<Vec<CrewCover>, RegistryError> {
+/// Covers with their plates, open cases, draws and tasks.
+async fn dressed(tx: &mut Tx, files: Vec<CoverFile>, now: Millis) -> Result<Vec<CrewCover>, RegistryError> {
     let ids: Vec<CoverId> = files.iter().map(|file| file.cover).collect();
     let mut plates = packages::list_live_plates(tx, &ids).await?;
     let cases = packages::count_open_cases(tx, &ids).await?;
     let draws = spot_checks::list_open_draws(tx, &ids).await?;
+    let mut open = tasks::list_open_tasks(tx, &ids, now).await?;
     let dress = |file: CoverFile| CrewCover {
         plates: plates.remove(&file.cover).unwrap_or_default(),
         open_cases: cases.get(&file.cover).copied().unwrap_or_default(),
         drawn: draws.get(&file.cover).copied(),
+        tasks: open.remove(&file.cover).unwrap_or_default(),
         file,
     };
     Ok(files.into_iter().map(dress).collect())

@@ -365,6 +365,7 @@ fn ground_of(place: &Place) -> Ground {
     Ground {
         class: Some(place.class),
         district: place.file.district.clone(),
+        road: place.road.clone(),
         placement: place.placement,
         owner: place.owner,
         maintainer: place.maintainer,

@@ -121,7 +121,8 @@ impl Registry {
             photos.extend(case_store::list_case_photos(&mut tx, report.case).await?);
         }
         photos.retain(|photo| {
-            photo.report == Some(report.id) || (photo.report.is_none() && case.state == CaseState::Closed)
+            let of_work = photo.report.is_none() && photo.role != super::notices::FEEDBACK_PHOTO;
+            photo.report == Some(report.id) || (of_work && case.state == CaseState::Closed)
         });
         Ok(Some(Tracked { report, case, cover, party, timeline, photos }))
     }

@@ -12,7 +12,7 @@ use crate::domain::ids::{CoverId, Millis, PartyId};
 
 /// One notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct ClaimNotice {
     /// Year and running number.
     pub number: String,
     /// Where and of which class its covers are; `None` = anywhere, any.
@@ -28,7 +28,7 @@ pub struct Notice {
 }
 
 #[derive(FromRow)]
-struct NoticeRow {
+struct ClaimNoticeRow {
     number: String,
     district: Option<String>,
     class: Option<String>,
@@ -39,9 +39,9 @@ struct NoticeRow {
     cursor: Option<Uuid>,
 }
 
-impl TryFrom<NoticeRow> for Notice {
+impl TryFrom<ClaimNoticeRow> for ClaimNotice {
     type Error = StoreError;
-    fn try_from(row: NoticeRow) -> Result<Self, StoreError> {
+    fn try_from(row: ClaimNoticeRow) -> Result<Self, StoreError> {
         let broken = || StoreError::inconsistent("claim_notices", "class", &row.number);
         Ok(Self {
             class: row.class.as_deref().map(str::parse).transpose().map_err(|_| broken())?,
@@ -59,7 +59,7 @@ impl TryFrom<NoticeRow> for Notice {
 const NOTICE: &str =
     "SELECT number, district, class, reason, actor, opened_at, due_at, cursor FROM claim_notices ";
 
-pub async fn add_notice(tx: &mut Tx, notice: &Notice) -> Result<(), StoreError> {
+pub async fn add_notice(tx: &mut Tx, notice: &ClaimNotice) -> Result<(), StoreError> {
     on_db!(tx, |c| {
         sqlx::query(
             "INSERT INTO claim_notices (number, district, class, reason, actor, opened_at, due_at, cursor)
@@ -91,16 +91,16 @@ pub async fn set_notice_cursor(tx: &mut Tx, number: &str, cursor: Option<CoverId
     })
 }
 
-pub async fn find_notice(tx: &mut Tx, number: &str) -> Result<Option<Notice>, StoreError> {
-    let row: Option<NoticeRow> = on_db!(tx, |c| {
+pub async fn find_notice(tx: &mut Tx, number: &str) -> Result<Option<ClaimNotice>, StoreError> {
+    let row: Option<ClaimNoticeRow> = on_db!(tx, |c| {
         let sql = format!("{NOTICE} WHERE number = $1");
         sqlx::query_as(AssertSqlSafe(sql)).bind(number).fetch_optional(&mut *c).await?
     });
-    row.map(Notice::try_from).transpose()
+    row.map(ClaimNotice::try_from).transpose()
 }
 
 /// Takes it until the commit, so that two servers do not fill it at once.
-pub async fn lock_notice(tx: &mut Tx, number: &str) -> Result<Option<Notice>, StoreError> {
+pub async fn lock_notice(tx: &mut Tx, number: &str) -> Result<Option<ClaimNotice>, StoreError> {
     on_db!(tx, |c| {
         sqlx::query("UPDATE claim_notices SET due_at = due_at WHERE number = $1")
             .bind(number)
@@ -111,12 +111,16 @@ pub async fn lock_notice(tx: &mut Tx, number: &str) -> Result<Option<Notice>, St
 }
 
 /// The newest before `before`.
-pub async fn list_notices(tx: &mut Tx, before: Option<&str>, limit: i64) -> Result<Vec<Notice>, StoreError> {
-    let rows: Vec<NoticeRow> = on_db!(tx, |c| {
+pub async fn list_notices(
+    tx: &mut Tx,
+    before: Option<&str>,
+    limit: i64,
+) -> Result<Vec<ClaimNotice>, StoreError> {
+    let rows: Vec<ClaimNoticeRow> = on_db!(tx, |c| {
         let sql = format!("{NOTICE} WHERE number < $1 ORDER BY number DESC LIMIT $2");
         sqlx::query_as(AssertSqlSafe(sql)).bind(before.unwrap_or("~")).bind(limit).fetch_all(&mut *c).await?
     });
-    rows.into_iter().map(Notice::try_from).collect()
+    rows.into_iter().map(ClaimNotice::try_from).collect()
 }
 
 /// Notices that do not have all their covers yet.
@@ -212,7 +216,7 @@ const CLAIM: &str =
 /// Puts covers up; those about which another notice is pending are refused by the database.
 pub async fn add_claims(
     tx: &mut Tx,
-    notice: &Notice,
+    notice: &ClaimNotice,
     covers: &[CoverId],
     now: Millis,
 ) -> Result<(), StoreError> {

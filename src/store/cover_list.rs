@@ -8,7 +8,7 @@ use super::piece::Piece::{self, Id, Int, Real, Sql, Text};
 use super::piece::push_pieces;
 use super::{EngineKind, StoreError, Tx, on_db, search};
 use crate::domain::cover::{CoverClass, CoverFile, CoverState, LoadClass, Material, Placement};
-use crate::domain::ids::{CoverId, PartyId};
+use crate::domain::ids::{CoverId, Millis, PartyId, UserId};
 use crate::domain::names::named_enum;
 
 /// A box as ranges of quadkeys, both ends included, and exactly: west, south, east, north.
@@ -54,6 +54,8 @@ pub struct CoverFilter {
     pub without_plate: bool,
     /// Only covers that a spot check drew and at which nobody has looked since.
     pub drawn: bool,
+    /// Only covers with an open task of this crew, or of any, that can be done by then.
+    pub tasks: Option<(UserId, Millis)>,
     /// The last id of the page before.
     pub after: Option<CoverId>,
     pub limit: i64,
@@ -112,6 +114,15 @@ pub(super) fn conditions(filter: &CoverFilter, engine: EngineKind) -> Vec<Piece>
              WHERE NOT EXISTS (SELECT 1 FROM crew_actions a WHERE a.cover_id = s.cover_id AND a.kind = 'check'
              AND a.at >= k.created_at))",
         ));
+    }
+    if let Some((crew, now)) = filter.tasks {
+        pieces.extend([
+            Sql(" AND c.id IN (SELECT t.cover_id FROM tasks t WHERE t.state = 'open' AND t.from_at <= "),
+            Int(now.0),
+            Sql(" AND (t.crew_id IS NULL OR t.crew_id = "),
+            Id(crew.0),
+            Sql("))"),
+        ]);
     }
     pieces
 }

@@ -4,6 +4,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{StoreError, Tx, on_db};
+use crate::domain::notice::NoticeNumber;
 
 /// A count of rows that must be none, with what it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +17,10 @@ pub struct Orphans {
 const ORPHANS: &[(&str, &str)] = &[
     (
         "manhole_without_cover",
+        // Somebody may have reported a place at which no cover is known yet.
         "SELECT COUNT(*) FROM manholes h WHERE h.merged_into IS NULL
-         AND NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)",
+         AND NOT EXISTS (SELECT 1 FROM covers c WHERE c.manhole_id = h.id)
+         AND NOT EXISTS (SELECT 1 FROM cases k WHERE k.manhole_id = h.id)",
     ),
     (
         "cover_without_manhole",
@@ -55,6 +58,24 @@ const ORPHANS: &[(&str, &str)] = &[
     (
         "case_miscounts_reports",
         "SELECT COUNT(*) FROM cases k WHERE k.report_count <> (SELECT COUNT(*) FROM reports r WHERE r.case_id = k.id)",
+    ),
+    (
+        "notice_without_case",
+        "SELECT COUNT(*) FROM notices n WHERE NOT EXISTS (SELECT 1 FROM notice_items i WHERE i.notice_id = n.id)",
+    ),
+    (
+        "notice_without_number",
+        "SELECT COUNT(*) FROM notices WHERE state = 'issued' AND (year IS NULL OR issue IS NULL OR issued_at IS NULL)
+         OR state = 'draft' AND issue IS NOT NULL",
+    ),
+    (
+        "notice_case_without_addressee",
+        "SELECT COUNT(*) FROM notice_items i WHERE NOT EXISTS (SELECT 1 FROM notice_parties a
+         WHERE a.notice_id = i.notice_id AND a.party_id = i.party_id)",
+    ),
+    (
+        "meeting_without_subject",
+        "SELECT COUNT(*) FROM meetings m WHERE NOT EXISTS (SELECT 1 FROM meeting_subjects s WHERE s.meeting_id = m.id)",
     ),
     (
         "report_without_case",
@@ -157,6 +178,27 @@ const ORPHANS: &[(&str, &str)] = &[
     (
         "told_apart_wrong_way",
         "SELECT COUNT(*) FROM told_apart t WHERE t.older_id >= t.newer_id",
+    ),
+    (
+        "task_done_by_nobody",
+        "SELECT COUNT(*) FROM tasks t WHERE (t.state = 'done') <> (t.done_at IS NOT NULL AND t.done_by IS NOT NULL
+         AND t.result IS NOT NULL) AND t.state <> 'withdrawn'",
+    ),
+    (
+        "task_without_case",
+        "SELECT COUNT(*) FROM tasks t WHERE (t.kind = 'look_back') <> (t.case_id IS NOT NULL)",
+    ),
+    (
+        "task_without_campaign",
+        "SELECT COUNT(*) FROM tasks t WHERE (t.kind IN ('campaign', 'patrol', 'weather')) <> (t.campaign_id IS NOT NULL)",
+    ),
+    (
+        "trouble_without_case",
+        "SELECT COUNT(*) FROM tasks t WHERE t.result IN ('hazard', 'recurred') AND t.raised_case_id IS NULL",
+    ),
+    (
+        "task_beyond_its_campaign",
+        "SELECT COUNT(*) FROM tasks t JOIN campaigns k ON k.id = t.campaign_id WHERE t.round > k.round",
     ),
     ("key_without_answer", "SELECT COUNT(*) FROM idempotency WHERE answer = ''"),
 ];
@@ -282,6 +324,24 @@ pub async fn list_standing_claims(
     .bind(after)
     .bind(last)
     .fetch_all(&mut *c)
+    .await?))
+}
+
+/// How a 督办单 stands on which a case is.
+pub async fn find_standing_notice(
+    tx: &mut Tx,
+    case: Uuid,
+    number: &str,
+) -> Result<Option<String>, StoreError> {
+    let Ok(number) = number.parse::<NoticeNumber>() else { return Ok(None) };
+    on_db!(tx, |c| Ok(sqlx::query_scalar(
+        "SELECT n.state FROM notices n JOIN notice_items i ON i.notice_id = n.id
+         WHERE n.year = $1 AND n.issue = $2 AND i.case_id = $3"
+    )
+    .bind(i64::from(number.year))
+    .bind(number.issue)
+    .bind(case)
+    .fetch_optional(&mut *c)
     .await?))
 }
 

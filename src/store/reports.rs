@@ -33,6 +33,7 @@ pub struct Place {
     /// The cover is no longer in use: no case can be opened on it.
     pub is_retired: bool,
     pub class: CoverClass,
+    pub road: Option<String>,
     pub placement: Option<Placement>,
     pub owner: Option<PartyId>,
     pub maintainer: Option<PartyId>,
@@ -62,6 +63,7 @@ struct SceneRow {
     district: Option<String>,
     retired_at: Option<i64>,
     class: Option<String>,
+    road: Option<String>,
     placement: Option<String>,
     owner_id: Option<Uuid>,
     maintainer_id: Option<Uuid>,
@@ -93,6 +95,7 @@ impl TryFrom<SceneRow> for Scene {
                     cover: CoverId(cover),
                     is_retired: row.retired_at.is_some(),
                     class: class.ok().flatten().ok_or_else(|| broken("covers", "class"))?,
+                    road: row.road,
                     placement: placement.map_err(|_| broken("manholes", "placement"))?,
                     owner: row.owner_id.map(PartyId),
                     maintainer: row.maintainer_id.map(PartyId),
@@ -139,7 +142,7 @@ pub async fn take_scenes(tx: &mut Tx, tokens: &[Token]) -> Result<Vec<Scene>, St
     let rows: Vec<SceneRow> = on_db!(tx, |c| {
         let mut query = sqlx::QueryBuilder::new(format!(
             "SELECT p.token, p.manhole_id, p.cover_id, h.history_length, h.history_hash, h.district,
-             c.retired_at, c.class, h.placement, c.owner_id, c.maintainer_id, c.supervisor_id,
+             c.retired_at, c.class, h.road, h.placement, c.owner_id, c.maintainer_id, c.supervisor_id,
              k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.report_count, k.triage, k.version
              FROM plates p LEFT JOIN manholes h ON h.id = p.manhole_id LEFT JOIN covers c ON c.id = p.cover_id
              LEFT JOIN cases k ON k.cover_id = p.cover_id AND {OPEN} WHERE p.token IN ("
@@ -206,7 +209,7 @@ pub async fn write(tx: &mut Tx, filed: &Filed, scope: &str, at: Millis) -> Resul
     script.execute(tx).await
 }
 
-fn report_sheet<'r>(reports: &'r [(Report, &'static str)]) -> Sheet<'r, 13> {
+pub(super) fn report_sheet<'r>(reports: &'r [(Report, &'static str)]) -> Sheet<'r, 13> {
     let columns = [
         "id",
         "tracking",

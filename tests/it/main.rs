@@ -4,6 +4,7 @@
 
 mod architecture;
 mod browser;
+mod campaign_pages;
 mod commands;
 mod contract;
 mod crew_kill;
@@ -15,6 +16,7 @@ mod faults;
 mod import;
 mod import_desk;
 mod kill;
+mod notice_pages;
 mod outbox;
 mod plate_pages;
 mod plates;

@@ -9,19 +9,21 @@ import { tell } from "./signal.js";
 export const OWN = "own";
 /** 抽查: the package of covers on which the lot fell. */
 export const DRAWN = "drawn";
+/** 任务: the package of covers at which this crew has something to do. */
+export const TASKS = "tasks";
 /** How old it may be before it is fetched again by itself. */
 const DRAWN_FRESH_MS = 30 * 60_000;
 
 /**
  * A cover as the server tells it, with what finds it here. `old` is what was kept of it; `checked` is the look at it that waits
- * here to be sent.
+ * here to be sent, `did` the tasks that were done here.
  */
 export function kept(cover, packages, old) {
   const plates = cover.plates ?? [];
   const tokens = plates.map((plate) => plate.token);
   if (old?.mine?.token) tokens.push(old.mine.token);
   return {
-    ...cover, plates, tokens: [...new Set(tokens)], mine: old?.mine ?? null, checked: old?.checked ?? null,
+    ...cover, plates, tokens: [...new Set(tokens)], mine: old?.mine ?? null, checked: old?.checked ?? null, did: old?.did ?? [],
     packages: [...new Set([...(old?.packages ?? []), ...packages, ...(cover.spot_check ? [DRAWN] : [])])],
   };
 }
@@ -33,16 +35,23 @@ const isBad = (plate) => plate.state === "damaged" || plate.state === "lost";
 /** The lot fell on it, and nobody has looked yet, here neither. */
 export const isDrawn = (cover) => Boolean(cover.spot_check) && !cover.checked;
 
-/** `problem`, `drawn`, `fitted`, `here` = done with this phone, waiting to be sent, or `planned`. */
+/** What is to be done at it, whoever was sent; what was done here waits to be sent. */
+export const openTasks = (cover) => (cover.tasks ?? []).filter((task) => !(cover.did ?? []).some((done) => done.task === task.id));
+
+/** Whether this crew was sent here. */
+export const isTask = (cover) => cover.packages.includes(TASKS) && openTasks(cover).length > 0;
+
+/** `problem`, `drawn`, `task`, `fitted`, `here` = done with this phone, waiting to be sent, or `planned`. */
 export function standing(cover) {
   if (cover.mine?.kind === "fit") return "here";
   if (cover.open_cases > 0 || cover.mine || (cover.plates.some(isBad) && !cover.plates.some(isFitted))) return "problem";
   if (isDrawn(cover)) return "drawn";
+  if (isTask(cover)) return "task";
   return cover.plates.some(isFitted) ? "fitted" : "planned";
 }
 
 /** Whether there is something to do at it. */
-export const isToDo = (cover) => isDrawn(cover) || ["planned", "problem"].includes(standing(cover));
+export const isToDo = (cover) => isDrawn(cover) || isTask(cover) || ["planned", "problem"].includes(standing(cover));
 
 /** The plate that a cover wears at a spot, as far as this phone knows. */
 export const worn = (cover, spot) => cover.plates.find((plate) => isFitted(plate) && (plate.spot ?? "public") === spot);
@@ -67,12 +76,13 @@ const box = ([west, south, east, north]) =>
 /** How the address of a package's covers begins: a piece of the map, or a road of a district. */
 function query(wish) {
   if (wish.drawn) return "drawn=true";
+  if (wish.tasks) return "tasks=true";
   if (wish.area) return box(wish.bbox);
   const road = wish.road ? "road=" + encodeURIComponent(wish.road) : "no_road=true";
   return `district=${encodeURIComponent(wish.district)}&${road}${wish.bbox ? "&" + box(wish.bbox) : ""}`;
 }
 
-export const packageId = (wish) => (wish.drawn ? DRAWN : wish.area ? "area|" + wish.bbox.join(",") : `${wish.district}|${wish.road ?? ""}`);
+export const packageId = (wish) => (wish.drawn ? DRAWN : wish.tasks ? TASKS : wish.area ? "area|" + wish.bbox.join(",") : `${wish.district}|${wish.road ?? ""}`);
 
 /**
  * Fetches all covers of a package and puts them in the place of what was kept of it, at once: a download that
@@ -91,7 +101,7 @@ export async function download(wish, progress = () => {}) {
   await write(["packages", "covers"], async (store) => {
     const all = store("covers"), fresh = new Set(covers.map((cover) => cover.cover));
     for (const old of await ask(all.index("packages").getAll(id)))
-      if (!fresh.has(old.cover)) leave(all, id === DRAWN ? { ...old, spot_check: null } : old, id);
+      if (!fresh.has(old.cover)) leave(all, id === DRAWN ? { ...old, spot_check: null } : id === TASKS ? { ...old, tasks: [] } : old, id);
     for (const cover of covers) all.put(kept(cover, [id], await ask(all.get(cover.cover))));
     store("packages").put({ ...wish, id, covers: covers.length, made_at: madeAt, fetched_at: Date.now() });
   });
@@ -102,7 +112,7 @@ export async function download(wish, progress = () => {}) {
 /** Takes a cover out of a package; the last package takes it away, unless something was done to it here. */
 function leave(all, cover, id) {
   const packages = cover.packages.filter((other) => other !== id);
-  if (packages.length === 0 && !cover.mine && !cover.checked) all.delete(cover.cover);
+  if (packages.length === 0 && !cover.mine && !cover.checked && !cover.did?.length) all.delete(cover.cover);
   else all.put({ ...cover, packages });
 }
 
@@ -118,6 +128,12 @@ export async function removePackage(id) {
 export async function refreshDrawn() {
   const known = (await listPackages()).find((wish) => wish.id === DRAWN);
   if (!known || Date.now() - known.fetched_at > DRAWN_FRESH_MS) await download({ drawn: true });
+}
+
+/** Fetches what this crew was sent to do, where that was not done a moment ago. */
+export async function refreshTasks() {
+  const known = (await listPackages()).find((wish) => wish.id === TASKS);
+  if (!known || Date.now() - known.fetched_at > DRAWN_FRESH_MS) await download({ tasks: true });
 }
 
 /** Fetches the plates that were issued to this crew. */

@@ -1,7 +1,7 @@
 // The page's frame: what stands on every screen, and which view the address asks for.
 
 import { LoggedOut, loadMe } from "./api.js";
-import { refreshDrawn } from "./covers.js";
+import { refreshDrawn, refreshTasks } from "./covers.js";
 import { recall } from "./db.js";
 import { button, fill, h } from "./dom.js";
 import { countOpen, tidy } from "./queue.js";
@@ -22,12 +22,13 @@ import { queueView, savedView } from "./view_queue.js";
 import { reportView } from "./view_report.js";
 import { scanView } from "./view_scan.js";
 import { surveyView } from "./view_survey.js";
+import { taskView } from "./view_task.js";
 
 /** First part of the address → view: `(main, ...rest) => way to leave it`. */
 const VIEWS = {
   list: listView, map: mapView, scan: scanView, queue: queueView, more: moreView, packages: packagesView,
   cover: coverView, plate: plateView, fit: fitView, survey: surveyView, report: reportView, check: checkForm, drawn: drawnView,
-  state: plateForm, saved: savedView,
+  state: plateForm, saved: savedView, task: taskView,
 };
 const TABS = ["list", "map", "scan", "queue", "more"];
 
@@ -117,8 +118,9 @@ async function begin() {
   try {
     await loadMe();
     status.loggedOut = false;
-    // What was drawn this morning stands on the list without anybody asking for it.
+    // What was drawn or asked for this morning stands on the list without anybody asking for it.
     refreshDrawn().catch(() => {});
+    refreshTasks().catch(() => {});
   } catch (error) {
     status.loggedOut = error instanceof LoggedOut;
   }

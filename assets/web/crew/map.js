@@ -4,19 +4,20 @@ import { standing } from "./covers.js";
 import { offset } from "./geo.js";
 import { meters } from "./words.js";
 
-const INK = "#10161d", PAPER = "#f4f6f8", PLANNED = "#0b4a8f", FITTED = "#0b5a2b", PROBLEM = "#a3000f", HERE = "#7a4a00", DRAWN = "#59207f";
+const INK = "#10161d", PAPER = "#f4f6f8", PLANNED = "#0b4a8f", FITTED = "#0b5a2b", PROBLEM = "#a3000f", HERE = "#7a4a00", DRAWN = "#59207f", TASK = "#00535c";
 const NAMES_FROM_PX = 70;
 
-/** Circle = planned, square = fitted, triangle = problem, diamond = done here and not yet sent, target = drawn for a spot check. */
+/** Circle = planned, square = fitted, triangle = problem, diamond = done here and not yet sent, target = drawn for a spot check,
+ * hollow diamond = a task. */
 function mark(pen, is, x, y, r) {
   pen.beginPath();
   if (is === "planned" || is === "drawn") pen.arc(x, y, r, 0, 2 * Math.PI);
   else if (is === "fitted") pen.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
   else if (is === "problem") { pen.moveTo(x, y - r * 1.2); pen.lineTo(x + r * 1.15, y + r * 0.9); pen.lineTo(x - r * 1.15, y + r * 0.9); pen.closePath(); }
   else { pen.moveTo(x, y - r * 1.25); pen.lineTo(x + r * 1.25, y); pen.lineTo(x, y + r * 1.25); pen.lineTo(x - r * 1.25, y); pen.closePath(); }
-  pen.fillStyle = { planned: "#fff", drawn: "#fff", fitted: FITTED, problem: PROBLEM, here: HERE }[is];
-  pen.strokeStyle = { planned: PLANNED, drawn: DRAWN }[is] ?? "#fff";
-  pen.lineWidth = is === "planned" || is === "drawn" ? 2.5 : 1.5;
+  pen.fillStyle = { planned: "#fff", drawn: "#fff", task: "#fff", fitted: FITTED, problem: PROBLEM, here: HERE }[is];
+  pen.strokeStyle = { planned: PLANNED, drawn: DRAWN, task: TASK }[is] ?? "#fff";
+  pen.lineWidth = ["planned", "drawn", "task"].includes(is) ? 2.5 : 1.5;
   pen.fill();
   pen.stroke();
   if (is !== "drawn") return;
@@ -72,7 +73,7 @@ function drawScale(pen, view) {
 function drawKey(pen, words) {
   let y = 20;
   pen.textAlign = "left";
-  for (const is of ["planned", "drawn", "here", "fitted", "problem"]) {
+  for (const is of ["planned", "drawn", "task", "here", "fitted", "problem"]) {
     if (!words[is]) continue;
     mark(pen, is, 20, y, 7);
     write(pen, words[is], 34, y + 5, "600 14px system-ui, sans-serif");

@@ -4,7 +4,7 @@ import { isFull } from "./db.js";
 import { button, fill, h, link } from "./dom.js";
 import { bearing, distance, wind } from "./geo.js";
 import { measure } from "./gnss.js";
-import { isDrawn, standing } from "./covers.js";
+import { isDrawn, isTask, openTasks, standing } from "./covers.js";
 import { grouped } from "./token.js";
 import { meters, t, word } from "./words.js";
 
@@ -21,7 +21,8 @@ export const shownOf = (cover) => ({ title: nameOf(cover), place: placeOf(cover)
 export const badge = (cover) => {
   const is = standing(cover);
   const one = (name) => h("span", { class: "badge is-" + name }, t("standing_" + name));
-  return h("span", { class: "badges" }, isDrawn(cover) && is !== "drawn" ? one("drawn") : null, one(is));
+  return h("span", { class: "badges" }, isDrawn(cover) && is !== "drawn" ? one("drawn") : null,
+    isTask(cover) && is !== "task" ? one("task") : null, one(is));
 };
 
 /** Distance and direction from a place, with an arrow; empty while the place is not known. */
@@ -33,9 +34,13 @@ export function wayTo(cover, from) {
   return h("span", { class: "way" }, arrow, ` ${t("wind_" + wind(degrees))} `, h("b", {}, meters(distance(from, cover))));
 }
 
-/** A cover as one large line that leads on; one on which the lot fell leads to what is to be done there. */
+/** Where a cover leads on: to what is to be done there, where something is. */
+const leadsTo = (cover) => (isDrawn(cover) ? "#/drawn/" + cover.cover
+  : isTask(cover) ? `#/task/${cover.cover}/${openTasks(cover)[0].id}` : "#/cover/" + cover.cover);
+
+/** A cover as one large line that leads on. */
 export function coverRow(cover, from, href) {
-  return h("li", {}, h("a", { class: "row is-" + standing(cover), href: href ?? (isDrawn(cover) ? "#/drawn/" : "#/cover/") + cover.cover },
+  return h("li", {}, h("a", { class: "row is-" + standing(cover), href: href ?? leadsTo(cover) },
     h("span", { class: "row-name" }, h("b", {}, word("class", cover.class)), " ", h("span", { class: "code" }, nameOf(cover))),
     h("span", { class: "row-place" }, placeOf(cover)),
     h("span", { class: "row-end" }, wayTo(cover, from), badge(cover))));

@@ -78,16 +78,20 @@ async function mark(store, entry) {
   if (!cover) return;
   const looked = entry.kind === "check";
   const mine = { kind: entry.kind, token: entry.kind === "fit" ? entry.token : null, action: entry.id, at: entry.made_at };
+  const tasked = entry.kind === "task";
+  const quiet = (looked && entry.body.result === "ok") || (tasked && !entry.body.hazard);
   store("covers").put(kept(cover, [], {
-    ...cover, mine: looked && entry.body.result === "ok" ? cover.mine : mine, checked: looked ? entry.id : cover.checked,
+    ...cover, mine: quiet ? cover.mine : mine, checked: looked ? entry.id : cover.checked,
+    did: tasked ? [...(cover.did ?? []), { task: entry.body.task, action: entry.id }] : cover.did,
   }));
 }
 
 async function unmark(store, entry) {
   const cover = entry.cover && await ask(store("covers").get(entry.cover));
-  if (!cover || (cover.mine?.action !== entry.id && cover.checked !== entry.id)) return;
+  const did = (cover?.did ?? []).filter((done) => done.action !== entry.id);
+  if (!cover || (cover.mine?.action !== entry.id && cover.checked !== entry.id && did.length === (cover.did ?? []).length)) return;
   const other = (named, id) => (id === entry.id ? null : named ?? null);
-  store("covers").put(kept(cover, [], { ...cover, mine: other(cover.mine, cover.mine?.action), checked: other(cover.checked, cover.checked) }));
+  store("covers").put(kept(cover, [], { ...cover, mine: other(cover.mine, cover.mine?.action), checked: other(cover.checked, cover.checked), did }));
 }
 
 /** Changes an entry by its number; gone ones stay gone. `by` = how it is written. */
@@ -219,7 +223,9 @@ export async function tidy() {
     const live = (named, id) => (open.has(id) ? named : null);
     for (const cover of await ask(store("covers").getAll())) {
       const mine = live(cover.mine, cover.mine?.action), checked = live(cover.checked, cover.checked);
-      if (mine !== (cover.mine ?? null) || checked !== (cover.checked ?? null)) store("covers").put(kept(cover, [], { ...cover, mine, checked }));
+      const did = (cover.did ?? []).filter((done) => open.has(done.action));
+      if (mine !== (cover.mine ?? null) || checked !== (cover.checked ?? null) || did.length !== (cover.did ?? []).length)
+        store("covers").put(kept(cover, [], { ...cover, mine, checked, did }));
     }
   });
 }

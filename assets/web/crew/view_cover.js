@@ -1,10 +1,11 @@
 // One cover: what is known of it here, and what can be done to it.
 
-import { findCover, isDrawn, meant, standing } from "./covers.js";
+import { findCover, isDrawn, isTask, meant, openTasks, standing } from "./covers.js";
 import { fill, h, link } from "./dom.js";
 import { follow } from "./gnss.js";
 import { badge, deadEnd, nameOf, placeOf, tokenText, wayTo } from "./parts.js";
 import { showOnMap } from "./view_map.js";
+import { taskName } from "./view_task.js";
 import { clock, t, word } from "./words.js";
 
 /** The facts of a cover, as every view shows them. */
@@ -27,7 +28,8 @@ export async function coverView(main, id) {
   fill(main, h("h1", {}, t("cover_title")), facts,
     h("div", { class: "actions" },
       isDrawn(cover) ? link(t("drawn_title"), "#/drawn/" + id, "main") : null,
-      link(t("fit_here"), "#/scan/cover/" + id, isDrawn(cover) ? "" : "main"),
+      openTasks(cover).map((task) => link(taskName(task), `#/task/${id}/${task.id}`, isDrawn(cover) || !isTask(cover) ? "" : "main")),
+      link(t("fit_here"), "#/scan/cover/" + id, isDrawn(cover) || isTask(cover) ? "" : "main"),
       ready ? h("p", { class: "hint" }, t("fit_meant"), " ", tokenText(ready.token)) : null,
       link(t("report_title"), "#/report/" + id),
       link(t("check_missing"), `#/check/-/${id}/missing`),

@@ -1,6 +1,6 @@
 // Today's list: the covers of the downloaded packages, nearest first or by road.
 
-import { DRAWN, allCovers, isDrawn, isToDo, listPackages } from "./covers.js";
+import { DRAWN, TASKS, allCovers, isDrawn, isTask, isToDo, listPackages } from "./covers.js";
 import { button, choices, fill, h, link } from "./dom.js";
 import { distance } from "./geo.js";
 import { follow } from "./gnss.js";
@@ -15,7 +15,7 @@ const chosen = { order: "near", which: "todo" };
 export async function listView(main) {
   let covers = await allCovers(), from = null, rows = ROWS, drawnFrom = null;
   if (covers.length === 0) {
-    const packages = (await listPackages()).filter((wish) => wish.id !== DRAWN);
+    const packages = (await listPackages()).filter((wish) => wish.id !== DRAWN && wish.id !== TASKS);
     fill(main, h("h1", {}, t("list_title")), h("p", {}, packages.length ? t("list_all_empty") : t("list_empty")),
       link(t("packages_choose"), "#/packages", "main"), link(t("survey_title"), "#/survey"));
     return listen((what) => { if (what === "covers") dispatchEvent(new HashChangeEvent("hashchange")); });
@@ -23,7 +23,8 @@ export async function listView(main) {
   const place = h("p", { class: "hint", role: "status" }, t("here_looking"));
   const list = h("div", { class: "covers" });
 
-  const wanted = (cover) => (chosen.which === "all" ? true : chosen.which === "drawn" ? isDrawn(cover) : isToDo(cover));
+  const wanted = (cover) => (chosen.which === "all" ? true : chosen.which === "drawn" ? isDrawn(cover)
+    : chosen.which === "task" ? isTask(cover) : isToDo(cover));
 
   function draw() {
     drawnFrom = from;
@@ -44,14 +45,23 @@ export async function listView(main) {
   }
 
   const which = h("div", {});
-  /** Spot checks can be chosen while there are any. */
+  /** Tasks are walked street by street. */
+  function choose(value) {
+    const turns = value === "task" && chosen.order !== "road";
+    chosen.which = value;
+    if (turns) chosen.order = "road";
+    if (turns) dispatchEvent(new HashChangeEvent("hashchange"));
+    else draw();
+  }
+
+  /** Spot checks and tasks can be chosen while there are any. */
   function drawWhich() {
-    const drawn = covers.filter(isDrawn).length;
-    if (drawn === 0 && chosen.which === "drawn") chosen.which = "todo";
-    if (which.dataset.drawn === String(drawn)) return;
-    which.dataset.drawn = String(drawn);
-    fill(which, choices("which", t("list_which"), [["todo", t("which_todo")], drawn ? ["drawn", t("which_drawn", { count: drawn })] : null,
-      ["all", t("which_all")]].filter(Boolean), chosen.which, (value) => { chosen.which = value; draw(); }));
+    const drawn = covers.filter(isDrawn).length, tasks = covers.filter(isTask).length;
+    if ((drawn === 0 && chosen.which === "drawn") || (tasks === 0 && chosen.which === "task")) chosen.which = "todo";
+    if (which.dataset.counts === `${drawn} ${tasks}`) return;
+    which.dataset.counts = `${drawn} ${tasks}`;
+    fill(which, choices("which", t("list_which"), [["todo", t("which_todo")], tasks ? ["task", t("which_tasks", { count: tasks })] : null, drawn ? ["drawn", t("which_drawn", { count: drawn })] : null,
+      ["all", t("which_all")]].filter(Boolean), chosen.which, choose));
   }
 
   fill(main, h("h1", {}, t("list_title")),

@@ -1,7 +1,7 @@
 // The covers of the packages as a map of their own: north up, no map service, no network.
 
 import { LoggedOut, NoAnswer } from "./api.js";
-import { allCovers, download, downloadStock, isDrawn, standing } from "./covers.js";
+import { allCovers, download, downloadStock, isDrawn, isTask, standing } from "./covers.js";
 import { button, fill, h, link } from "./dom.js";
 import { offset } from "./geo.js";
 import { follow } from "./gnss.js";
@@ -42,7 +42,8 @@ export async function mapView(main) {
     asked = true;
     requestAnimationFrame(() => {
       asked = false;
-      drawMap(canvas, { ...view, ...size }, covers, from, { problem: t("standing_problem"), fitted: t("standing_fitted"), planned: t("standing_planned"), here: t("standing_here"), drawn: covers.some(isDrawn) ? t("standing_drawn") : null });
+      drawMap(canvas, { ...view, ...size }, covers, from, { problem: t("standing_problem"), fitted: t("standing_fitted"), planned: t("standing_planned"), here: t("standing_here"), drawn: covers.some(isDrawn) ? t("standing_drawn") : null,
+        task: covers.some(isTask) ? t("standing_task") : null });
     });
   }
   function fit() {

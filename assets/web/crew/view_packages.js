@@ -1,7 +1,7 @@
 // Work packages: which roads are on this phone, and which more to fetch before the signal goes.
 
 import { LoggedOut, NoAnswer } from "./api.js";
-import { DRAWN, OWN, download, downloadStock, listPackages, offered, packageId, removePackage } from "./covers.js";
+import { DRAWN, OWN, TASKS, download, downloadStock, listPackages, offered, packageId, removePackage } from "./covers.js";
 import { button, fill, h } from "./dom.js";
 import { distance } from "./geo.js";
 import { follow } from "./gnss.js";
@@ -10,7 +10,7 @@ import { clock, meters, t } from "./words.js";
 
 const SHOWN = 40;
 
-const titleOf = (wish) => (wish.drawn ? t("package_drawn") : wish.area ? t("package_area", { time: clock(wish.chosen_at) }) : `${wish.road || t("no_road")} · ${wish.district_name ?? wish.district}`);
+const titleOf = (wish) => (wish.drawn ? t("package_drawn") : wish.tasks ? t("package_tasks") : wish.area ? t("package_area", { time: clock(wish.chosen_at) }) : `${wish.road || t("no_road")} · ${wish.district_name ?? wish.district}`);
 
 export async function packagesView(main) {
   const kept = h("ul", { class: "entries" }), list = h("ul", { class: "entries" }), said = h("div", { role: "status" });
@@ -26,6 +26,7 @@ export async function packagesView(main) {
       const count = await download(wish, (sofar) => fill(said, h("p", { class: "notice" }, t("package_loading", { name: label, count: sofar }))));
       await downloadStock();
       if (!wish.drawn) await download({ drawn: true });
+      if (!wish.tasks) await download({ tasks: true });
       fill(said, h("p", { class: "good big" }, "✓ ", t("package_loaded", { name: label, count })));
     } catch (error) {
       fill(said, warning(h("p", {}, complaint(error))));
@@ -41,13 +42,13 @@ export async function packagesView(main) {
 
   let ids = new Set();
   async function drawKept() {
-    const packages = (await listPackages()).filter((wish) => wish.id !== OWN && (wish.id !== DRAWN || wish.covers > 0));
+    const packages = (await listPackages()).filter((wish) => wish.id !== OWN && (![DRAWN, TASKS].includes(wish.id) || wish.covers > 0));
     ids = new Set(packages.map((wish) => wish.id));
     fill(kept, packages.map((wish) => h("li", { class: "entry" },
       h("p", { class: "row-name" }, h("b", {}, titleOf(wish))),
-      h("p", { class: "row-place" }, t(wish.id === DRAWN ? "package_drawn_kept" : "package_kept", { count: wish.covers, time: clock(wish.made_at) })),
+      h("p", { class: "row-place" }, t(wish.id === DRAWN ? "package_drawn_kept" : wish.id === TASKS ? "package_tasks_kept" : "package_kept", { count: wish.covers, time: clock(wish.made_at) })),
       h("div", { class: "pair" }, button(t("package_refresh"), () => fetchOne(wish, titleOf(wish))),
-        wish.id === DRAWN ? null : button(t("package_remove"), async () => { await removePackage(wish.id); await drawKept(); drawList(); }, "quiet")))));
+        [DRAWN, TASKS].includes(wish.id) ? null : button(t("package_remove"), async () => { await removePackage(wish.id); await drawKept(); drawList(); }, "quiet")))));
   }
 
   function drawList() {

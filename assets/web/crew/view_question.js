@@ -14,12 +14,13 @@ function ours(entry) {
     ["cover_title", body.cover ? shown.title : null], ["class", body.class ? word("class", body.class) : shown.class ? word("class", shown.class) : null],
     ["place", shown.place || null], ["plate", body.token ? grouped(body.token) : null],
     ["result", body.result ? word("check_result", body.result) : null],
+    ["found", body.found ? word("task_result", body.found) : null],
     ["position", body.position ? `± ${meters(body.position.accuracy_m)}` : null], ["at", clock(entry.made_at)],
   ];
 }
 
 function theirs(entry) {
-  const { about, theirs: now, look } = entry.problem;
+  const { about, theirs: now, look, visit } = entry.problem;
   if (!now) return [];
   const cover = about === "plate" ? now.cover : now;
   const plates = (cover?.plates ?? []).filter((plate) => plate.state === "installed").map((plate) => grouped(plate.token));
@@ -32,6 +33,8 @@ function theirs(entry) {
     look ? ["result", word("check_result", look.result)] : null,
     away ? ["away", meters(Math.hypot(away.east, away.north))] : null,
     look ? ["at", clock(look.at)] : null,
+    visit ? ["found", word("task_result", visit.found)] : null,
+    visit ? ["at", clock(visit.at)] : null,
   ].filter(Boolean);
 }
 
@@ -68,6 +71,10 @@ function choice(entry, name) {
       }));
     case "mine_counts":
       return keeping(t("choice_mine_counts"), () => answer(entry.id, { mine_counts: true }), "main");
+    case "as_report":
+      return keeping(t("choice_as_report"), () => answer(entry.id, {
+        kind: "report", task: undefined, found: undefined, checklist: undefined, mine_counts: undefined,
+      }), "main");
     default:
       return null;
   }

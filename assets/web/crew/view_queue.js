@@ -16,7 +16,7 @@ function headOf(entry) {
   return [h("p", { class: "row-name" }, h("b", {}, t("kind_" + entry.kind)), " ", shown.class ? word("class", shown.class) + " " : "",
     h("span", { class: "code" }, entry.answer?.cover?.code_groups ?? shown.title)),
   h("p", { class: "row-place" }, [shown.place, shown.hazard ? word("hazard", shown.hazard) : "",
-    shown.result ? word("check_result", shown.result) : "", clock(entry.made_at),
+    shown.result ? word("check_result", shown.result) : "", shown.found ? word("task_result", shown.found) : "", clock(entry.made_at),
     entry.photos.length ? t("queue_photos", { count: entry.photos.length }) : ""].filter(Boolean).join(" · "))];
 }
 
@@ -27,7 +27,7 @@ function stateOf(entry) {
 }
 
 /** Refusals that a photo taken now ends. */
-const WANTS_PHOTO = ["action.fit_photo", "action.check_photo"];
+const WANTS_PHOTO = ["action.fit_photo", "action.check_photo", "task.photo"];
 
 /** Takes the photo that is missing, and sends the action again with it. */
 function photoAgain(entry) {

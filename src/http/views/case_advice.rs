@@ -78,6 +78,8 @@ pub(super) struct AdviceView {
     pub limit: String,
     pub closing: String,
     pub route: RouteView,
+    /// What a joint meeting decided, with its number.
+    pub decision: Option<(String, String)>,
     pub triage: i64,
     pub factors: Vec<(String, i64)>,
     pub similar: Vec<SimilarView>,
@@ -98,6 +100,11 @@ impl AdviceView {
             limit: limit_words(page, &advice.row),
             closing: page.words(&advice.row.closing).to_owned(),
             route: RouteView::new(page, &advice.route),
+            decision: advice.decision.as_ref().map(|(decision, lead)| {
+                let due = page.date_time(decision.due_at);
+                let words = page.catalogue.fill("route.meeting", &[("to", lead), ("due", &due)]);
+                (decision.meeting.clone(), words)
+            }),
             triage: case.triage,
             factors: factors(page, &advice.triage),
             similar: advice.similar.iter().map(|similar| SimilarView::new(page, similar)).collect(),

@@ -3,16 +3,18 @@
 use askama::Template;
 
 use super::super::auth::percent_encode;
+use super::ask_pages::AskView;
 use super::case_advice::{AdviceView, DueView, limit_words};
 use super::downloads::downloads;
 use super::words::{Choice, Line, Names, PublicCover, joined, lines};
 use super::{CaseQuery, Page, write};
 use crate::domain::Refusal;
 use crate::domain::case::{CaseMove, CaseSource, CaseState, Evidence, MoveRule, PHOTO_LIMIT};
+use crate::domain::case_ask::AskKind;
 use crate::domain::cover::{District, Party};
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::IdempotencyKey;
-use crate::domain::role::Role;
+use crate::domain::role::{Actor, Role};
 use crate::domain::routing::Routed;
 use crate::photos::PhotoDigest;
 use crate::registry::{CaseAdvice, CaseFile, CaseLine, PhotoRecord};
@@ -292,6 +294,10 @@ struct CasePage<'a> {
     updated: String,
     until: Option<String>,
     advice: AdviceView,
+    asks: Vec<AskView>,
+    /// What whoever is logged in can ask of the desk.
+    ask_kinds: Vec<(&'static str, String)>,
+    ask_key: IdempotencyKey,
     script: &'static str,
     cover: Option<PublicCover>,
     digits: &'a str,
@@ -315,12 +321,18 @@ pub fn case_file(
     wrong: Option<(&Refusal, &MoveDraft)>,
 ) -> String {
     let case = &file.case;
+    let actor = page.session.map_or(Actor::Citizen, |session| session.user.actor());
+    let asks_for = page.session.is_some_and(|session| {
+        matches!(session.user.role, Role::Handler | Role::Admin) && case.party.is_some()
+    });
+    let ask_kinds = if asks_for { AskKind::ALL } else { &[] };
     let cover = file.cover.as_ref();
     let draft = wrong.map(|(_, draft)| draft);
     let parties = Parties {
         all: names.parties,
-        likely: match &advice.route.to {
-            Routed::Party(party) => names.parties.iter().find(|known| known.id == *party),
+        likely: match (&advice.decision, advice.route.to.clone()) {
+            (Some((decision, _)), _) => names.parties.iter().find(|known| known.id == decision.lead),
+            (None, Routed::Party(party)) => names.parties.iter().find(|known| known.id == party),
             _ => cover.and_then(|cover| cover.maintainer.as_ref().or(cover.owner.as_ref())),
         },
     };
@@ -336,6 +348,9 @@ pub fn case_file(
         updated: page.date_time(case.updated_at),
         until: case.until.map(|until| page.date(until)),
         advice: AdviceView::new(page, case, advice),
+        asks: file.asks.iter().map(|ask| AskView::new(page, ask, &actor)).collect(),
+        ask_kinds: ask_kinds.iter().map(|kind| (kind.as_str(), page.word("ask_kind", kind))).collect(),
+        ask_key: IdempotencyKey::fresh(),
         script: CASE_SCRIPT,
         cover: cover.map(|cover| PublicCover::new(page, cover)),
         digits: cover.map_or("", |cover| &cover.code.digits),

@@ -11,11 +11,11 @@ use crate::domain::Refusal;
 use crate::domain::claim::{ClaimAnswer, ClaimRules};
 use crate::domain::cover::{CoverClass, Party};
 use crate::domain::ids::{CoverId, IdempotencyKey, Millis, PartyId};
-use crate::registry::{ClaimLine, NoticeFile};
+use crate::registry::{ClaimLine, ClaimNoticeFile};
 
 /// What the list of notices shows.
 pub struct ClaimsView<'a> {
-    pub notices: &'a [NoticeFile],
+    pub notices: &'a [ClaimNoticeFile],
     /// Covers without an owner, by the code of the district and by class.
     pub by_district: &'a BTreeMap<String, u64>,
     pub by_class: &'a [(CoverClass, u64)],
@@ -63,7 +63,7 @@ struct ClaimsPage<'a> {
     wrong: Option<String>,
 }
 
-fn what(page: &Page, names: Names, file: &NoticeFile) -> String {
+fn what(page: &Page, names: Names, file: &ClaimNoticeFile) -> String {
     let district = file.notice.district.as_ref().map(|code| {
         let known = names.districts.iter().find(|district| district.code == *code);
         known.map_or_else(|| code.clone(), |district| page.district(district).to_owned())
@@ -73,7 +73,7 @@ fn what(page: &Page, names: Names, file: &NoticeFile) -> String {
     if parts.is_empty() { page.t("claims.all").to_owned() } else { parts.join(" · ") }
 }
 
-fn counts(page: &Page, file: &NoticeFile) -> Vec<Count> {
+fn counts(page: &Page, file: &ClaimNoticeFile) -> Vec<Count> {
     let number = &file.notice.number;
     let count = |word: String, count: i64, state: &str| Count {
         word,
@@ -175,8 +175,8 @@ fn last_day(page: &Page, due_at: Millis) -> String {
 }
 
 /// What a notice shows.
-pub struct NoticeView<'a> {
-    pub notice: &'a NoticeFile,
+pub struct ClaimNoticeView<'a> {
+    pub notice: &'a ClaimNoticeFile,
     pub lines: &'a [ClaimLine],
     pub query_state: &'a str,
     pub cursor: &'a str,
@@ -212,7 +212,7 @@ struct Line {
 
 #[derive(Template)]
 #[template(path = "claim_notice.html")]
-struct NoticePage<'a> {
+struct ClaimNoticePage<'a> {
     page: Page<'a>,
     number: &'a str,
     what: String,
@@ -238,7 +238,7 @@ fn name_of(parties: &[Party], id: PartyId) -> String {
 }
 
 /// A notice with its covers.
-pub fn claim_notice(page: &Page, view: &NoticeView) -> String {
+pub fn claim_notice(page: &Page, view: &ClaimNoticeView) -> String {
     let notice = &view.notice.notice;
     let parties = view.names.parties;
     let line = |line: &ClaimLine| Line {
@@ -264,7 +264,7 @@ pub fn claim_notice(page: &Page, view: &NoticeView) -> String {
             })
             .collect(),
     };
-    write(&NoticePage {
+    write(&ClaimNoticePage {
         page: *page,
         number: &notice.number,
         what: what(page, view.names, view.notice),

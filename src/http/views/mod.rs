@@ -8,15 +8,19 @@ use askama::Template;
 use crate::config::Config;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::notice::NOTICE_READERS;
 use crate::domain::role::Role;
 use crate::domain::{Refusal, hazard::Hazard};
 use crate::messages::{Catalogue, Language};
 use crate::registry::Session;
 
 mod area_pages;
+mod ask_pages;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
+mod campaign_pages;
+mod campaign_paper;
 mod case_advice;
 mod case_pages;
 mod census_file;
@@ -31,15 +35,21 @@ mod downloads;
 mod drawing;
 mod duplicate_pages;
 mod edit_page;
+mod exemplary_pages;
 mod field_words;
 mod import_desk;
+mod intake_page;
 mod ledger_page;
 mod line_diff;
+mod meeting_pages;
+mod notice_pages;
+mod notice_paper;
 mod plate_designer;
 mod plate_printers;
 mod profile_pages;
 mod public_pages;
 mod quality_pages;
+mod rule_pages;
 mod statistics_page;
 mod statistics_paper;
 mod structure_pages;
@@ -47,14 +57,22 @@ mod understood;
 mod words;
 
 pub use area_pages::{AreaDeskView, AreaFileView, area_desk, area_file};
+pub use ask_pages::asks;
 pub use batch_form::{BatchForm, batch_form};
 pub use batch_pages::{
     BatchListView, BatchPlatesView, BatchView, Did, StockView, batch, batch_list, batch_plates, plate_stock,
 };
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
+pub use campaign_pages::{
+    CampaignFormView, CampaignListView, CampaignView, DueDatesView, campaign, campaign_form, campaigns,
+    due_dates, task_cells, task_headings,
+};
+pub use campaign_paper::campaign_paper;
 pub use case_pages::{CASE_SCRIPT, MoveDraft, case_file, case_list};
 pub use census_file::{FileView, census_file, means};
-pub use claim_pages::{ClaimsView, NoticeView, claim_cells, claim_headings, claim_notice, claim_notices};
+pub use claim_pages::{
+    ClaimNoticeView, ClaimsView, claim_cells, claim_headings, claim_notice, claim_notices,
+};
 pub use cover_list::{CoverListView, cover_list};
 pub use cover_page::{AskedOf, CoverView, cover_file};
 pub use cover_paper::cover_paper;
@@ -64,8 +82,15 @@ pub use crew_watch::{
 };
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
+pub use exemplary_pages::{ExemplaryView, exemplary_cells, exemplary_headings, exemplary_list};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
+pub use intake_page::{IntakeDraft, IntakeView, intake};
 pub use ledger_page::{LedgerView, ledger, ledger_as_shown, ledger_cells, ledger_table};
+pub use meeting_pages::{MeetingForm, MeetingListView, MeetingView, meeting_file, meeting_list};
+pub use notice_pages::{
+    NoticeForm, NoticeFormView, NoticeListView, NoticeView, notice_file, notice_form, notice_list,
+};
+pub use notice_paper::notice_paper;
 pub use plate_designer::{DESIGNER_SCRIPT, DesignerView, designer};
 pub use plate_printers::{PrintersView, calibration_words, printers};
 pub use profile_pages::{ProfileDraft, ProfileListView, profile_list, profile_look, profile_versions};
@@ -73,6 +98,7 @@ pub use quality_pages::{
     FileListView, OverviewView, quality_cells, quality_files, quality_headings, quality_overview,
     quality_sum_cells,
 };
+pub use rule_pages::{RuleEditView, RulesView, TrialDraft, TrialView, rule_edit, rule_trial, rules};
 pub use statistics_page::{StatisticsView, statistics};
 pub use statistics_paper::statistics_paper;
 pub use structure_pages::{
@@ -82,7 +108,8 @@ pub use understood::understood;
 pub use words::{Names, day};
 
 pub use public_pages::{
-    REPORT_SCRIPT, blank_plate, home, login, report_form, scan, tracking, unknown_plate, withdrawn_plate,
+    PlaceView, REPORT_SCRIPT, ReportTarget, blank_plate, home, login, place_start, report_form, scan,
+    tracking, unknown_plate, withdrawn_plate,
 };
 
 /// What every page needs around its content.
@@ -105,6 +132,13 @@ pub struct ReportDraft {
     pub hazard: Option<Hazard>,
     pub description: String,
     pub contact: String,
+}
+
+impl ReportDraft {
+    pub fn empty() -> Self {
+        let (description, contact) = (String::new(), String::new());
+        Self { key: IdempotencyKey::fresh(), hazard: None, description, contact }
+    }
 }
 
 /// The filters of the case list as they stand in the address.
@@ -157,15 +191,36 @@ impl<'a> Page<'a> {
         self.session.is_some_and(|session| matches!(session.user.role, Role::Engineer | Role::Admin))
     }
 
+    /// Whether the one who is logged in files and dispatches.
+    fn dispatches(&self) -> bool {
+        let files = |role| matches!(role, Role::Dispatcher | Role::Supervisor | Role::Admin);
+        self.session.is_some_and(|session| files(session.user.role))
+    }
+
     /// Whether the one who is logged in looks after crews.
     fn watches_crews(&self) -> bool {
         let watches = |role| matches!(role, Role::Supervisor | Role::Engineer | Role::Admin);
         self.session.is_some_and(|session| watches(session.user.role))
     }
 
+    /// Whether the one who is logged in sends crews out.
+    fn sends_crews(&self) -> bool {
+        self.session.is_some_and(|session| super::campaign_pages::TASK_DESK.contains(&session.user.role))
+    }
+
+    /// Whether the one who is logged in reads notices of supervisors.
+    fn reads_notices(&self) -> bool {
+        self.session.is_some_and(|session| NOTICE_READERS.contains(&session.user.role))
+    }
+
     /// Whether a crew is logged in.
     fn is_crew(&self) -> bool {
         self.session.is_some_and(|session| session.user.role == Role::Crew)
+    }
+
+    /// Whether the one who is logged in sees ledger and statistics.
+    fn reads_figures(&self) -> bool {
+        self.session.is_some_and(|session| crate::http::ledger_pages::READERS.contains(&session.user.role))
     }
 
     fn csrf(&self) -> &'a str {

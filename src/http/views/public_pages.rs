@@ -2,10 +2,12 @@
 
 use askama::Template;
 
-use super::words::PublicCover;
+use super::case_pages::CASE_SCRIPT;
+use super::words::{PublicCover, joined};
 use super::{Page, ReportDraft, write};
 use crate::domain::Refusal;
-use crate::domain::case::{Case, CaseMove, CaseState, PHOTO_LIMIT, TEXT_LIMIT};
+use crate::domain::case::{Case, CaseMove, CaseState, PHOTO_LIMIT, PhonePosition, TEXT_LIMIT};
+use crate::domain::cover::CoverFile;
 use crate::domain::hazard::Hazard;
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::{IdempotencyKey, PhotoId};
@@ -126,8 +128,12 @@ struct Tile {
 #[template(path = "report.html")]
 struct ReportPage<'a> {
     page: Page<'a>,
-    token: Token,
+    action: String,
     cover: Option<PublicCover>,
+    /// Where the phone was when the covers close by were looked for.
+    place: Option<PhonePosition>,
+    offered: Vec<OfferedCover>,
+    none_chosen: bool,
     tiles: Vec<Tile>,
     draft: &'a ReportDraft,
     wrong: Option<String>,
@@ -150,7 +156,7 @@ pub const REPORT_SCRIPT: &str = include_str!("../../../assets/web/report.js");
 /// The report form, with what was typed and what was wrong with it.
 pub fn report_form(
     page: &Page,
-    scanned: &ScannedPlate,
+    target: &ReportTarget,
     draft: &ReportDraft,
     wrong: Option<&Refusal>,
 ) -> String {
@@ -164,11 +170,19 @@ pub fn report_form(
             chosen: draft.hazard == Some(*hazard),
         })
         .collect();
-    let cover = scanned.cover.as_ref();
+    let (action, cover, view) = match target {
+        ReportTarget::Plate(scanned) => {
+            (format!("/c/{}/report", scanned.plate.token), scanned.cover.as_ref(), None)
+        }
+        ReportTarget::Place(view) => ("/report/send".to_owned(), None, Some(view)),
+    };
     write(&ReportPage {
         page: *page,
-        token: scanned.plate.token,
+        action,
         cover: cover.map(|file| PublicCover::new(page, file)),
+        place: view.and_then(|view| view.place),
+        offered: view.map_or_else(Vec::new, |view| offered(page, view)),
+        none_chosen: view.is_some_and(|view| view.chosen == "none"),
         tiles,
         draft,
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
@@ -177,6 +191,61 @@ pub fn report_form(
         text_limit: TEXT_LIMIT,
         script: REPORT_SCRIPT,
     })
+}
+
+/// What a report is about.
+pub enum ReportTarget<'a> {
+    Plate(&'a ScannedPlate),
+    /// Covers to choose from, and the place itself.
+    Place(PlaceView<'a>),
+}
+
+/// The covers close to a place.
+pub struct PlaceView<'a> {
+    /// `None` where a cover was named by its code.
+    pub place: Option<PhonePosition>,
+    /// With how far they lie.
+    pub covers: &'a [(CoverFile, Option<f64>)],
+    /// Code that was chosen before, `none` for the place itself.
+    pub chosen: &'a str,
+}
+
+struct OfferedCover {
+    code: String,
+    words: String,
+    chosen: bool,
+}
+
+fn offered(page: &Page, view: &PlaceView) -> Vec<OfferedCover> {
+    let is_only = view.covers.len() == 1 && view.place.is_none();
+    let words = |(file, distance_m): &(CoverFile, Option<f64>)| {
+        let class = page.word("class", file.survey.class);
+        let far = distance_m.map(|meters| format!("{meters:.0} m"));
+        let (code, place) = (page.code(&file.code), page.place(file));
+        joined([far.as_deref(), Some(&class), Some(&place), Some(&code)])
+    };
+    view.covers
+        .iter()
+        .map(|one| OfferedCover {
+            code: one.0.code.digits.clone(),
+            words: words(one),
+            chosen: is_only || view.chosen == one.0.code.digits,
+        })
+        .collect()
+}
+
+#[derive(Template)]
+#[template(path = "place.html")]
+struct PlacePage<'a> {
+    page: Page<'a>,
+    wrong: Option<String>,
+    script: &'static str,
+}
+
+/// Where somebody begins who has no plate in front of them.
+pub fn place_start(page: &Page, wrong: Option<&Refusal>) -> String {
+    let wrong = wrong.map(|refusal| page.catalogue.refusal_in_words(refusal));
+    write(&PlacePage { page: *page, wrong, script: CASE_SCRIPT })
 }
 
 /// A step that the public hears of: what and when, never who.

@@ -139,6 +139,7 @@ fn advice() -> CaseAdvice {
             passed: vec![(passed.0, passed.1, Misfit::MaintainerKnown)],
             rules_version: 0,
         },
+        decision: None,
         triage: TriageFactor::ALL.iter().map(|factor| (*factor, 10)).collect(),
         pools: routing.pools.iter().map(|(name, pool)| (name.clone(), pool.words.clone())).collect(),
         templates: routing.templates.clone(),
@@ -267,8 +268,11 @@ fn public_pages(page: &Page) -> Vec<(&'static str, String)> {
         ("blank plate", blank_plate(page, token())),
         ("withdrawn plate", withdrawn_plate(page, &scanned(Vec::new()), Some(token()))),
         ("unknown plate", unknown_plate(page)),
-        ("report form", report_form(page, &scanned(Vec::new()), &draft(), None)),
-        ("report form again", report_form(page, &scanned(Vec::new()), &draft(), Some(&refusal))),
+        ("report form", report_form(page, &ReportTarget::Plate(&scanned(Vec::new())), &draft(), None)),
+        (
+            "report form again",
+            report_form(page, &ReportTarget::Plate(&scanned(Vec::new())), &draft(), Some(&refusal)),
+        ),
         ("login", login(page, "/desk", Some("no"))),
         ("error", error(page, 404, &refusal)),
     ]
@@ -311,6 +315,7 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         reports: vec![report()],
         photos: vec![photo(None, "hand_in")],
         timeline: history(),
+        asks: Vec::new(),
     };
     let moves: Vec<(&MoveRule, IdempotencyKey)> =
         MOVES.iter().zip(100..).map(|(rule, key)| (rule, IdempotencyKey(id(key)))).collect();
@@ -453,7 +458,7 @@ fn the_report_form_puts_the_emergency_number_before_every_field() {
         let catalogue = Catalogue::of(language);
         let page =
             Page { catalogue, config: &config, schemes: &schemes(), session: None, path: "", now: Millis(0) };
-        let html = report_form(&page, &scanned(Vec::new()), &draft(), None);
+        let html = report_form(&page, &ReportTarget::Plate(&scanned(Vec::new())), &draft(), None);
         let number = html.find("tel:110").unwrap();
         assert!(number < html.find("name=\"hazard\"").unwrap());
         for field in ["key", "hazard", "description", "contact", "photos", "lon", "lat", "accuracy_m"] {

@@ -163,6 +163,9 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     }
     let party = text("party");
     add("line.notice", text("notice"));
+    add("line.supervision", text("supervision"));
+    add("line.meeting", text("meeting"));
+    add("line.quarter", text("quarter"));
     let of_party = text("of_party");
     add("line.of_party", parties.get(of_party).copied().unwrap_or(of_party));
     if let Some(state) = body["claim_state"].as_str() {
@@ -181,6 +184,13 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     if let Some(result) = body["result"].as_str() {
         add("line.result", &page.word("check_result", result));
     }
+    if let Some(kind) = body["task_kind"].as_str() {
+        add("line.task", &page.word("task_kind", kind));
+    }
+    if let Some(result) = body["task_result"].as_str() {
+        add("line.result", &page.word("task_result", result));
+    }
+    add("line.raised", text("raised"));
     if let Some(spot) = body["spot"].as_str() {
         add("line.spot", &page.word("plate_spot", spot));
     }
@@ -199,6 +209,10 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
         _ => text("source").to_owned(),
     };
     add("line.source", &source);
+    if let Some(ask) = body["ask"].as_str() {
+        add("line.state", &page.word("ask_kind", ask));
+        add("line.state", &page.word("ask_state", text("ask_state")));
+    }
     add("line.rule", text("rule"));
     add("line.pool", text("pool"));
     add("line.strike", text("strike_number"));

@@ -8,13 +8,16 @@ use super::areas::areas;
 use super::crew::crews;
 use super::crew_shell::crew_shell;
 use super::editing;
+use super::hazard_loop::hazard_loop;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
+use super::notices::notices;
 use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
 use super::statistics::statistics;
+use super::tasks::tasks;
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
@@ -50,6 +53,9 @@ both_engines! {
         editing::programs(&house).await;
         editing::pages(&house).await;
         quality(&house).await;
+        hazard_loop(&house).await;
+        tasks(&house).await;
+        notices(&house).await;
         statistics(&house).await;
         feed(&house).await;
 

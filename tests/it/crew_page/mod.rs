@@ -1,6 +1,7 @@
 //! A crew's day in a real Chromium: a work package taken along, hours without a network, an empty battery in the middle
 //! of a photo; and everything arrives once.
 
+mod tasks;
 mod troubles;
 
 use std::path::{Path, PathBuf};

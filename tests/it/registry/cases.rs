@@ -11,7 +11,7 @@ use lidmark::registry::{AttachedPhoto, CaseFilter, MoveOrder, RegistryError};
 use super::ground::{MONDAY, Town, photo, report};
 use crate::both_engines;
 
-fn order(number: &str, made: CaseMove, actor: &Actor) -> MoveOrder {
+pub fn order(number: &str, made: CaseMove, actor: &Actor) -> MoveOrder {
     MoveOrder {
         pool: None,
         condition: None,
@@ -28,12 +28,12 @@ fn order(number: &str, made: CaseMove, actor: &Actor) -> MoveOrder {
     }
 }
 
-fn with_photo(mut order: MoveOrder, photo: AttachedPhoto) -> MoveOrder {
+pub fn with_photo(mut order: MoveOrder, photo: AttachedPhoto) -> MoveOrder {
     order.photos = vec![photo];
     order
 }
 
-fn because(mut order: MoveOrder, reason: &str) -> MoveOrder {
+pub fn because(mut order: MoveOrder, reason: &str) -> MoveOrder {
     order.request.reason = Some(reason.into());
     order
 }

@@ -10,7 +10,8 @@ use lidmark::domain::ids::{CoverId, IdempotencyKey, Millis, PartyId};
 use lidmark::domain::quality::{Attached, FileField, Rules};
 use lidmark::domain::role::{Actor, Role};
 use lidmark::registry::{
-    ClaimFilter, ClaimLine, ClaimOrder, NewNotice, Notice, NoticeSet, Outcome, RegistryError, Settled,
+    ClaimFilter, ClaimLine, ClaimNotice, ClaimNoticeSet, ClaimOrder, NewClaimNotice, Outcome, RegistryError,
+    Settled,
 };
 
 use super::editing::{done, order, set};
@@ -48,18 +49,18 @@ async fn second_party(town: &Town) -> PartyId {
     roads
 }
 
-async fn notice(town: &Town, set: NoticeSet, actor: &Actor) -> Result<Notice, RegistryError> {
-    let new = NewNotice {
+async fn notice(town: &Town, set: ClaimNoticeSet, actor: &Actor) -> Result<ClaimNotice, RegistryError> {
+    let new = NewClaimNotice {
         key: IdempotencyKey::fresh(),
         set,
         reason: "2026 年普查未查明权属".into(),
         due_at: Millis(MONDAY + DAY),
         actor: actor.clone(),
     };
-    town.registry.open_notice(new).await
+    town.registry.open_claim_notice(new).await
 }
 
-async fn line(town: &Town, notice: &Notice, cover: CoverId) -> ClaimLine {
+async fn line(town: &Town, notice: &ClaimNotice, cover: CoverId) -> ClaimLine {
     let filter = ClaimFilter { limit: 500, ..ClaimFilter::default() };
     let lines = town.registry.list_claims(&notice.number, filter).await.unwrap();
     lines.into_iter().find(|line| line.file.cover == cover).unwrap()
@@ -67,7 +68,7 @@ async fn line(town: &Town, notice: &Notice, cover: CoverId) -> ClaimLine {
 
 async fn step(
     town: &Town,
-    notice: &Notice,
+    notice: &ClaimNotice,
     cover: CoverId,
     (step, reason): (ClaimStep, &str),
     actor: &Actor,
@@ -162,9 +163,9 @@ both_engines! {
         let (desk, handler) = (town.staff("pai", Role::Dispatcher).await, town.staff("xiu", Role::Handler).await);
         let roads = second_party(&town).await;
         let covers = import_ownerless(&town, 0..2).await;
-        let notice = notice(&town, NoticeSet::Covers(covers.clone()), &desk).await.unwrap();
+        let notice = notice(&town, ClaimNoticeSet::Covers(covers.clone()), &desk).await.unwrap();
         assert_eq!((notice.number.as_str(), notice.cursor), ("2026-00001", None));
-        assert_eq!(town.registry.find_pending_notice(covers[0]).await.unwrap().as_ref(), Some(&notice));
+        assert_eq!(town.registry.find_pending_claim_notice(covers[0]).await.unwrap().as_ref(), Some(&notice));
         let claimed = step(&town, &notice, covers[0], (ClaimStep::Claim(town.water), "我司图纸有此井"), &handler).await.unwrap();
         assert_eq!(claimed.claim.answers.get(&town.water), Some(&ClaimAnswer::Claimed));
         assert_eq!(code(step(&town, &notice, covers[0], (ClaimStep::Claim(town.water), "又一次"), &handler).await), "claim.answered");
@@ -186,7 +187,7 @@ both_engines! {
         // Now two claim it, and the desk must say why it believes one of them.
         let two = step(&town, &notice, covers[0], (ClaimStep::Claim(roads), "在我方养护范围"), &desk).await.unwrap();
         assert!(two.claim.is_contested());
-        assert_eq!(town.registry.find_notice(&notice.number).await.unwrap().unwrap().contested, 1);
+        assert_eq!(town.registry.find_claim_notice(&notice.number).await.unwrap().unwrap().contested, 1);
         let contested = ClaimFilter { contested: true, limit: 10, ..ClaimFilter::default() };
         assert_eq!(town.registry.list_claims(&notice.number, contested).await.unwrap().len(), 1);
         assert_eq!(code(step(&town, &notice, covers[0], (ClaimStep::Award(roads), ""), &desk).await), "form.missing");
@@ -217,15 +218,15 @@ both_engines! {
         let handler = town.staff("xiu", Role::Handler).await;
         let roads = second_party(&town).await;
         let covers = import_ownerless(&town, 0..5).await;
-        let found = NoticeSet::Found { district: Some("370502".into()), class: Some(CoverClass::Storm) };
+        let found = ClaimNoticeSet::Found { district: Some("370502".into()), class: Some(CoverClass::Storm) };
         let opened = notice(&town, found.clone(), &desk).await.unwrap();
         assert!(opened.cursor.is_some());
-        assert_eq!(town.registry.list_filling_notices().await.unwrap(), [opened.number.as_str()]);
-        town.registry.fill_notice(&opened.number).await.unwrap();
-        assert_eq!(town.registry.list_filling_notices().await.unwrap(), [""; 0]);
+        assert_eq!(town.registry.list_filling_claim_notices().await.unwrap(), [opened.number.as_str()]);
+        town.registry.fill_claim_notice(&opened.number).await.unwrap();
+        assert_eq!(town.registry.list_filling_claim_notices().await.unwrap(), [""; 0]);
         assert_eq!(town.registry.count_pending_claims().await.unwrap(), 5);
         assert_eq!(code(notice(&town, found, &desk).await), "claim.nothing");
-        assert_eq!(code(notice(&town, NoticeSet::Covers(vec![covers[0]]), &desk).await), "claim.pending");
+        assert_eq!(code(notice(&town, ClaimNoticeSet::Covers(vec![covers[0]]), &desk).await), "claim.pending");
         // One is claimed, one gets an owner by hand, one a maintainer, one is left to the clock.
         step(&town, &opened, covers[0], (ClaimStep::Claim(town.water), "我司"), &handler).await.unwrap();
         let engineer = town.staff("ying", Role::Engineer).await;
@@ -267,11 +268,11 @@ both_engines! {
         step(&town, &opened, covers[4], (ClaimStep::Award(roads), "按井的用途指定"), &desk).await.unwrap();
         step(&town, &opened, covers[0], (ClaimStep::Withdraw, "另案处理"), &desk).await.unwrap();
         // A notice may be opened again about what was withdrawn.
-        let again = notice(&town, NoticeSet::Covers(vec![covers[0]]), &desk).await.unwrap();
+        let again = notice(&town, ClaimNoticeSet::Covers(vec![covers[0]]), &desk).await.unwrap();
         assert_eq!(again.number, "2026-00002");
-        let listed = town.registry.list_notices(None, 10).await.unwrap();
+        let listed = town.registry.list_claim_notices(None, 10).await.unwrap();
         assert_eq!(listed.iter().map(|file| file.notice.number.as_str()).collect::<Vec<_>>(), ["2026-00002", "2026-00001"]);
-        assert_eq!(town.registry.list_notices(Some("2026-00002"), 10).await.unwrap().len(), 1);
+        assert_eq!(town.registry.list_claim_notices(Some("2026-00002"), 10).await.unwrap().len(), 1);
         sound(&town).await;
     }
 
@@ -279,20 +280,20 @@ both_engines! {
         let town = Town::found(&ground).await;
         let desk = town.staff("pai", Role::Dispatcher).await;
         let covers = import_ownerless(&town, 0..450).await;
-        let new = NewNotice {
+        let new = NewClaimNotice {
             key: IdempotencyKey::fresh(),
-            set: NoticeSet::Found { district: None, class: None },
+            set: ClaimNoticeSet::Found { district: None, class: None },
             reason: "普查".into(),
             due_at: Millis(MONDAY + DAY),
             actor: desk.clone(),
         };
-        let opened = town.registry.open_notice(new.clone()).await.unwrap();
-        assert_eq!(town.registry.open_notice(new).await.unwrap().number, opened.number, "the first answer again");
-        let two = (town.registry.fill_notice(&opened.number), town.registry.fill_notice(&opened.number));
+        let opened = town.registry.open_claim_notice(new.clone()).await.unwrap();
+        assert_eq!(town.registry.open_claim_notice(new).await.unwrap().number, opened.number, "the first answer again");
+        let two = (town.registry.fill_claim_notice(&opened.number), town.registry.fill_claim_notice(&opened.number));
         let (one, other) = futures_util::future::join(two.0, two.1).await;
         one.unwrap();
         other.unwrap();
-        let known = town.registry.find_notice(&opened.number).await.unwrap().unwrap();
+        let known = town.registry.find_claim_notice(&opened.number).await.unwrap().unwrap();
         assert_eq!(known.counts.get(&ClaimState::Open), Some(&(covers.len() as i64)));
         sound(&town).await;
         // The check sees a hand at the tables.

@@ -78,9 +78,9 @@ both_engines! {
         }
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
         let counts = town.registry.counts().await.unwrap();
-        assert_eq!(counts.cases, [("filed".to_owned(), 1), ("reported".to_owned(), 2)]);
+        assert_eq!(counts.cases, [("dispatched".to_owned(), 1), ("reported".to_owned(), 2)]);
         let events = town.registry.list_waiting_events("gateway", 1000).await.unwrap();
-        assert_eq!(events.len(), 60, "one event a report");
+        assert_eq!(events.len(), 62, "one event a report, and that an emergency is there and was sent on");
         assert!(events.windows(2).all(|pair| pair[0].sequence + 1 == pair[1].sequence));
     }
 }
