@@ -355,7 +355,7 @@ both_engines! {
                     }
                     shown.push(number.to_owned());
                 }
-                match page.contains("&#38;before=") || page.contains("?before=") {
+                match page.contains("class=\"pager\"") {
                     true => before = format!("&before={}", shown.last().unwrap()),
                     false => break,
                 }
