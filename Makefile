@@ -37,6 +37,7 @@ bench: ## the figures of the README, as ratios to the raw limit of this machine
 	cargo bench --bench export
 	cargo bench --bench plates
 	cargo bench --bench spatial
+	cargo bench --bench cases
 
 schemathesis: ## let schemathesis (PyPI) attack a running demo by its openapi.yaml
 	bash tests/schemathesis.sh

@@ -18,5 +18,6 @@ pub mod press;
 pub mod quality;
 pub mod registry;
 pub mod spatial;
+pub mod stats;
 pub mod store;
 pub mod tiles;

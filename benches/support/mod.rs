@@ -211,6 +211,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 pub struct Load {
     pub per_second: f64,
     pub p50_ms: f64,
+    pub p95_ms: f64,
     pub p99_ms: f64,
     /// Answers whose status was not the expected one.
     pub failed: usize,
@@ -276,6 +277,7 @@ where
     Load {
         per_second: waits.len() as f64 / seconds,
         p50_ms: at(0.5).copied().unwrap_or(0.0),
+        p95_ms: at(0.95).copied().unwrap_or(0.0),
         p99_ms: at(0.99).copied().unwrap_or(0.0),
         failed,
     }

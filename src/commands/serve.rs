@@ -84,6 +84,8 @@ pub(super) async fn run(
     let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
     let counting = state.clone();
     let counting = tokio::spawn(async move { counting.follow_quality().await });
+    let tallying = state.clone();
+    let tallying = tokio::spawn(async move { tallying.follow_cases().await });
     let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
     let tasks = tokio::spawn(sweep_tasks(registry.clone()));
     let reminding = tokio::spawn(remind(registry.clone()));
@@ -119,6 +121,7 @@ pub(super) async fn run(
     server.abort();
     follower.abort();
     counting.abort();
+    tallying.abort();
     claims.abort();
     tasks.abort();
     reminding.abort();

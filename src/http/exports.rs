@@ -70,7 +70,7 @@ impl From<OutletError> for Problem {
 }
 
 /// A filter that cannot be meant is a bad request; everything else is what it is elsewhere.
-fn asked_wrong(error: OutletError) -> Problem {
+pub(super) fn asked_wrong(error: OutletError) -> Problem {
     match error {
         OutletError::Export(ExportError::Refused(refusal)) => Problem::bad_request(refusal),
         other => other.into(),

@@ -46,6 +46,7 @@ mod campaign_form;
 mod campaign_pages;
 mod case_asks;
 mod case_moves;
+mod case_tally;
 mod census_files;
 mod census_work;
 mod claim_pages;
@@ -70,6 +71,7 @@ mod import_runs;
 mod imports;
 mod json;
 mod json_crew;
+mod ledger_pages;
 mod limits;
 mod mapping_desk;
 mod meeting_pages;
@@ -92,6 +94,7 @@ mod quality_board;
 mod quality_files;
 mod report_place;
 mod rule_desk;
+mod statistics_pages;
 mod structure_pages;
 mod tiles;
 mod uploads;
@@ -133,6 +136,7 @@ struct Shared {
     reports: limits::Limiter,
     pages: page_cache::PageCache,
     quality: quality_board::QualityBoard,
+    tally: case_tally::CaseTally,
     counters: operators::Counters,
 }
 
@@ -157,6 +161,7 @@ impl AppState {
             reports: limits::Limiter::new(config.reports_per_minute),
             pages: page_cache::PageCache::default(),
             quality: quality_board::QualityBoard::new(&config),
+            tally: case_tally::CaseTally::default(),
             counters: operators::Counters::default(),
         };
         Self { registry, snapshot, photos, config: Arc::new(config), data, shared: Arc::new(shared) }
@@ -219,6 +224,7 @@ fn build(state: AppState) -> doors::Doors {
     const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
     const CASE_EXPORT: Access =
         Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
+    const FIGURES: Access = Access::Staff(ledger_pages::READERS);
     use Access::Public;
     doors::Doors::new(state)
         .open("GET", "/", Public, get(public::home))
@@ -248,6 +254,10 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/desk", STAFF, get(desk::case_list))
         .open("GET", "/desk/cases/{number}", STAFF, get(desk::case_file))
         .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
+        .open("GET", "/desk/ledger", FIGURES, get(ledger_pages::show))
+        .open("GET", "/desk/ledger/export", FIGURES, get(ledger_pages::export))
+        .open("GET", "/desk/statistics", FIGURES, get(statistics_pages::show))
+        .open("GET", "/desk/statistics/report.pdf", FIGURES, get(statistics_pages::report_pdf))
         .open("GET", "/desk/campaigns", TASK_DESK, get(campaign_pages::list))
         .open("POST", "/desk/campaigns", TASK_DESK, post(campaign_pages::send))
         .open("GET", "/desk/campaigns/new", TASK_DESK, get(campaign_pages::form))
@@ -372,6 +382,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/reports/{tracking}", Public, get(api_reports::find_report))
         .open("GET", "/api/v1/plates/{token}", Public, get(api_plates::find_plate))
         .open("POST", "/api/v1/plates/{token}/install", FIELD, post(api_plates::install_plate))
+        .open("GET", "/api/v1/statistics", FIGURES, get(statistics_pages::find_statistics))
         .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
         .open("GET", "/api/v1/covers/export", EXPORT, get(exports::export_covers))
         .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))

@@ -21,7 +21,7 @@ use columns::{Names, Sheet};
 
 pub use archive::{TakenIn, export_archive, import_archive, open_archive};
 pub use filters::{CaseFilters, CoverFilters, PlateFilters, start_of_day};
-pub use table::{Cell, Table, TableColumn, TableKind, write_table};
+pub use table::{Cell, Table, TableColumn, TableKind, TableWriter, write_table};
 
 pub use crate::export::{ExportError, Format, Manifest, Written};
 

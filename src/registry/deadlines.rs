@@ -227,15 +227,19 @@ async fn reckon_page(
     let rules = registry.rule_book.active(tx, registry.now()).await?;
     let page = cases::list_open_after(tx, after, TURN).await?;
     let last = page.last().map(|(case, _)| case.number.clone());
-    let mut count = 0;
+    let mut news = News::default();
     for (mut case, class) in page {
         let before = (case.due_at, case.remind_at, case.clock.clone());
         adopt(&mut case, class, &rules);
         case.reckon(&rules.limits);
         if (case.due_at, case.remind_at, case.clock.clone()) != before {
-            count += 1;
             cases::put_deadline(tx, &case).await?;
+            news.changed.push((ChangeKind::Case, case.id.0));
         }
+    }
+    let count = news.changed.len();
+    if count > 0 {
+        feed::record(tx, registry.now(), news).await?;
     }
     Ok((last, count))
 }

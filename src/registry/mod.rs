@@ -57,6 +57,7 @@ mod identity;
 mod import_profiles;
 mod imports;
 mod intake;
+mod ledger;
 mod marks;
 mod meetings;
 mod notices;
@@ -125,6 +126,7 @@ pub use files::{AttachedPhoto, ChainState, EarlierFile};
 pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
 pub use intake::{NewFinding, Spot};
+pub use ledger::LedgerLine;
 pub use meetings::{Meeting, MeetingFile, MeetingSubject, NamedSubject, NewMeeting, RevokeOrder};
 pub use notices::{
     Addressee, CandidateFilter, NOTICE_CASES, Notice, NoticeAnswer, NoticeCandidate, NoticeDraft,

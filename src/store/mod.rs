@@ -36,6 +36,7 @@ pub mod history;
 pub mod import_profiles;
 pub mod imports;
 pub mod integrity;
+pub mod ledger;
 pub mod meetings;
 pub mod notices;
 pub mod packages;

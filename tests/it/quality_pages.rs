@@ -102,6 +102,8 @@ async fn browser_every_quality_page_is_sound() {
             ("duplicates", "/quality/duplicates".to_owned()),
             ("claims", "/quality/claims".to_owned()),
             ("claim-notice", "/quality/claims/2026-00001".to_owned()),
+            ("ledger", "/desk/ledger?state=all".to_owned()),
+            ("statistics", "/desk/statistics?period=2026".to_owned()),
             ("file-score", format!("/covers/{}", street.codes[0])),
         ] {
             browser.goto(&street.server.url(&path)).await;

@@ -19,6 +19,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("tiles", &["domain"]),
     ("demo", &["domain"]),
     ("quality", &["spatial", "domain"]),
+    ("stats", &["domain"]),
     ("store", &["domain"]),
     ("registry", &["store", "spatial", "domain"]),
     ("outbox", &["registry", "domain"]),
@@ -28,8 +29,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "registry", "intake", "outlet", "press", "import", "crs", "plates", "quality", "spatial",
-            "tiles", "photos", "messages", "config", "domain",
+            "registry", "intake", "outlet", "press", "import", "crs", "plates", "quality", "stats",
+            "spatial", "tiles", "photos", "messages", "config", "domain",
         ],
     ),
     (

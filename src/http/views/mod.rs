@@ -25,6 +25,7 @@ mod case_advice;
 mod case_pages;
 mod census_file;
 mod census_map;
+mod charts;
 mod claim_pages;
 mod cover_list;
 mod cover_page;
@@ -38,6 +39,7 @@ mod exemplary_pages;
 mod field_words;
 mod import_desk;
 mod intake_page;
+mod ledger_page;
 mod line_diff;
 mod meeting_pages;
 mod notice_pages;
@@ -48,6 +50,8 @@ mod profile_pages;
 mod public_pages;
 mod quality_pages;
 mod rule_pages;
+mod statistics_page;
+mod statistics_paper;
 mod structure_pages;
 mod understood;
 mod words;
@@ -81,6 +85,7 @@ pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use exemplary_pages::{ExemplaryView, exemplary_cells, exemplary_headings, exemplary_list};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
 pub use intake_page::{IntakeDraft, IntakeView, intake};
+pub use ledger_page::{LedgerView, ledger, ledger_as_shown, ledger_cells, ledger_table};
 pub use meeting_pages::{MeetingForm, MeetingListView, MeetingView, meeting_file, meeting_list};
 pub use notice_pages::{
     NoticeForm, NoticeFormView, NoticeListView, NoticeView, notice_file, notice_form, notice_list,
@@ -94,6 +99,8 @@ pub use quality_pages::{
     quality_sum_cells,
 };
 pub use rule_pages::{RuleEditView, RulesView, TrialDraft, TrialView, rule_edit, rule_trial, rules};
+pub use statistics_page::{StatisticsView, statistics};
+pub use statistics_paper::statistics_paper;
 pub use structure_pages::{
     AddView, MergeView, RetireView, SplitView, add_form, code_form, merge_form, retire_form, split_form,
 };
@@ -209,6 +216,11 @@ impl<'a> Page<'a> {
     /// Whether a crew is logged in.
     fn is_crew(&self) -> bool {
         self.session.is_some_and(|session| session.user.role == Role::Crew)
+    }
+
+    /// Whether the one who is logged in sees ledger and statistics.
+    fn reads_figures(&self) -> bool {
+        self.session.is_some_and(|session| crate::http::ledger_pages::READERS.contains(&session.user.role))
     }
 
     fn csrf(&self) -> &'a str {

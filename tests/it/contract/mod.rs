@@ -15,5 +15,6 @@ mod plate_designs;
 mod profiles;
 mod quality;
 mod refusals;
+mod statistics;
 mod story;
 mod tasks;

@@ -1,0 +1,171 @@
+//! Case list, ledger and dashboard over a million closed and ten thousand open cases, at 16 clients.
+//! `cargo bench --bench cases [-- --covers N] [--closed N] [--open N] [--seconds N] [--clients N]`.
+
+#[allow(dead_code, reason = "each bench uses its part")]
+mod support;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use support::{
+    Running, free_port, get, lidmark, load, option, peak_memory_mb, print, said, synthetic_city, verdict,
+};
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--test") {
+        return; // `cargo test --benches` only wants to see that it starts.
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(measure());
+}
+
+async fn measure() {
+    let (closed, open) = (option("--closed", 1_000_000), option("--open", 10_000));
+    let covers = option("--covers", 100_000).max(open);
+    let clients = option("--clients", 16) as usize;
+    let time = Duration::from_secs(option("--seconds", 10));
+    let folder = support::workshop();
+    let data = city_with_cases(&folder, covers, (closed, open)).await;
+    let text = data.display().to_string();
+    let name = format!("bench-{}", std::process::id());
+    let token = said(&mut lidmark(&["token", "add", "--login", "admin", "--name", &name, "--data", &text]));
+    let token = token.split_whitespace().last().expect("it says the token").to_owned();
+
+    let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
+    let log = std::fs::File::create(folder.join("cases.log")).expect("target can be written");
+    let server = Running(
+        lidmark(&["serve", "--listen", &address.to_string(), "--data", &text])
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("cargo built it"),
+    );
+    support::wait_until_ready(address, "/readyz").await;
+    let bearer = format!("Bearer {token}");
+    let ask = move |path: &str| {
+        get(path, &[("authorization", &bearer), ("accept-encoding", "gzip"), ("accept-language", "zh-CN")])
+    };
+    // The first question waits until all cases are read.
+    let mut connection = support::Connection::open(address).await.expect("it is ready");
+    let begun = std::time::Instant::now();
+    for page in ["/desk", "/desk/ledger", "/desk/statistics"] {
+        let status = connection.ask(&ask(page)).await.expect("it answers");
+        assert_eq!(status, 200, "{page}");
+    }
+    print(&format!(
+        "{closed} closed and {open} open cases on {covers} covers; first answers after {:.1} s, peak memory {:.0} MB",
+        begun.elapsed().as_secs_f64(),
+        peak_memory_mb(server.0.id()).unwrap_or(0.0)
+    ));
+    // Each client asks something else each time: nobody is to be served from what was just counted.
+    let sources = ["citizen_scan", "patrol", "hotline", "grid_worker", "sensor", "campaign"];
+    let month = |turn: usize| format!("{}-{:02}", 2022 + turn / 12 % 4, turn % 12 + 1);
+    type Ask = Box<dyn Fn(usize, usize) -> String + Send + Sync>;
+    let pages: [(&str, Ask); 5] = [
+        ("case list", Box::new(move |_, turn| format!("/desk?source={}", sources[turn % sources.len()]))),
+        ("case list, most urgent first", Box::new(|_, _| "/desk?order=urgent".to_owned())),
+        (
+            "ledger",
+            Box::new(move |who, turn| {
+                let (month, source) = (month(who * 7 + turn), sources[turn % sources.len()]);
+                format!("/desk/ledger?from={month}-01&until={month}-28&source={source}")
+            }),
+        ),
+        ("ledger, nothing chosen", Box::new(|_, _| "/desk/ledger".to_owned())),
+        (
+            "dashboard",
+            Box::new(move |who, turn| {
+                let (month, source) = (month(who * 5 + turn), sources[(who + turn / 48) % sources.len()]);
+                format!("/desk/statistics?period={month}&source={source}&baseline=20{:02}-01", 10 + turn % 15)
+            }),
+        ),
+    ];
+    for (name, path) in pages {
+        let ask = ask.clone();
+        let done = load(address, clients, time, None, 200, move |who, turn| ask(&path(who, turn))).await;
+        assert_eq!(done.failed, 0, "{name}: answers other than 200");
+        print(&format!(
+            "  {name}: {:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
+            done.per_second, done.p50_ms, done.p99_ms
+        ));
+        verdict(
+            &format!("{name}: p95 at {clients} clients"),
+            done.p95_ms,
+            "ms",
+            done.p95_ms < 100.0,
+            "< 100",
+        );
+    }
+}
+
+/// A city of its own with that many cases, made once.
+async fn city_with_cases(folder: &Path, covers: u64, (closed, open): (u64, u64)) -> PathBuf {
+    let data = folder.join(format!("cases-{covers}-{closed}-{open}"));
+    if data.join("made-cases").exists() {
+        return data;
+    }
+    let city = synthetic_city(folder, covers);
+    let _ = std::fs::remove_dir_all(&data);
+    std::fs::rename(&city, &data).expect("target can be written");
+    print(&format!("making {closed} closed and {open} open cases; this is done once"));
+    use sqlx::Connection;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("lidmark.db"));
+    let mut database =
+        sqlx::SqliteConnection::connect_with(&options).await.expect("the city's database opens");
+    for statement in statements(closed, open) {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut database).await.expect("it runs");
+    }
+    database.close().await.expect("it closes");
+    std::fs::write(data.join("made-cases"), "").expect("target can be written");
+    data
+}
+
+/// Cases of four years, straight into the tables: closed ones after up to ten days, the open ones of late.
+fn statements(closed: u64, open: u64) -> [String; 4] {
+    let columns = "id, number, manhole_id, cover_id, district, hazard, state, emergency, report_count, party_id, \
+        source, triage, offered_to, clock, due_at, remind_at, dispatches, refusals, reworks, reopenings, late_ms, \
+        exempt, created_at, updated_at, filed_at, dispatched_at, handled_at, closed_at, version";
+    let hazards = "CASE n % 5 WHEN 0 THEN 'broken' WHEN 1 THEN 'rocking' WHEN 2 THEN 'level' WHEN 3 THEN 'overflow' \
+        ELSE 'odour' END";
+    let sources = "CASE n % 6 WHEN 0 THEN 'citizen_scan' WHEN 1 THEN 'patrol' WHEN 2 THEN 'hotline' \
+        WHEN 3 THEN 'grid_worker' WHEN 4 THEN 'sensor' ELSE 'campaign' END";
+    let begin = 1_640_966_400_000u64; // 2022-01-01 in China
+    let step = 4 * 365 * 86_400_000u64 / closed.max(1);
+    let from = "FROM numbers JOIN places p ON p.at = n % (SELECT COUNT(*) FROM places) + 1";
+    let numbers = |count: u64| {
+        format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {count})"
+        )
+    };
+    // Of ids only the order matters; a version 7 begins with its time.
+    let id = "CAST(unhex(printf('%012x7000800000000000%04x', at_ms, n % 65536)) AS BLOB)";
+    let party = "(SELECT id FROM parties ORDER BY id LIMIT 1 OFFSET n % (SELECT COUNT(*) FROM parties))";
+    let id_of = |at: &str| id.replace("at_ms", at);
+    let at = format!("({begin} + n * {step})");
+    let took = "(n * 7919 % 240 + 1) * 3600000";
+    [
+        "CREATE TEMP TABLE places AS SELECT ROW_NUMBER() OVER (ORDER BY c.id) AS at, c.id AS cover, c.manhole_id AS \
+         manhole, h.district FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE c.retired_at IS NULL"
+            .to_owned(),
+        "CREATE UNIQUE INDEX temp.places_at ON places (at)".to_owned(),
+        format!(
+            "{} INSERT INTO cases ({columns}) SELECT {}, printf('%d-%06d', 2022 + n * 4 / {closed}, 500000 + n), \
+             p.manhole, p.cover, p.district, {hazards}, CASE n % 50 WHEN 0 THEN 'rejected' ELSE 'closed' END, 0, 1, \
+             {party}, {sources}, n % 90, '', '{{}}', NULL, NULL, 1 + n % 3 / 2, n % 3 / 2, n % 7 / 6, 0, \
+             CASE n % 9 WHEN 0 THEN 7200000 ELSE 0 END, n % 90 = 0, {at}, {at} + {took}, {at}, {at} + 600000, {at} + \
+             {took}, CASE n % 50 WHEN 0 THEN NULL ELSE {at} + {took} END, 6 {from}",
+            numbers(closed),
+            id_of(&at),
+        ),
+        format!(
+            "{} INSERT INTO cases ({columns}) SELECT {}, printf('2026-%06d', 800000 + n), p.manhole, p.cover, \
+             p.district, 'no_net', 'handling', 0, 1, {party}, {sources}, n % 90, '', '{{}}', {now} + (n % 200 - 50) * \
+             3600000, NULL, 1, 0, 0, 0, 0, 0, {now}, {now}, {now}, {now}, NULL, NULL, 3 {from} \
+             WHERE NOT EXISTS (SELECT 1 FROM cases k WHERE k.cover_id = p.cover AND k.hazard = 'no_net')",
+            numbers(open),
+            id_of(&format!("({begin} + 5 * 365 * 86400000 + n)")),
+            now = format_args!("({begin} + 4 * 365 * 86400000 + n * 300000)"),
+        ),
+    ]
+}
