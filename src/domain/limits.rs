@@ -14,12 +14,10 @@ use super::cover::CoverClass;
 use super::hazard::Hazard;
 use super::ids::CaseId;
 use super::names::named_enum;
+use super::rule_text;
 
 /// The calendar that is always there.
 pub const CITY: &str = "city";
-/// Longest text of a rules file, in bytes.
-pub const RULES_BYTES: usize = 200_000;
-const ROWS_LIMIT: usize = 500;
 
 /// The same words in both languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,17 +147,7 @@ impl LimitRules {
 
     /// Reads a rules file and refuses one by which some case would have no limit.
     pub fn from_toml(text: &str) -> Result<Self, Refusal> {
-        let refuse = |reason: String| Refusal::new("rules.unusable").at("text").with("reason", reason);
-        if text.len() > RULES_BYTES {
-            return Err(Refusal::new("text.too_long")
-                .at("text")
-                .with("count", text.len())
-                .with("most", RULES_BYTES));
-        }
-        let rules: Self =
-            toml::from_str(text).map_err(|error| refuse(error.to_string().trim().to_owned()))?;
-        rules.check().map_err(refuse)?;
-        Ok(rules)
+        rule_text::read(text, Self::check)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -169,17 +157,8 @@ impl LimitRules {
         if let Some((name, _)) = self.calendars.iter().find(|(_, calendar)| !calendar.has_hours()) {
             return Err(format!("calendar {name} has no hours in which people work"));
         }
-        if self.limits.len() > ROWS_LIMIT {
-            return Err(format!("{} rows of limits; {ROWS_LIMIT} are the most", self.limits.len()));
-        }
-        let mut ids = BTreeSet::new();
+        rule_text::check_ids(self.limits.iter().map(|row| row.id.as_str()))?;
         for row in &self.limits {
-            if row.id.is_empty() || row.id.len() > 40 || row.id.contains('\0') {
-                return Err("the id of a row has 1 to 40 characters".to_owned());
-            }
-            if !ids.insert(&row.id) {
-                return Err(format!("row {} stands there twice", row.id));
-            }
             if !self.calendars.contains_key(&row.calendar) {
                 return Err(format!("row {}: there is no calendar {}", row.id, row.calendar));
             }

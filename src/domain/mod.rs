@@ -34,6 +34,7 @@ pub mod refusal;
 pub mod role;
 pub mod routing;
 pub mod rule_set;
+pub mod rule_text;
 pub mod task;
 pub mod token;
 pub mod triage;

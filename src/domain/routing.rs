@@ -11,11 +11,10 @@ use super::case::{CaseMove, CaseSource};
 use super::cover::{CoverClass, Placement};
 use super::hazard::Hazard;
 use super::ids::PartyId;
-use super::limits::{RULES_BYTES, Words};
+use super::limits::Words;
 use super::names::named_enum;
+use super::rule_text;
 use super::triage::TriageRules;
-
-const RULES_LIMIT: usize = 500;
 
 named_enum! {
     /// When a rule holds, by the city's work calendar.
@@ -247,31 +246,12 @@ impl RoutingRules {
     }
 
     pub fn from_toml(text: &str) -> Result<Self, Refusal> {
-        let refuse = |reason: String| Refusal::new("rules.unusable").at("text").with("reason", reason);
-        if text.len() > RULES_BYTES {
-            return Err(Refusal::new("text.too_long")
-                .at("text")
-                .with("count", text.len())
-                .with("most", RULES_BYTES));
-        }
-        let rules: Self =
-            toml::from_str(text).map_err(|error| refuse(error.to_string().trim().to_owned()))?;
-        rules.check().map_err(refuse)?;
-        Ok(rules)
+        rule_text::read(text, Self::check)
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.rules.len() > RULES_LIMIT {
-            return Err(format!("{} rules; {RULES_LIMIT} are the most", self.rules.len()));
-        }
-        let mut ids = BTreeSet::new();
+        rule_text::check_ids(self.rules.iter().map(|rule| rule.id.as_str()))?;
         for rule in &self.rules {
-            if rule.id.is_empty() || rule.id.len() > 40 || rule.id.contains('\0') {
-                return Err("the id of a rule has 1 to 40 characters".to_owned());
-            }
-            if !ids.insert(&rule.id) {
-                return Err(format!("rule {} stands there twice", rule.id));
-            }
             if let Destination::Pool(name) = &rule.to
                 && !self.pools.contains_key(name)
             {

@@ -20,8 +20,8 @@ use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::case::CaseSource;
 use crate::domain::ids::Millis;
-use crate::domain::limits::RULES_BYTES;
 use crate::domain::rule_set::{RuleKind, RuleVersion, in_force};
+use crate::domain::rule_text::RULES_BYTES;
 use crate::registry::{NewRules, RuleTrial, RulesLook};
 
 pub(super) async fn show(
