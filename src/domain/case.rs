@@ -409,7 +409,7 @@ impl Case {
             // With the last of them it goes back to the desk.
             CaseMove::Decline => self.is_in_pool() && is_offered && self.offered_to.len() > 1,
             CaseMove::Refuse => !self.is_in_pool() || (is_offered && self.offered_to.len() == 1),
-            CaseMove::Extend => !self.is_in_pool(),
+            CaseMove::Extend => self.party.is_some(),
             _ => true,
         }
     }

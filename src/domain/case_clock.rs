@@ -108,7 +108,7 @@ impl Case {
     pub fn next_step(&self) -> NextStep {
         match (self.state, self.party) {
             (CaseState::Dispatched | CaseState::Handling, Some(party)) => NextStep::Party(party),
-            (CaseState::Dispatched | CaseState::Handling, None) => NextStep::Pool,
+            (CaseState::Dispatched, None) => NextStep::Pool,
             (CaseState::Suspended, _) => NextStep::Clock,
             (state, _) if state.is_open() => NextStep::Desk,
             _ => NextStep::Nobody,

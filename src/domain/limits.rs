@@ -213,7 +213,8 @@ impl LimitRules {
         let pick = |usual, hurried| Some(if emergency { hurried } else { usual });
         match state {
             CaseState::Reported => Some(desk.file),
-            CaseState::Filed | CaseState::Returned | CaseState::Reopened => {
+            // Work that failed its check is nobody's where a crew had mended what no party looks after.
+            CaseState::Filed | CaseState::Returned | CaseState::Reopened | CaseState::Handling => {
                 pick(desk.dispatch, urgent.dispatch)
             }
             CaseState::Handled => pick(desk.check, urgent.check),
