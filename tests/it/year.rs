@@ -21,7 +21,7 @@ const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 const DAYS: i64 = 365;
 /// Reports of an ordinary day; a storm brings four times as many.
-const REPORTS: usize = 2;
+const REPORTS: usize = 1;
 const CITIZEN: As = As::Nobody;
 const DISPATCHER: As = As::Staff(Role::Dispatcher);
 const SUPERVISOR: As = As::Staff(Role::Supervisor);
