@@ -86,7 +86,7 @@ both_engines! {
             assert!(covers.iter().any(|line| line.contains(said)), "{said}: {covers:?}");
         }
         assert_eq!(covers.len(), 4, "{covers:?}");
-        assert_eq!(told("case.differs"), [format!("{} is closed, the file says filed", reported.case_number)]);
+        assert_eq!(told("case.differs"), [format!("{} is closed, the file says dispatched", reported.case_number)]);
         assert_eq!(told("report.altered").len(), 1);
         assert!(told("report.altered")[0].starts_with(&reported.tracking));
         assert!(told("report.missing")[0].starts_with(&other.tracking));
@@ -165,12 +165,12 @@ both_engines! {
         assert_eq!(cases.len(), 6);
         assert_eq!(reported.iter().filter(|answer| answer.joined).count(), 3);
         let counts = town.registry.counts().await.unwrap();
-        assert_eq!(counts.cases, [("filed".to_owned(), 3), ("reported".to_owned(), 3)]);
+        assert_eq!(counts.cases, [("dispatched".to_owned(), 3), ("reported".to_owned(), 3)]);
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
         let events = town.registry.list_waiting_events("gateway", 100).await.unwrap();
-        assert_eq!(events.len(), 9);
+        assert_eq!(events.len(), 15, "one a report, and of each emergency that it is there and was sent on");
         town.registry.mark_delivered("gateway", events[0].sequence).await.unwrap();
-        assert_eq!(town.registry.list_waiting_events("gateway", 100).await.unwrap().len(), 8);
+        assert_eq!(town.registry.list_waiting_events("gateway", 100).await.unwrap().len(), 14);
         assert_eq!(town.registry.list_waiting_events("another", 100).await.unwrap().len(), 9);
     }
 
