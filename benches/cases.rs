@@ -140,7 +140,8 @@ fn statements(closed: u64, open: u64) -> [String; 4] {
     };
     // Of ids only the order matters; a version 7 begins with its time.
     let id = "CAST(unhex(printf('%012x7000800000000000%04x', at_ms, n % 65536)) AS BLOB)";
-    let party = "(SELECT id FROM parties ORDER BY id LIMIT 1 OFFSET n % (SELECT COUNT(*) FROM parties))";
+    let party = "(SELECT id FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) - 1 AS at FROM parties) AS ranked \
+        WHERE ranked.at = n % (SELECT COUNT(*) FROM parties))";
     let id_of = |at: &str| id.replace("at_ms", at);
     let at = format!("({begin} + n * {step})");
     let took = "(n * 7919 % 240 + 1) * 3600000";
