@@ -122,7 +122,7 @@ async fn city_with_cases(folder: &Path, covers: u64, (closed, open): (u64, u64))
 }
 
 /// Cases of four years, straight into the tables: closed ones after up to ten days, the open ones of late.
-fn statements(closed: u64, open: u64) -> [String; 4] {
+fn statements(closed: u64, open: u64) -> [String; 6] {
     let columns = "id, number, manhole_id, cover_id, district, hazard, state, emergency, report_count, party_id, \
         source, triage, offered_to, clock, due_at, remind_at, dispatches, refusals, reworks, reopenings, late_ms, \
         exempt, created_at, updated_at, filed_at, dispatched_at, handled_at, closed_at, version";
@@ -132,7 +132,8 @@ fn statements(closed: u64, open: u64) -> [String; 4] {
         WHEN 3 THEN 'grid_worker' WHEN 4 THEN 'sensor' ELSE 'campaign' END";
     let begin = 1_640_966_400_000u64; // 2022-01-01 in China
     let step = 4 * 365 * 86_400_000u64 / closed.max(1);
-    let from = "FROM numbers JOIN places p ON p.at = n % (SELECT COUNT(*) FROM places) + 1";
+    let from = "FROM numbers CROSS JOIN places p ON p.at = n % (SELECT COUNT(*) FROM places) + 1 \
+        LEFT JOIN handlers o ON o.at = n % (SELECT COUNT(*) FROM handlers) + 1";
     let numbers = |count: u64| {
         format!(
             "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {count})"
@@ -140,8 +141,6 @@ fn statements(closed: u64, open: u64) -> [String; 4] {
     };
     // Of ids only the order matters; a version 7 begins with its time.
     let id = "CAST(unhex(printf('%012x7000800000000000%04x', at_ms, n % 65536)) AS BLOB)";
-    let party = "(SELECT id FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) - 1 AS at FROM parties) AS ranked \
-        WHERE ranked.at = n % (SELECT COUNT(*) FROM parties))";
     let id_of = |at: &str| id.replace("at_ms", at);
     let at = format!("({begin} + n * {step})");
     let took = "(n * 7919 % 240 + 1) * 3600000";
@@ -150,10 +149,12 @@ fn statements(closed: u64, open: u64) -> [String; 4] {
          manhole, h.district FROM covers c JOIN manholes h ON h.id = c.manhole_id WHERE c.retired_at IS NULL"
             .to_owned(),
         "CREATE UNIQUE INDEX temp.places_at ON places (at)".to_owned(),
+        "CREATE TEMP TABLE handlers AS SELECT ROW_NUMBER() OVER (ORDER BY id) AS at, id FROM parties".to_owned(),
+        "CREATE UNIQUE INDEX temp.handlers_at ON handlers (at)".to_owned(),
         format!(
             "{} INSERT INTO cases ({columns}) SELECT {}, printf('%d-%06d', 2022 + n * 4 / {closed}, 500000 + n), \
              p.manhole, p.cover, p.district, {hazards}, CASE n % 50 WHEN 0 THEN 'rejected' ELSE 'closed' END, 0, 1, \
-             {party}, {sources}, n % 90, '', '{{}}', NULL, NULL, 1 + n % 3 / 2, n % 3 / 2, n % 7 / 6, 0, \
+             o.id, {sources}, n % 90, '', '{{}}', NULL, NULL, 1 + n % 3 / 2, n % 3 / 2, n % 7 / 6, 0, \
              CASE n % 9 WHEN 0 THEN 7200000 ELSE 0 END, n % 90 = 0, {at}, {at} + {took}, {at}, {at} + 600000, {at} + \
              {took}, CASE n % 50 WHEN 0 THEN NULL ELSE {at} + {took} END, 6 {from}",
             numbers(closed),
@@ -161,7 +162,7 @@ fn statements(closed: u64, open: u64) -> [String; 4] {
         ),
         format!(
             "{} INSERT INTO cases ({columns}) SELECT {}, printf('2026-%06d', 800000 + n), p.manhole, p.cover, \
-             p.district, 'no_net', 'handling', 0, 1, {party}, {sources}, n % 90, '', '{{}}', {now} + (n % 200 - 50) * \
+             p.district, 'no_net', 'handling', 0, 1, o.id, {sources}, n % 90, '', '{{}}', {now} + (n % 200 - 50) * \
              3600000, NULL, 1, 0, 0, 0, 0, 0, {now}, {now}, {now}, {now}, NULL, NULL, 3 {from} \
              WHERE NOT EXISTS (SELECT 1 FROM cases k WHERE k.cover_id = p.cover AND k.hazard = 'no_net')",
             numbers(open),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::conflicts::Meanwhile;
 use super::files::{self, NewEntry};
-use super::{Registry, RegistryError, sha256};
+use super::{Call, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::code::ComponentCode;
 use crate::domain::cover::CoverFile;
@@ -85,16 +85,10 @@ impl Registry {
             sha256(&[what.to_string().as_bytes(), &version.to_be_bytes(), order.reason.as_bytes()]);
         let work = Arc::new(work);
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (order, scope, work) = (order.clone(), scope.clone(), work.clone());
-                let key = order.key;
+            .once::<Answered, _>(Call { key: order.key, scope, hash: request_hash, now }, move |tx| {
+                let (order, work) = (order.clone(), work.clone());
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &request_hash, now).await? {
-                        return Ok(first);
-                    }
                     let answered = Answered { cover: work(tx, cover, order, now).await? };
-                    super::keep_answer(tx, key, &answered).await?;
                     Ok(answered)
                 })
             })

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::bulk_turn;
 use super::editing::needed_reason;
 use super::fields::{self, Known};
-use super::{CoverFilter, Registry, RegistryError, sha256};
+use super::{Call, CoverFilter, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::cover::CoverFile;
 use crate::domain::edit::{self, BulkRowState, BulkState, CodeChoice, CoverEdit, StoredRefusal};
@@ -119,17 +119,12 @@ impl Registry {
         let hash = sha256(&[order.filter_text.as_bytes(), set_text.as_bytes(), order.reason.as_bytes()]);
         let key = order.key;
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (record, scope) = (record.clone(), scope.clone());
+            .once::<Answered, _>(Call { key, scope, hash, now }, move |tx| {
+                let record = record.clone();
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     bulk_edits::remove_stale(tx, Millis(now.0 - STALE_MS)).await?;
                     bulk_edits::add_bulk_edit(tx, &record).await?;
                     let answered = Answered { bulk: record.id };
-                    super::keep_answer(tx, key, &answered).await?;
                     Ok(answered)
                 })
             })
@@ -262,27 +257,22 @@ impl Registry {
         let id = step.id;
         let hash = sha256(&[scope.as_bytes(), &step.expected_version.to_be_bytes()]);
         let scope = format!("bulk_{scope}:{}:{id}", step.actor.word());
-        self.store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (step, scope) = (step.clone(), scope.clone());
-                Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, step.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
-                    let mut record =
-                        bulk_edits::lock_bulk_edit(tx, id).await?.ok_or_else(|| unknown_bulk_edit(id))?;
-                    if record.version != step.expected_version {
-                        let refusal = Refusal::new("bulk.moved_meanwhile").with("bulk_state", record.state);
-                        return Err(RegistryError::Conflict(refusal));
-                    }
-                    turn(&mut record, &step.actor).map_err(RegistryError::Conflict)?;
-                    bulk_edits::update_bulk_edit(tx, &record).await?;
-                    let answered = Answered { bulk: id };
-                    super::keep_answer(tx, step.key, &answered).await?;
-                    Ok(answered)
-                })
+        self.once::<Answered, _>(Call { key: step.key, scope, hash, now }, move |tx| {
+            let step = step.clone();
+            Box::pin(async move {
+                let mut record =
+                    bulk_edits::lock_bulk_edit(tx, id).await?.ok_or_else(|| unknown_bulk_edit(id))?;
+                if record.version != step.expected_version {
+                    let refusal = Refusal::new("bulk.moved_meanwhile").with("bulk_state", record.state);
+                    return Err(RegistryError::Conflict(refusal));
+                }
+                turn(&mut record, &step.actor).map_err(RegistryError::Conflict)?;
+                bulk_edits::update_bulk_edit(tx, &record).await?;
+                let answered = Answered { bulk: id };
+                Ok(answered)
             })
-            .await?;
+        })
+        .await?;
         self.known_bulk_edit(id).await
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::reports::clean_text;
-use super::{CoverFilter, CoversWithin, Registry, RegistryError, sha256};
+use super::{Call, CoverFilter, CoversWithin, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::campaign::{CampaignStage, CampaignState, CampaignStep, Repeat, Scope, Street, divide};
 use crate::domain::checklist::Checklist;
@@ -104,16 +104,11 @@ impl Registry {
         let (key, hash) = (new.key, sha256(&[format!("{said:?}").as_bytes()]));
         let scope = format!("campaign:{}", new.actor.word());
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (campaign, scope) = (campaign.clone(), scope.clone());
+            .once::<Answered, _>(Call { key, scope, hash, now }, move |tx| {
+                let campaign = campaign.clone();
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     campaigns::add_campaign(tx, &campaign).await?;
                     let answered = Answered { campaign: campaign.id };
-                    super::keep_answer(tx, key, &answered).await?;
                     Ok(answered)
                 })
             })
@@ -188,40 +183,35 @@ impl Registry {
         let id = order.id;
         let hash = sha256(&[order.step.as_str().as_bytes(), &order.expected_version.to_be_bytes()]);
         let scope = format!("campaign_step:{}:{id}", order.actor.word());
-        self.store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (order, scope) = (order.clone(), scope.clone());
-                Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, order.key, &scope, &hash, now).await? {
-                        return Ok(first);
+        self.once::<Answered, _>(Call { key: order.key, scope, hash, now }, move |tx| {
+            let order = order.clone();
+            Box::pin(async move {
+                let mut campaign =
+                    campaigns::lock_campaign(tx, id).await?.ok_or_else(|| unknown_campaign(id))?;
+                let from = campaign.state;
+                let refuse = |code| {
+                    let refusal = Refusal::new(code).with("campaign_state", from);
+                    RegistryError::Conflict(refusal)
+                };
+                if campaign.version != order.expected_version {
+                    return Err(refuse("campaign.moved_meanwhile"));
+                }
+                campaign.state = from.after(order.step).ok_or_else(|| refuse("campaign.not_now"))?;
+                campaign.version += 1;
+                match order.step {
+                    CampaignStep::Start if now >= campaign.until_at => {
+                        return Err(refuse("campaign.over"));
                     }
-                    let mut campaign =
-                        campaigns::lock_campaign(tx, id).await?.ok_or_else(|| unknown_campaign(id))?;
-                    let from = campaign.state;
-                    let refuse = |code| {
-                        let refusal = Refusal::new(code).with("campaign_state", from);
-                        RegistryError::Conflict(refusal)
-                    };
-                    if campaign.version != order.expected_version {
-                        return Err(refuse("campaign.moved_meanwhile"));
-                    }
-                    campaign.state = from.after(order.step).ok_or_else(|| refuse("campaign.not_now"))?;
-                    campaign.version += 1;
-                    match order.step {
-                        CampaignStep::Start if now >= campaign.until_at => {
-                            return Err(refuse("campaign.over"));
-                        }
-                        CampaignStep::Start => begin_round(&mut campaign, now, offset),
-                        CampaignStep::Close | CampaignStep::Withdraw => campaign.ended_at = Some(now),
-                    }
-                    campaigns::update_campaign(tx, &campaign).await?;
-                    tell(tx, &campaign, now).await?;
-                    let answered = Answered { campaign: id };
-                    super::keep_answer(tx, order.key, &answered).await?;
-                    Ok(answered)
-                })
+                    CampaignStep::Start => begin_round(&mut campaign, now, offset),
+                    CampaignStep::Close | CampaignStep::Withdraw => campaign.ended_at = Some(now),
+                }
+                campaigns::update_campaign(tx, &campaign).await?;
+                tell(tx, &campaign, now).await?;
+                let answered = Answered { campaign: id };
+                Ok(answered)
             })
-            .await?;
+        })
+        .await?;
         self.known_campaign(id).await
     }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::cases::{MoveOrder, make_move, take_case};
 use super::files::{self, NewEntry};
 use super::reports::clean_text;
-use super::{Registry, RegistryError, sha256};
+use super::{Call, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseMove, MoveRequest, TEXT_LIMIT};
 use crate::domain::case_ask::{AskKind, AskState, AskVerdict, CaseAsk, check_ask, check_verdict};
@@ -69,19 +69,13 @@ impl Registry {
         ]);
         let (registry, now) = (self.clone(), self.now());
         let asked = self
-            .store
-            .write::<Asked, RegistryError, _>(move |tx| {
-                let (registry, new) = (registry.clone(), new.clone());
-                Box::pin(async move {
-                    let (key, scope) = (new.key, format!("ask:{}", new.actor.word()));
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
-                    let asked = ask(tx, &registry, new, now).await?;
-                    super::keep_answer(tx, key, &asked).await?;
-                    Ok(asked)
-                })
-            })
+            .once::<Asked, _>(
+                Call { key: new.key, scope: format!("ask:{}", new.actor.word()), hash, now },
+                move |tx| {
+                    let (registry, new) = (registry.clone(), new.clone());
+                    Box::pin(async move { ask(tx, &registry, new, now).await })
+                },
+            )
             .await?;
         Ok(asked.ask)
     }
@@ -95,22 +89,19 @@ impl Registry {
         let id = answer.ask.to_string();
         let hash = sha256(&[id.as_bytes(), answer.verdict.as_str().as_bytes(), answer.text.as_bytes()]);
         let (registry, now) = (self.clone(), self.now());
-        self.store
-            .write::<Asked, RegistryError, _>(move |tx| {
+        self.once::<Asked, _>(
+            Call { key: answer.key, scope: format!("ask_answer:{}", answer.actor.word()), hash, now },
+            move |tx| {
                 let (registry, given) = (registry.clone(), answer.clone());
                 Box::pin(async move {
-                    let (key, scope) = (given.key, format!("ask_answer:{}", given.actor.word()));
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     let answered = Asked { ask: given.ask };
                     decide(tx, &registry, given, now).await?;
-                    super::keep_answer(tx, key, &answered).await?;
                     Ok(answered)
                 })
-            })
-            .await
-            .map(drop)
+            },
+        )
+        .await
+        .map(drop)
     }
 
     /// What waits for the desk, the longest first; of others than the desk nothing.

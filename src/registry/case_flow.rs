@@ -87,12 +87,12 @@ pub(super) fn routing_facts(case: &Case, ground: &Ground, rules: &ActiveRules) -
     }
 }
 
-/// What triage knows of a case; the hour and the weather are those of now.
+/// What triage knows of a case: the hour at which it came, the weather of now.
 pub(super) fn triage_facts(case: &Case, placement: Option<Placement>, rules: &ActiveRules) -> TriageFacts {
     TriageFacts {
         hazard: case.hazard,
         placement,
-        out_of_hours: rules.out_of_hours(),
+        out_of_hours: rules.out_of_hours_at(case.created_at),
         weather: rules.weather.is_some(),
         reports: case.report_count,
         recurs: case.recurs.is_some(),

@@ -7,7 +7,7 @@ use super::case_flow::{self, Ground, event_body};
 use super::files::{self, NewEntry, PhotoHome};
 use super::reports::clean_text;
 use super::tasks::{self, NewTask};
-use super::{ActiveRules, AttachedPhoto, Registry, RegistryError, sha256, year_at};
+use super::{ActiveRules, AttachedPhoto, Call, Registry, RegistryError, sha256, year_at};
 use crate::domain::Refusal;
 use crate::domain::case::{
     self, Case, CaseMove, CaseState, MoveRequest, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT,
@@ -157,18 +157,9 @@ impl Registry {
         let scope = format!("move:{}:{}", order.actor.word(), order.number);
         let registry = self.clone();
         let moved = self
-            .store
-            .write::<Moved, RegistryError, _>(move |tx| {
-                let (order, scope, registry) = (order.clone(), scope.clone(), registry.clone());
-                let key = order.key;
-                Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &request_hash, now).await? {
-                        return Ok(first);
-                    }
-                    let moved = make_move(tx, &registry, order, now).await?;
-                    super::keep_answer(tx, key, &moved).await?;
-                    Ok(moved)
-                })
+            .once::<Moved, _>(Call { key: order.key, scope, hash: request_hash, now }, move |tx| {
+                let (order, registry) = (order.clone(), registry.clone());
+                Box::pin(async move { make_move(tx, &registry, order, now).await })
             })
             .await?;
         case_store::find_case_by_number(&mut self.store.read().await?, &moved.number)
@@ -300,6 +291,7 @@ pub(super) async fn make_move(
     if rule.made == CaseMove::Reopen {
         // While it was closed, a border may have been drawn anew.
         case_store::follow_manhole(tx, case.id).await?;
+        crate::store::tasks::withdraw_looks(tx, case.id).await?;
     }
     files::append(tx, case.manhole, head, now, entries).await?;
     let mut changed = vec![(ChangeKind::Case, case.id.0)];

@@ -11,7 +11,7 @@ use super::claim_steps::{expire, step};
 use super::editing::needed_reason;
 use super::files::{self, NewEntry};
 use super::reports::clean_text;
-use super::{Registry, RegistryError, sha256};
+use super::{Call, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::case::TEXT_LIMIT;
 use crate::domain::claim::{Claim, ClaimRules, ClaimState, ClaimStep};
@@ -120,13 +120,9 @@ impl Registry {
         let year = super::year_at(now, self.utc_offset_minutes);
         let registry = self.clone();
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (new, scope, registry) = (new.clone(), scope.clone(), registry.clone());
+            .once::<Answered, _>(Call { key: new.key, scope, hash, now }, move |tx| {
+                let (new, registry) = (new.clone(), registry.clone());
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, new.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     let [number] =
                         people::advance_counters(tx, [(format!("claims:{year}").as_str(), 1)]).await?;
                     let (district, class, cursor) = match &new.set {
@@ -150,7 +146,6 @@ impl Registry {
                         put_up(tx, &registry, &notice, ids, now, Refusing::Yes).await?;
                     }
                     let answered = Answered { notice: notice.number };
-                    super::keep_answer(tx, new.key, &answered).await?;
                     Ok(answered)
                 })
             })

@@ -11,7 +11,7 @@ use super::field_photos::{self, NOT_HERE, staff};
 use super::files::{self, PhotoHome};
 use super::packages::{CrewCover, CrewPlate};
 use super::reports::clean_text;
-use super::{AttachedPhoto, Registry, RegistryError, sha256};
+use super::{AttachedPhoto, Call, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::case::{PhonePosition, TEXT_LIMIT};
 use crate::domain::crew::{CheckResult, CrewAction, CrewKind, Deed, FieldFix, FieldPhotoRole};
@@ -144,23 +144,15 @@ impl Registry {
     ) -> Result<Noted, RegistryError> {
         let (registry, action, actor, now) = (self.clone(), action.clone(), actor.clone(), self.now());
         let scope = format!("crew:{}", actor.word());
-        self.store
-            .write::<Noted, RegistryError, _>(move |tx| {
-                let (registry, action, actor) = (registry.clone(), action.clone(), actor.clone());
-                let scope = scope.clone();
-                Box::pin(async move {
-                    let key = action.key;
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &request_hash, now).await? {
-                        return Ok(first);
-                    }
-                    let photos = field_photos::named(tx, user, &action.photos).await?;
-                    let work = Work { registry, action, actor, user, now, photos };
-                    let noted = work.do_it(tx).await?;
-                    super::keep_answer(tx, key, &noted).await?;
-                    Ok(noted)
-                })
+        self.once::<Noted, _>(Call { key: action.key, scope, hash: request_hash, now }, move |tx| {
+            let (registry, action, actor) = (registry.clone(), action.clone(), actor.clone());
+            Box::pin(async move {
+                let photos = field_photos::named(tx, user, &action.photos).await?;
+                let work = Work { registry, action, actor, user, now, photos };
+                work.do_it(tx).await
             })
-            .await
+        })
+        .await
     }
 
     async fn show_done(&self, action: IdempotencyKey, noted: Noted) -> Result<CrewDone, RegistryError> {

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use sha2::{Digest, Sha256};
 
-use super::{Registry, RegistryError};
+use super::{Call, Registry, RegistryError};
 use crate::domain::Refusal;
 use crate::domain::ids::{IdempotencyKey, Millis, SpotCheckId};
 use crate::domain::role::Actor;
@@ -79,40 +79,37 @@ impl Registry {
         let hash = super::sha256(&[said.as_bytes()]);
         let id = SpotCheckId::fresh();
         let drawn = self
-            .store
-            .write::<SpotCheckId, RegistryError, _>(move |tx| {
-                let (new, seed) = (new.clone(), seed.clone());
-                Box::pin(async move {
-                    let scope = format!("spot_check:{}", new.actor.word());
-                    if let Some(first) = super::repeat_or_claim(tx, new.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
-                    let period = (new.from, new.until);
-                    let (crew, district) = (new.crew.as_deref(), new.district.as_deref());
-                    let fitted = spot_checks::list_fitted(tx, period, crew, district).await?;
-                    if fitted.is_empty() {
-                        return Err(RegistryError::Conflict(Refusal::new("spot_check.none").at("from")));
-                    }
-                    let population = fitted.len() as i64;
-                    let drawn = draw(&seed, fitted, new.count);
-                    let check = SpotCheck {
-                        id,
-                        seed,
-                        from: new.from,
-                        until: new.until,
-                        crew: new.crew.clone(),
-                        district: new.district.clone(),
-                        population,
-                        plate_count: drawn.len() as i64,
-                        looked: 0,
-                        actor: new.actor.word(),
-                        created_at: now,
-                    };
-                    spot_checks::add_check(tx, &check, &drawn).await?;
-                    super::keep_answer(tx, new.key, &id).await?;
-                    Ok(id)
-                })
-            })
+            .once::<SpotCheckId, _>(
+                Call { key: new.key, scope: format!("spot_check:{}", new.actor.word()), hash, now },
+                move |tx| {
+                    let (new, seed) = (new.clone(), seed.clone());
+                    Box::pin(async move {
+                        let period = (new.from, new.until);
+                        let (crew, district) = (new.crew.as_deref(), new.district.as_deref());
+                        let fitted = spot_checks::list_fitted(tx, period, crew, district).await?;
+                        if fitted.is_empty() {
+                            return Err(RegistryError::Conflict(Refusal::new("spot_check.none").at("from")));
+                        }
+                        let population = fitted.len() as i64;
+                        let drawn = draw(&seed, fitted, new.count);
+                        let check = SpotCheck {
+                            id,
+                            seed,
+                            from: new.from,
+                            until: new.until,
+                            crew: new.crew.clone(),
+                            district: new.district.clone(),
+                            population,
+                            plate_count: drawn.len() as i64,
+                            looked: 0,
+                            actor: new.actor.word(),
+                            created_at: now,
+                        };
+                        spot_checks::add_check(tx, &check, &drawn).await?;
+                        Ok(id)
+                    })
+                },
+            )
             .await?;
         self.find_spot_check(drawn).await.map(|(check, _)| check)
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::case_flow::{self, event_body, moved, state_event};
+use super::case_flow::{self, event_body, moved, state_event, triage_facts};
 use super::cases::{ground_of, take_case};
 use super::files::{self, NewEntry};
 use super::{ActiveRules, Registry, RegistryError};
@@ -18,13 +18,14 @@ use crate::domain::ids::Millis;
 use crate::domain::limits::LimitRules;
 use crate::domain::role::Actor;
 use crate::domain::routing::Routed;
+use crate::store::cases::WaitingCase;
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::{Tx, cases, people};
 
 /// Cases a transaction, so that reports do not wait for the sweep.
 const TURN: i64 = 200;
-/// Setting that names the rules by which the deadlines of open cases were computed last.
-const RECKONED: &str = "deadlines_reckoned_by";
+/// Setting that names the rules by which open cases were reckoned last.
+const RECKONED: &str = "cases_reckoned_by";
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,13 +35,14 @@ pub struct Swept {
     pub resumed: usize,
     /// Claim pools that went to their fallback or back to the desk.
     pub unclaimed: usize,
-    /// Deadlines computed anew by other rules.
+    /// Cases that other rules or weather gave another deadline or urgency.
     pub reckoned: usize,
 }
 
 impl Registry {
     /// One round over what is due.
     pub async fn sweep_cases(&self) -> Result<Swept, RegistryError> {
+        self.rule_book.count_lookers_after(&mut self.store.read().await?, self.now()).await?;
         let mut swept = Swept { reckoned: self.reckon_anew().await?, ..Swept::default() };
         loop {
             let now = self.now();
@@ -75,12 +77,13 @@ impl Registry {
             .await
     }
 
-    /// Computes the deadlines of all open cases anew where the rules in force are not those by which that was done
-    /// last.
+    /// Computes anew until when all open cases may take and how much they hurry, where rules or weather are not those by
+    /// which that was done last.
     async fn reckon_anew(&self) -> Result<usize, RegistryError> {
         let mut tx = self.store.read().await?;
         let rules = self.rule_book.active(&mut tx, self.now()).await?;
-        let mark = format!("limits:{}", rules.limits_version);
+        let weather = rules.weather.as_ref().map_or(0, |mode| mode.since.0);
+        let mark = format!("{} {} {weather}", rules.limits_version, rules.routing_version);
         if people::find_setting(&mut tx, RECKONED).await?.as_ref() == Some(&mark) {
             return Ok(0);
         }
@@ -226,14 +229,15 @@ async fn reckon_page(
 ) -> Result<(Option<String>, usize), RegistryError> {
     let rules = registry.rule_book.active(tx, registry.now()).await?;
     let page = cases::list_open_after(tx, after, TURN).await?;
-    let last = page.last().map(|(case, _)| case.number.clone());
+    let last = page.last().map(|waiting| waiting.case.number.clone());
     let mut news = News::default();
-    for (mut case, class) in page {
-        let before = (case.due_at, case.remind_at, case.clock.clone());
+    for WaitingCase { mut case, class, placement } in page {
+        let before = (case.due_at, case.remind_at, case.triage, case.clock.clone());
         adopt(&mut case, class, &rules);
         case.reckon(&rules.limits);
-        if (case.due_at, case.remind_at, case.clock.clone()) != before {
-            cases::put_deadline(tx, &case).await?;
+        case.triage = rules.routing.triage.score(&triage_facts(&case, placement, &rules));
+        if (case.due_at, case.remind_at, case.triage, case.clock.clone()) != before {
+            cases::put_reckoning(tx, &case).await?;
             news.changed.push((ChangeKind::Case, case.id.0));
         }
     }
@@ -300,9 +304,9 @@ impl Registry {
         let (mut run, mut after) = (DryRun::default(), String::new());
         loop {
             let page = cases::list_open_after(&mut tx, &after, 1000).await?;
-            let Some((last, _)) = page.last() else { break };
-            after.clone_from(&last.number);
-            for (case, class) in page {
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.case.number);
+            for WaitingCase { case, class, .. } in page {
                 run.open += 1;
                 *filed.entry(rules.limits.row_of(&case, class).id.clone()).or_default() += 1;
                 let mut then = case.clone();

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::editing::needed_reason;
 use super::files::NewEntry;
 use super::marks::Held;
-use super::{Registry, RegistryError, sha256};
+use super::{Call, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::case::Case;
 use crate::domain::cover::{CoverFile, Party};
@@ -51,20 +51,15 @@ impl Registry {
         let scope = format!("exemplary:{}:{}", order.actor.word(), order.number);
         let quarter = order.quarter.map(|quarter| quarter.to_string()).unwrap_or_default();
         let hash = sha256(&[order.sentence.as_bytes(), quarter.as_bytes()]);
-        self.store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (order, scope) = (order.clone(), scope.clone());
-                Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, order.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
-                    mark(tx, &order, now).await?;
-                    super::keep_answer(tx, order.key, &Answered {}).await?;
-                    Ok(Answered {})
-                })
+        self.once::<Answered, _>(Call { key: order.key, scope, hash, now }, move |tx| {
+            let order = order.clone();
+            Box::pin(async move {
+                mark(tx, &order, now).await?;
+                Ok(Answered {})
             })
-            .await
-            .map(drop)
+        })
+        .await
+        .map(drop)
     }
 
     /// The examples of a quarter in the order in which they were marked.

@@ -7,7 +7,7 @@ use super::case_flow::Ground;
 use super::cases::take_case;
 use super::filing::{self, Finding};
 use super::reports::{CONTACT_LIMIT, clean_text};
-use super::{AttachedPhoto, Registry, RegistryError, Reported, amend, sha256};
+use super::{AttachedPhoto, Call, Registry, RegistryError, Reported, amend, sha256};
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::case::{CaseSource, PHOTO_LIMIT, PhonePosition, TEXT_LIMIT};
@@ -64,20 +64,11 @@ impl Registry {
         let now = self.now();
         let scope = format!("finding:{}", new.actor.word());
         let registry = self.clone();
-        self.store
-            .write::<Reported, RegistryError, _>(move |tx| {
-                let (registry, new, scope) = (registry.clone(), new.clone(), scope.clone());
-                let key = new.key;
-                Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &request_hash, now).await? {
-                        return Ok(first);
-                    }
-                    let reported = file(tx, &registry, new, now).await?;
-                    super::keep_answer(tx, key, &reported).await?;
-                    Ok(reported)
-                })
-            })
-            .await
+        self.once::<Reported, _>(Call { key: new.key, scope, hash: request_hash, now }, move |tx| {
+            let (registry, new) = (registry.clone(), new.clone());
+            Box::pin(async move { file(tx, &registry, new, now).await })
+        })
+        .await
     }
 }
 

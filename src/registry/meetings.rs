@@ -10,7 +10,7 @@ use super::editing::needed_reason;
 use super::files::NewEntry;
 use super::marks::Held;
 use super::reports::clean_text;
-use super::{Registry, RegistryError, sha256};
+use super::{Call, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseState, TEXT_LIMIT};
 use crate::domain::cover::CoverFile;
@@ -130,15 +130,10 @@ impl Registry {
         ]);
         let year = super::year_at(now, self.utc_offset_minutes);
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (new, subjects, scope) = (new.clone(), subjects.clone(), scope.clone());
+            .once::<Answered, _>(Call { key: new.key, scope, hash, now }, move |tx| {
+                let (new, subjects) = (new.clone(), subjects.clone());
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, new.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     let answered = Answered { number: record(tx, &new, &subjects, (year, now)).await? };
-                    super::keep_answer(tx, new.key, &answered).await?;
                     Ok(answered)
                 })
             })
@@ -153,15 +148,10 @@ impl Registry {
         let scope = format!("meeting:{}:{}", order.actor.word(), order.number);
         let hash = sha256(&[order.reason.as_bytes()]);
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (order, scope) = (order.clone(), scope.clone());
+            .once::<Answered, _>(Call { key: order.key, scope, hash, now }, move |tx| {
+                let order = order.clone();
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, order.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     let answered = Answered { number: revoke(tx, &order, now).await? };
-                    super::keep_answer(tx, order.key, &answered).await?;
                     Ok(answered)
                 })
             })

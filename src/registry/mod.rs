@@ -15,7 +15,7 @@ use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::crew::CrewRules;
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::domain::task::TaskRules;
-use crate::store::{Store, StoreError, Tx, WriteError, people};
+use crate::store::{JobFuture, Store, StoreError, Tx, WriteError, people};
 
 mod agreement;
 mod amend;
@@ -60,6 +60,7 @@ mod intake;
 mod ledger;
 mod marks;
 mod meetings;
+mod notice_steps;
 mod notices;
 mod numbering;
 mod packages;
@@ -360,6 +361,43 @@ impl Registry {
 fn year_at(at: Millis, utc_offset_minutes: i32) -> i32 {
     let local = at.0.div_euclid(1000) + i64::from(utc_offset_minutes) * 60;
     time::OffsetDateTime::from_unix_timestamp(local).map_or(1970, |at| at.year())
+}
+
+/// A call under its idempotency key.
+struct Call {
+    key: IdempotencyKey,
+    /// Who calls what; a key is of one scope.
+    scope: String,
+    /// Of what was asked, to know a repeated call from another one under its key.
+    hash: [u8; 32],
+    now: Millis,
+}
+
+impl Registry {
+    /// Does in one transaction what a call asks for, once: the same call again gets the first answer and changes
+    /// nothing, another one under the same key is a conflict.
+    async fn once<A, F>(&self, call: Call, work: F) -> Result<A, RegistryError>
+    where
+        A: Serialize + DeserializeOwned + Send + Sync + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> JobFuture<'t, A, RegistryError> + Send + Sync + 'static,
+    {
+        let (call, work) = (Arc::new(call), Arc::new(work));
+        self.store
+            .write::<A, RegistryError, _>(move |tx| {
+                let (call, work) = (call.clone(), work.clone());
+                Box::pin(async move {
+                    if let Some(first) =
+                        repeat_or_claim(tx, call.key, &call.scope, &call.hash, call.now).await?
+                    {
+                        return Ok(first);
+                    }
+                    let answer = work(tx).await?;
+                    keep_answer(tx, call.key, &answer).await?;
+                    Ok(answer)
+                })
+            })
+            .await
+    }
 }
 
 /// Runs a call under its idempotency key inside the transaction: the first answer again when the

@@ -1,27 +1,23 @@
-//! 督办单: drafting and issuing notices, what their addressees say, reminders, and what a year comes to. Each step is a
-//! line in the file of every case that it is about.
+//! 督办单: drafting and moving notices, what their addressees say, reminders, and what a year comes to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::files::{self, NewEntry, PhotoHome};
-use super::marks::Held;
+use super::notice_steps::{confirm, feed_back, issue, remind, withdraw};
 use super::reports::clean_text;
-use super::{AttachedPhoto, Registry, RegistryError, sha256};
+use super::{AttachedPhoto, Call, Registry, RegistryError, sha256};
 use crate::domain::Refusal;
 use crate::domain::case::{CaseState, PHOTO_LIMIT, TEXT_LIMIT};
 use crate::domain::hazard::Hazard;
-use crate::domain::history::HistoryKind;
 use crate::domain::ids::{CaseId, IdempotencyKey, Millis, NoticeId, PartyId};
 use crate::domain::notice::{
     self, NOTICE_READERS, NoticeMove, NoticeNumber, NoticeStanding, NoticeState, reminder_due,
 };
 use crate::domain::role::{Actor, Role};
 use crate::store::cases::{self as case_store, CaseFilter, CaseLine, PhotoRecord};
-use crate::store::notices::{self, Feedback, NewItem};
-use crate::store::{StoreError, Tx, feed, people};
+use crate::store::notices::{self, NewItem};
+use crate::store::{Tx, people};
 
 pub use crate::store::notices::{
     Addressee, Feedback as NoticeFeedback, Notice, NoticeFilter, NoticeItem, NoticeLine, NoticeYear,
@@ -280,13 +276,9 @@ impl Registry {
         let (now, hash, actor) = (self.now(), text_hash(&new.text), new.actor.clone());
         let scope = format!("supervise:{}", new.actor.word());
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (new, scope) = (new.clone(), scope.clone());
+            .once::<Answered, _>(Call { key: new.key, scope, hash, now }, move |tx| {
+                let new = new.clone();
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, new.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     let items = items_of(tx, &new.text).await?;
                     let notice = Notice {
                         id: NoticeId::fresh(),
@@ -307,7 +299,6 @@ impl Registry {
                     notices::add_notice(tx, &notice).await?;
                     notices::put_items(tx, notice.id, &items).await?;
                     let answered = Answered { notice: notice.id };
-                    super::keep_answer(tx, new.key, &answered).await?;
                     Ok(answered)
                 })
             })
@@ -327,13 +318,9 @@ impl Registry {
         let scope = format!("supervise:{}:{reference}", draft.actor.word());
         let wanted = reference.to_owned();
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (draft, scope, wanted) = (draft.clone(), scope.clone(), wanted.clone());
+            .once::<Answered, _>(Call { key: draft.key, scope, hash, now }, move |tx| {
+                let (draft, wanted) = (draft.clone(), wanted.clone());
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, draft.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     let mut notice = take(tx, &wanted, &draft.actor, expected_version).await?;
                     notice::check_move(notice.state, NoticeMove::Edit, &draft.actor).map_err(not_now)?;
                     let items = items_of(tx, &draft.text).await?;
@@ -342,7 +329,6 @@ impl Registry {
                     put(tx, &notice).await?;
                     notices::put_items(tx, notice.id, &items).await?;
                     let answered = Answered { notice: notice.id };
-                    super::keep_answer(tx, draft.key, &answered).await?;
                     Ok(answered)
                 })
             })
@@ -362,13 +348,9 @@ impl Registry {
         let scope = format!("supervise:{}:{}", order.actor.word(), order.notice);
         let year = super::year_at(now, self.utc_offset_minutes);
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (order, scope) = (order.clone(), scope.clone());
+            .once::<Answered, _>(Call { key: order.key, scope, hash, now }, move |tx| {
+                let order = order.clone();
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, order.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     let notice = take(tx, &order.notice, &order.actor, order.expected_version).await?;
                     let to = notice::check_move(notice.state, order.made, &order.actor).map_err(not_now)?;
                     let answered = Answered { notice: notice.id };
@@ -381,7 +363,6 @@ impl Registry {
                         }
                         _ => confirm(tx, &notice, &order, now).await?,
                     }
-                    super::keep_answer(tx, order.key, &answered).await?;
                     Ok(answered)
                 })
             })
@@ -404,15 +385,10 @@ impl Registry {
         let hash = sha256(&[answer.case.as_bytes(), answer.text.as_bytes(), &photos]);
         let scope = format!("supervise:{}:{}", answer.actor.word(), answer.notice);
         let answered = self
-            .store
-            .write::<Answered, RegistryError, _>(move |tx| {
-                let (answer, scope) = (answer.clone(), scope.clone());
+            .once::<Answered, _>(Call { key: answer.key, scope, hash, now }, move |tx| {
+                let answer = answer.clone();
                 Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, answer.key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
                     let answered = Answered { notice: feed_back(tx, &answer, now).await? };
-                    super::keep_answer(tx, answer.key, &answered).await?;
                     Ok(answered)
                 })
             })
@@ -465,7 +441,7 @@ fn forbidden(refusal: Refusal) -> RegistryError {
 }
 
 /// What the table of moves refuses, as it is told.
-fn not_now(refusal: Refusal) -> RegistryError {
+pub(super) fn not_now(refusal: Refusal) -> RegistryError {
     match refusal.code {
         "notice.role" => RegistryError::Forbidden(refusal),
         _ => RegistryError::Conflict(refusal),
@@ -484,7 +460,7 @@ async fn find(tx: &mut Tx, reference: &str) -> Result<Option<Notice>, RegistryEr
 }
 
 /// A notice that this actor may see, taken until the commit.
-async fn take(
+pub(super) async fn take(
     tx: &mut Tx,
     reference: &str,
     actor: &Actor,
@@ -512,7 +488,7 @@ fn moved_meanwhile(notice: &Notice) -> RegistryError {
     RegistryError::Conflict(Refusal::new("notice.moved_meanwhile").with("notice_state", notice.state))
 }
 
-async fn put(tx: &mut Tx, notice: &Notice) -> Result<(), RegistryError> {
+pub(super) async fn put(tx: &mut Tx, notice: &Notice) -> Result<(), RegistryError> {
     match notices::update_notice(tx, notice).await? {
         true => Ok(()),
         false => Err(moved_meanwhile(notice)),
@@ -573,156 +549,4 @@ async fn items_of(tx: &mut Tx, text: &NoticeText) -> Result<Vec<NewItem>, Regist
         items.push(NewItem { case: case.id, party });
     }
     Ok(items)
-}
-
-fn entry(actor: &Actor, kind: HistoryKind, body: Value) -> NewEntry {
-    NewEntry { actor: actor.word(), kind, case: None, body }
-}
-
-/// The parties of a notice as events name them, with how many cases each has open.
-fn told_parties(parties: &[Addressee], items: &[NoticeItem]) -> Vec<Value> {
-    let open = |party| items.iter().filter(|item| item.party == party && item.state.is_open()).count();
-    parties.iter().map(|one| json!({"id": one.party, "name": one.name, "open": open(one.party)})).collect()
-}
-
-async fn issue(
-    tx: &mut Tx,
-    mut notice: Notice,
-    order: &NoticeOrder,
-    (year, now): (i32, Millis),
-) -> Result<(), RegistryError> {
-    if notice.due_at <= now {
-        return Err(Refusal::new("notice.due_past").at("due").into());
-    }
-    let items = notices::list_items(tx, notice.id, None).await?;
-    let ids: Vec<CaseId> = items.iter().map(|item| item.case).collect();
-    let mut held = Held::take(tx, &ids, &[]).await?;
-    let cases = std::mem::take(&mut held.cases);
-    if let Some(over) = cases.iter().find(|case| !case.state.is_open()) {
-        return Err(RegistryError::Conflict(Refusal::new("notice.case_over").with("read", &over.number)));
-    }
-    let [number] = people::advance_counters(tx, [(format!("notice:{year}").as_str(), 1)]).await?;
-    let number = NoticeNumber { year, issue: number };
-    (notice.number, notice.issued_at) = (Some(number), Some(now));
-    notice.issued_by = Some(order.actor.word());
-    put(tx, &notice).await?;
-    for (case, item) in cases.iter().zip(&items) {
-        let body = json!({
-            "case": case.number,
-            "supervision": number.to_string(),
-            "of_party": item.party,
-            "until": notice.due_at,
-        });
-        held.of_case(case, entry(&order.actor, HistoryKind::NoticeIssued, body));
-    }
-    held.cases = cases;
-    let parties = notices::list_addressees(tx, notice.id).await?;
-    let numbers: Vec<&str> = items.iter().map(|item| item.number.as_str()).collect();
-    let event = json!({
-        "notice": number.to_string(),
-        "title": notice.title,
-        "due_at": notice.due_at.to_rfc3339(),
-        "parties": told_parties(&parties, &items),
-        "cases": numbers,
-    });
-    held.write(tx, now, vec![("notice.issued".to_owned(), event.to_string())]).await
-}
-
-async fn withdraw(
-    tx: &mut Tx,
-    mut notice: Notice,
-    order: &NoticeOrder,
-    now: Millis,
-) -> Result<(), RegistryError> {
-    if notice.number.is_some() && order.reason.is_empty() {
-        return Err(Refusal::new("form.missing").at("reason").with("field", "reason").into());
-    }
-    (notice.withdrawn_at, notice.withdrawn_why) = (Some(now), Some(order.reason.clone()));
-    put(tx, &notice).await?;
-    let Some(number) = notice.number else { return Ok(()) };
-    let items = notices::list_items(tx, notice.id, None).await?;
-    let ids: Vec<CaseId> = items.iter().map(|item| item.case).collect();
-    let mut held = Held::take(tx, &ids, &[]).await?;
-    let cases = std::mem::take(&mut held.cases);
-    for case in &cases {
-        let body = json!({"case": case.number, "supervision": number.to_string(), "why": order.reason});
-        held.of_case(case, entry(&order.actor, HistoryKind::NoticeWithdrawn, body));
-    }
-    held.cases = cases;
-    let event = json!({"notice": number.to_string(), "why": order.reason});
-    held.write(tx, now, vec![("notice.withdrawn".to_owned(), event.to_string())]).await
-}
-
-/// The party for which somebody speaks.
-fn own_party(actor: &Actor) -> Result<PartyId, RegistryError> {
-    match actor {
-        Actor::Staff { party: Some(party), .. } => Ok(*party),
-        _ => Err(RegistryError::Forbidden(Refusal::new("notice.no_party"))),
-    }
-}
-
-async fn confirm(
-    tx: &mut Tx,
-    notice: &Notice,
-    order: &NoticeOrder,
-    now: Millis,
-) -> Result<(), RegistryError> {
-    let party = own_party(&order.actor)?;
-    let number = notice.reference();
-    if !notices::confirm(tx, (notice.id, party), (&order.actor.word(), now)).await? {
-        return Err(RegistryError::Conflict(Refusal::new("notice.confirmed").with("notice", number)));
-    }
-    let event = json!({"notice": number, "party": party, "at": now.to_rfc3339()});
-    let events = vec![("notice.receipt".to_owned(), event.to_string())];
-    Ok(feed::record(tx, now, feed::News { events, changed: Vec::new() }).await?)
-}
-
-async fn feed_back(tx: &mut Tx, answer: &NoticeAnswer, now: Millis) -> Result<NoticeId, RegistryError> {
-    let notice = take(tx, &answer.notice, &answer.actor, None).await?;
-    notice::check_move(notice.state, NoticeMove::Feedback, &answer.actor).map_err(not_now)?;
-    let party = own_party(&answer.actor)?;
-    let items = notices::list_items(tx, notice.id, Some(party)).await?;
-    let item = items.iter().find(|item| item.number == answer.case).ok_or_else(|| {
-        let read: String = answer.case.chars().take(60).collect();
-        RegistryError::Refused(Refusal::new("notice.not_on_it").at("case").with("read", read))
-    })?;
-    let mut held = Held::take(tx, &[item.case], &[]).await?;
-    let gone = || StoreError::inconsistent("notice_items", "case_id", item.case);
-    let case = held.cases.first().cloned().ok_or_else(gone)?;
-    let feedback = Feedback { text: answer.text.clone(), at: now, by: answer.actor.word() };
-    notices::put_feedback(tx, (notice.id, case.id), &feedback).await?;
-    let home = PhotoHome { manhole: case.manhole, cover: case.cover, case: Some(case.id), report: None };
-    files::attach_photos(tx, home, FEEDBACK_PHOTO, &answer.photos, now).await?;
-    let number = notice.reference();
-    let body = json!({
-        "case": case.number,
-        "supervision": number,
-        "of_party": party,
-        "why": answer.text,
-        "photos": files::digest_list(&answer.photos),
-    });
-    held.of_case(&case, entry(&answer.actor, HistoryKind::NoticeFeedback, body));
-    let event = json!({"notice": number, "case": case.number, "party": party, "photos": answer.photos.len()});
-    held.write(tx, now, vec![("notice.feedback".to_owned(), event.to_string())]).await?;
-    Ok(notice.id)
-}
-
-/// `false` when another server was faster.
-async fn remind(tx: &mut Tx, notice: &Notice, level: i64, now: Millis) -> Result<bool, RegistryError> {
-    if !notices::set_reminded(tx, notice.id, level).await? {
-        return Ok(false);
-    }
-    let parties = notices::list_addressees(tx, notice.id).await?;
-    let items = notices::list_items(tx, notice.id, None).await?;
-    let name = if level == 100 { "notice.overdue" } else { "notice.reminder" };
-    let event = json!({
-        "notice": notice.reference(),
-        "title": notice.title,
-        "percent": level,
-        "due_at": notice.due_at.to_rfc3339(),
-        "parties": told_parties(&parties, &items),
-    });
-    let events = vec![(name.to_owned(), event.to_string())];
-    feed::record(tx, now, feed::News { events, changed: Vec::new() }).await?;
-    Ok(true)
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::files::{self, NewEntry};
 use super::plates::plate_uuid;
-use super::{Registry, RegistryError, User, reports};
+use super::{Call, Registry, RegistryError, User, reports};
 use crate::domain::Refusal;
 use crate::domain::case::TEXT_LIMIT;
 use crate::domain::history::HistoryKind;
@@ -129,19 +129,11 @@ impl Registry {
         let scope = format!("plate_move:{actor}");
         let hash = super::sha256(&[format!("{:?}", (&what, tokens_said(&order.which))).as_bytes()]);
         let (key, which) = (order.key, order.which);
-        self.store
-            .write::<PlatesMoved, RegistryError, _>(move |tx| {
-                let (actor, scope, what, which) = (actor.clone(), scope.clone(), what.clone(), which.clone());
-                Box::pin(async move {
-                    if let Some(first) = super::repeat_or_claim(tx, key, &scope, &hash, now).await? {
-                        return Ok(first);
-                    }
-                    let moved = move_all(tx, &what, &which, &actor, now).await?;
-                    super::keep_answer(tx, key, &moved).await?;
-                    Ok(moved)
-                })
-            })
-            .await
+        self.once::<PlatesMoved, _>(Call { key, scope, hash, now }, move |tx| {
+            let (actor, what, which) = (actor.clone(), what.clone(), which.clone());
+            Box::pin(async move { move_all(tx, &what, &which, &actor, now).await })
+        })
+        .await
     }
 
     /// A crew by its id; refused where it is none, or may no longer log in.

@@ -337,13 +337,12 @@ async fn file_placed(
                 let facts = TriageFacts {
                     hazard: open.hazard,
                     placement: placement(Some(cover)).and_then(|place| place.placement),
-                    out_of_hours: rules.out_of_hours(),
+                    out_of_hours: rules.out_of_hours_at(open.created_at),
                     weather: rules.weather.is_some(),
                     reports: open.report_count + count,
-                    recurs: false,
+                    recurs: open.recurs,
                 };
-                // A case never hurries less because one more person saw it.
-                let triage = rules.routing.triage.score(&facts).max(open.triage);
+                let triage = rules.routing.triage.score(&facts);
                 let (case, expected_version) = (open.id, open.version);
                 filed.joined.push(JoinedReports { case, expected_version, count, triage });
             }

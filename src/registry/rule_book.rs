@@ -15,7 +15,7 @@ use crate::domain::rule_set::{RuleKind, RuleVersion, in_force};
 use crate::store::rules::{self, RulesMark};
 use crate::store::{Tx, people};
 
-/// How long it is believed who looks after which class.
+/// How long it is believed who looks after which class, twice as long where nobody counted anew.
 const LOOKERS_AFTER_MS: i64 = 3_600_000;
 
 /// 天气模式: on until somebody ends it or its time is over.
@@ -77,8 +77,12 @@ pub struct ActiveRules {
 impl ActiveRules {
     /// Whether nobody works now, by the city's calendar.
     pub fn out_of_hours(&self) -> bool {
-        let calendar = self.limits.calendar(CITY);
-        calendar.count(Clock::WorkHours, self.now, Millis(self.now.0 + 1)) == 0
+        self.out_of_hours_at(self.now)
+    }
+
+    /// Whether nobody worked at a moment.
+    pub fn out_of_hours_at(&self, at: Millis) -> bool {
+        self.limits.calendar(CITY).count(Clock::WorkHours, at, Millis(at.0 + 1)) == 0
     }
 
     pub fn now(&self) -> Millis {
@@ -190,22 +194,50 @@ impl RuleBook {
         active: &ActiveRules,
         facts: &RoutingFacts,
     ) -> Result<Route, RegistryError> {
-        let mut known = self.lookers_after.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        let asks = active.routing.pools.values().any(|pool| pool.parties.is_empty());
-        let is_old = known.as_ref().is_none_or(|known| (active.now.0 - known.at.0).abs() > LOOKERS_AFTER_MS);
         // Only a cover that nobody looks after is offered around: the others need no count of all covers.
-        if asks && is_old && facts.owner.is_none() && facts.maintainer.is_none() {
-            let mut by_class: BTreeMap<CoverClass, Vec<PartyId>> = BTreeMap::new();
-            for (class, party) in rules::list_lookers_after(tx).await? {
-                by_class.entry(class).or_default().push(party);
-            }
-            let counted = Arc::new(LookersAfter { at: active.now, by_class });
-            *self.lookers_after.write().unwrap_or_else(|poisoned| poisoned.into_inner()) =
-                Some(counted.clone());
-            known = Some(counted);
-        }
+        let asks = active.routing.pools.values().any(|pool| pool.parties.is_empty());
+        let known = match asks && facts.owner.is_none() && facts.maintainer.is_none() {
+            true => Some(self.lookers_after(tx, active.now).await?),
+            false => None,
+        };
         let city = City { directory: &active.directory, lookers_after: known.as_deref() };
         Ok(active.routing.route(facts, &city))
+    }
+
+    /// Who looks after which class, as counted within two hours; the minute loop counts once an hour, so that no
+    /// report waits for it.
+    async fn lookers_after(&self, tx: &mut Tx, now: Millis) -> Result<Arc<LookersAfter>, RegistryError> {
+        match self.known_lookers_after(now, 2 * LOOKERS_AFTER_MS) {
+            Some(known) => Ok(known),
+            None => self.recount_lookers_after(tx, now).await,
+        }
+    }
+
+    /// Counts anew who looks after which class, where that is older than an hour.
+    pub(super) async fn count_lookers_after(&self, tx: &mut Tx, now: Millis) -> Result<(), RegistryError> {
+        if self.known_lookers_after(now, LOOKERS_AFTER_MS).is_none() {
+            self.recount_lookers_after(tx, now).await?;
+        }
+        Ok(())
+    }
+
+    fn known_lookers_after(&self, now: Millis, most_ms: i64) -> Option<Arc<LookersAfter>> {
+        let known = self.lookers_after.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        known.filter(|known| (now.0 - known.at.0).abs() <= most_ms)
+    }
+
+    async fn recount_lookers_after(
+        &self,
+        tx: &mut Tx,
+        now: Millis,
+    ) -> Result<Arc<LookersAfter>, RegistryError> {
+        let mut by_class: BTreeMap<CoverClass, Vec<PartyId>> = BTreeMap::new();
+        for (class, party) in rules::list_lookers_after(tx).await? {
+            by_class.entry(class).or_default().push(party);
+        }
+        let counted = Arc::new(LookersAfter { at: now, by_class });
+        *self.lookers_after.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(counted.clone());
+        Ok(counted)
     }
 
     /// The parties of a pool, for a cover of this class.
@@ -216,11 +248,8 @@ impl RuleBook {
         name: &str,
         facts: &RoutingFacts,
     ) -> Result<Vec<PartyId>, RegistryError> {
-        let nobody = RoutingFacts { owner: None, maintainer: None, ..facts.clone() };
-        // Counts who looks after what, where that was not done yet.
-        self.route(tx, active, &nobody).await?;
-        let known = self.lookers_after.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        let city = City { directory: &active.directory, lookers_after: known.as_deref() };
+        let known = self.lookers_after(tx, active.now).await?;
+        let city = City { directory: &active.directory, lookers_after: Some(&known) };
         Ok(active.routing.pool_parties(name, facts.class, &city))
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::role::Actor;
 use crate::domain::routing::{Routed, RoutingRules};
 use crate::domain::rule_set::{RuleKind, RuleVersion};
 use crate::domain::task::TaskKind;
+use crate::store::cases::WaitingCase;
 use crate::store::feed::{self, News};
 use crate::store::{Tx, cases, people, rules};
 
@@ -80,7 +81,7 @@ impl Registry {
                 refuse_unknown_parties(&active, &routing)?;
                 let then = active.with_routing(routing);
                 let (mut at_desk, mut changes) = (0, Vec::new());
-                for (case, _) in cases::list_open_after(&mut tx, "", LOOKED_AT).await? {
+                for WaitingCase { case, .. } in cases::list_open_after(&mut tx, "", LOOKED_AT).await? {
                     if !matches!(
                         case.state,
                         CaseState::Reported | CaseState::Filed | CaseState::Returned | CaseState::Reopened

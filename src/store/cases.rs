@@ -361,32 +361,42 @@ pub async fn list_due_reminders(tx: &mut Tx, now: Millis, limit: i64) -> Result<
     })
 }
 
+/// An open case with what rules ask of its cover and place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitingCase {
+    pub case: Case,
+    pub class: Option<CoverClass>,
+    pub placement: Option<Placement>,
+}
+
 #[derive(FromRow)]
-struct OpenCaseSql {
+struct WaitingCaseSql {
     #[sqlx(flatten)]
     case: CaseRowSql,
     class: Option<String>,
+    placement: Option<String>,
 }
 
-/// Open cases after a number in the order of numbers, with the class of their covers.
-pub async fn list_open_after(
-    tx: &mut Tx,
-    after: &str,
-    limit: i64,
-) -> Result<Vec<(Case, Option<CoverClass>)>, StoreError> {
-    let rows: Vec<OpenCaseSql> = on_db!(tx, |c| {
+/// Open cases after a number in the order of numbers.
+pub async fn list_open_after(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<WaitingCase>, StoreError> {
+    let rows: Vec<WaitingCaseSql> = on_db!(tx, |c| {
         let sql = format!(
-            "SELECT {}, c.class FROM cases k LEFT JOIN covers c ON c.id = k.cover_id
-             WHERE k.number > $1 AND {OPEN} ORDER BY k.number LIMIT $2",
+            "SELECT {}, c.class, h.placement FROM cases k JOIN manholes h ON h.id = k.manhole_id
+             LEFT JOIN covers c ON c.id = k.cover_id WHERE k.number > $1 AND {OPEN} ORDER BY k.number LIMIT $2",
             case_columns!()
         );
         sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(&mut *c).await?
     });
     rows.into_iter()
         .map(|row| {
+            let broken = |table, column| StoreError::inconsistent(table, column, row.case.id);
             let class = row.class.as_deref().map(str::parse).transpose();
-            let class = class.map_err(|_| StoreError::inconsistent("covers", "class", row.case.id))?;
-            Ok((row.case.try_into()?, class))
+            let placement = row.placement.as_deref().map(str::parse).transpose();
+            Ok(WaitingCase {
+                class: class.map_err(|_| broken("covers", "class"))?,
+                placement: placement.map_err(|_| broken("manholes", "placement"))?,
+                case: row.case.try_into()?,
+            })
         })
         .collect()
 }
@@ -407,17 +417,19 @@ pub async fn list_weather_covers(tx: &mut Tx, since: Millis, limit: i64) -> Resu
     Ok(rows.into_iter().map(CoverId).collect())
 }
 
-/// Writes when the step of a case is over, unless it was moved meanwhile.
-pub async fn put_deadline(tx: &mut Tx, case: &Case) -> Result<(), StoreError> {
+/// Writes when the step of a case is over and how much it hurries, unless it was moved meanwhile.
+pub async fn put_reckoning(tx: &mut Tx, case: &Case) -> Result<(), StoreError> {
     on_db!(tx, |c| {
         sqlx::query(
-            "UPDATE cases SET clock = $3, due_at = $4, remind_at = $5 WHERE id = $1 AND version = $2",
+            "UPDATE cases SET clock = $3, due_at = $4, remind_at = $5, triage = $6
+             WHERE id = $1 AND version = $2",
         )
         .bind(case.id.0)
         .bind(case.version)
         .bind(clock_text(case))
         .bind(case.due_at.map(|at| at.0))
         .bind(case.remind_at.map(|at| at.0))
+        .bind(case.triage)
         .execute(&mut *c)
         .await?;
         Ok(())

@@ -49,7 +49,9 @@ pub struct OpenCase {
     pub state: CaseState,
     pub emergency: bool,
     pub report_count: i64,
-    pub triage: i64,
+    /// The hazard was there before.
+    pub recurs: bool,
+    pub created_at: Millis,
     pub version: i64,
 }
 
@@ -74,7 +76,8 @@ struct SceneRow {
     state: Option<String>,
     emergency: Option<bool>,
     report_count: Option<i64>,
-    triage: Option<i64>,
+    recurs: Option<Uuid>,
+    created_at: Option<i64>,
     version: Option<i64>,
 }
 
@@ -115,7 +118,8 @@ impl TryFrom<SceneRow> for Scene {
                     state: state.parse().map_err(|_| broken("state"))?,
                     emergency,
                     report_count: row.report_count.unwrap_or(1),
-                    triage: row.triage.unwrap_or(0),
+                    recurs: row.recurs.is_some(),
+                    created_at: Millis(row.created_at.unwrap_or(0)),
                     version,
                 })
             }
@@ -143,7 +147,8 @@ pub async fn take_scenes(tx: &mut Tx, tokens: &[Token]) -> Result<Vec<Scene>, St
         let mut query = sqlx::QueryBuilder::new(format!(
             "SELECT p.token, p.manhole_id, p.cover_id, h.history_length, h.history_hash, h.district,
              c.retired_at, c.class, h.road, h.placement, c.owner_id, c.maintainer_id, c.supervisor_id,
-             k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.report_count, k.triage, k.version
+             k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.report_count, k.recurs, k.created_at,
+             k.version
              FROM plates p LEFT JOIN manholes h ON h.id = p.manhole_id LEFT JOIN covers c ON c.id = p.cover_id
              LEFT JOIN cases k ON k.cover_id = p.cover_id AND {OPEN} WHERE p.token IN ("
         ));

@@ -515,6 +515,17 @@ pub async fn list_idle(tx: &mut Tx, limit: i64) -> Result<Vec<TaskId>, StoreErro
     Ok(rows.into_iter().map(TaskId).collect())
 }
 
+/// Nobody looks back at a case any more that is open again.
+pub async fn withdraw_looks(tx: &mut Tx, case: CaseId) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query("UPDATE tasks SET state = 'withdrawn' WHERE case_id = $1 AND state = 'open'")
+            .bind(case.0)
+            .execute(&mut *c)
+            .await?;
+        Ok(())
+    })
+}
+
 /// Withdraws a task that is still open.
 pub async fn withdraw(tx: &mut Tx, id: TaskId) -> Result<(), StoreError> {
     on_db!(tx, |c| {

@@ -1,24 +1,23 @@
-//! 专项巡护: the list of campaigns, the form for a new one, one with its progress, map and answers; dates that come round.
+//! 专项巡护: the list of campaigns, the form for a new one, one with its progress, map and answers.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::collections::BTreeMap;
 
 use askama::Template;
 
-use super::drawing::{Drawing, widened};
+use super::campaign_map::{Map, map};
 use super::field_words;
 use super::quality_pages::district_choices;
 use super::words::{Choice, Names, joined};
 use super::{Page, write};
 use crate::domain::Refusal;
-use crate::domain::area::{AreaKind, AreaShape};
+use crate::domain::area::AreaKind;
 use crate::domain::campaign::{CampaignState, CampaignStep, Progress};
-use crate::domain::checklist::{AnswerKind, Checklist, QuestionSummary};
+use crate::domain::checklist::{AnswerKind, QuestionSummary};
 use crate::domain::code::ComponentCode;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Placement};
 use crate::domain::ids::{IdempotencyKey, Millis, UserId};
-use crate::domain::task::{CheckAnswer, CheckAnswers, TaskKind, TaskRules};
-use crate::registry::{Campaign, DueLine, Recurrence, TaskCount, TaskLine, TaskPoint, User};
+use crate::domain::task::TaskKind;
+use crate::registry::{Campaign, Recurrence, TaskCount, TaskLine, TaskPoint, User};
 
 pub struct CampaignListView<'a> {
     pub names: Names<'a>,
@@ -248,14 +247,6 @@ struct TroubleRow {
     case: Option<String>,
 }
 
-struct Map {
-    width: f64,
-    height: f64,
-    is_grid: bool,
-    outline: String,
-    paths: Vec<(&'static str, String)>,
-}
-
 #[derive(Template)]
 #[template(path = "campaign.html")]
 struct CampaignPage<'a> {
@@ -367,7 +358,7 @@ pub(super) fn facts(page: &Page, view: &CampaignView) -> Vec<(String, String)> {
     facts
 }
 
-fn who(page: &Page, names: Names, user: Option<UserId>) -> String {
+pub(super) fn who(page: &Page, names: Names, user: Option<UserId>) -> String {
     user.map_or_else(
         || page.t("campaigns.any_crew").to_owned(),
         |user| names.who(page, &format!("user:{user}")),
@@ -462,204 +453,4 @@ pub(super) fn trouble_lines(page: &Page, view: &CampaignView) -> Vec<(String, St
         (first, joined([Some(row.who.as_str()), Some(&row.at), Some(&row.note)]))
     };
     view.troubled.iter().map(line).collect()
-}
-
-/// Points that are drawn one by one; more are summed up in the squares of a grid.
-const POINTS: usize = 5000;
-const SQUARE: f64 = 12.0;
-/// Rings of an outline that are drawn.
-const RINGS: usize = 120;
-const STANDS: [&str; 5] = ["bare", "verified", "trouble", "made", "missed"];
-
-/// One path for each stand, the worst on top.
-fn map(points: &[TaskPoint], outline: Option<&AreaShape>) -> Option<Map> {
-    let edges = points.iter().map(|point| [point.lon, point.lat, point.lon, point.lat]);
-    let around = edges.reduce(|all, one| {
-        [all[0].min(one[0]), all[1].min(one[1]), all[2].max(one[2]), all[3].max(one[3])]
-    })?;
-    let around = outline.map_or(around, AreaShape::bounds);
-    let drawing = Drawing::of(widened(around, 0.04, 0.0005));
-    let is_grid = points.len() > POINTS;
-    let mut marks: BTreeSet<(usize, i64, i64)> = BTreeSet::new();
-    let place = |point: &TaskPoint| drawing.place([point.lon, point.lat]);
-    let stand_of = |point: &TaskPoint| usize::try_from(point.stand).unwrap_or_default().min(STANDS.len() - 1);
-    if is_grid {
-        let mut squares: BTreeMap<(i64, i64), [usize; STANDS.len()]> = BTreeMap::new();
-        for point in points {
-            let (x, y) = place(point);
-            let square = ((x / SQUARE).floor() as i64, (y / SQUARE).floor() as i64);
-            squares.entry(square).or_default()[stand_of(point)] += 1;
-        }
-        let middle = |at: i64| ((at as f64 + 0.5) * SQUARE).round() as i64;
-        for ((x, y), counts) in squares {
-            // A square says what is most in it; a single thing that is wrong is not lost in the crowd.
-            let most = (0..STANDS.len()).max_by_key(|stand| counts[*stand]).unwrap_or_default();
-            let stand = if counts[2] > 0 { 2 } else { most };
-            marks.insert((stand, middle(x), middle(y)));
-        }
-    } else {
-        for point in points {
-            let (x, y) = place(point);
-            marks.insert((stand_of(point), x.round() as i64, y.round() as i64));
-        }
-    }
-    let paths = [0, 4, 1, 3, 2].map(|stand| {
-        let mut path = String::new();
-        for (_, x, y) in marks.iter().filter(|(of, ..)| *of == stand) {
-            // Writing to memory does not fail.
-            let _ = write!(path, "M{x} {y}h0");
-        }
-        (STANDS[stand], path)
-    });
-    let rings = outline.into_iter().flat_map(AreaShape::parts).flatten().take(RINGS);
-    let outline = drawing.path(rings, 0);
-    Some(Map { width: drawing.width, height: drawing.height, is_grid, outline, paths: paths.into() })
-}
-
-/// The headings of the results as a file: one column for each question.
-pub fn task_headings(page: &Page, list: &Checklist) -> Vec<String> {
-    let own = [
-        "campaigns.code",
-        "campaigns.class",
-        "campaigns.district",
-        "campaigns.road",
-        "campaigns.crew",
-        "campaigns.state",
-        "campaigns.result",
-        "campaigns.done_by",
-        "campaigns.done_at",
-        "campaigns.distance",
-        "campaigns.note",
-        "campaigns.case",
-    ];
-    let questions = list.questions.iter().map(|question| match &question.text_en {
-        Some(english) if !page.is_chinese() => english.clone(),
-        _ => question.text.clone(),
-    });
-    own.iter().map(|key| page.catalogue.text(key).to_owned()).chain(questions).collect()
-}
-
-/// One task as a line of that file.
-pub fn task_cells(page: &Page, names: Names, list: &Checklist, line: &TaskLine) -> Vec<String> {
-    let task = &line.task;
-    let mut cells = vec![
-        line.code.clone(),
-        page.word("class", &line.class),
-        field_words::text(page, names, "district", &task.district),
-        task.road.clone().unwrap_or_default(),
-        who(page, names, task.crew),
-        page.word("task_state", task.state),
-        task.result.map(|result| page.word("task_result", result)).unwrap_or_default(),
-        task.done_by.map(|user| who(page, names, Some(user))).unwrap_or_default(),
-        task.done_at.map(|at| page.date_time(at)).unwrap_or_default(),
-        task.distance_m.map(|meters| format!("{meters:.0}")).unwrap_or_default(),
-        task.note.clone().unwrap_or_default(),
-        line.raised_number.clone().unwrap_or_default(),
-    ];
-    let answers: CheckAnswers = serde_json::from_str(&task.answers).unwrap_or_default();
-    cells.extend(list.questions.iter().map(|question| match answers.get(&question.id) {
-        None => String::new(),
-        Some(CheckAnswer::Yes(yes)) => page.word("yes_no", yes),
-        Some(CheckAnswer::Number(number)) => number.to_string(),
-        Some(CheckAnswer::Text(text)) => text.clone(),
-    }));
-    cells
-}
-
-pub struct DueDatesView<'a> {
-    pub names: Names<'a>,
-    pub lines: &'a [DueLine],
-    pub is_more: bool,
-    pub until: Millis,
-    pub rules: &'a TaskRules,
-    /// What was typed and could not be set.
-    pub given: &'a str,
-    /// By line.
-    pub wrong: &'a [(usize, Refusal)],
-}
-
-struct DueRow {
-    digits: String,
-    code: String,
-    place: String,
-    kind: String,
-    due: String,
-    is_over: bool,
-    has_task: bool,
-}
-
-#[derive(Template)]
-#[template(path = "due_dates.html")]
-struct DuePage<'a> {
-    page: Page<'a>,
-    rows: Vec<DueRow>,
-    is_more: bool,
-    until: String,
-    rules: &'a TaskRules,
-    given: &'a str,
-    wrong: Vec<String>,
-}
-
-/// Dates at which nets and covers must be looked at, and how to set them.
-pub fn due_dates(page: &Page, view: &DueDatesView) -> String {
-    let row = |line: &DueLine| {
-        let district = field_words::text(page, view.names, "district", &line.district);
-        DueRow {
-            digits: line.code.clone(),
-            code: page.code(&ComponentCode { scheme: line.scheme.clone(), digits: line.code.clone() }),
-            place: joined([line.road.as_deref(), Some(district.as_str())]),
-            kind: page.word("task_kind", line.due.kind),
-            due: page.date(line.due.due_at),
-            is_over: line.due.due_at < page.now,
-            has_task: line.has_task,
-        }
-    };
-    let wrong = view.wrong.iter().map(|(line, refusal)| {
-        let values = [("line", line.to_string()), ("sentence", page.catalogue.refusal_in_words(refusal))];
-        let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        page.catalogue.fill("due_dates.wrong_line", &values)
-    });
-    write(&DuePage {
-        page: *page,
-        rows: view.lines.iter().map(row).collect(),
-        is_more: view.is_more,
-        until: page.date(Millis(view.until.0 - 1)),
-        rules: view.rules,
-        given: view.given,
-        wrong: wrong.collect(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_points_become_squares_in_which_trouble_is_not_lost() {
-        let point = |at: usize, stand| TaskPoint {
-            lon: 118.5 + at as f64 * 1e-5,
-            lat: 37.4 + (at % 70) as f64 * 1e-4,
-            stand,
-        };
-        let few: Vec<TaskPoint> = (0..100).map(|at| point(at, 1)).collect();
-        let drawn = map(&few, None).unwrap();
-        assert!(
-            !drawn.is_grid
-                && drawn.paths.iter().any(|(class, path)| *class == "verified" && !path.is_empty())
-        );
-        let many: Vec<TaskPoint> = (0..9000).map(|at| point(at, if at == 4000 { 2 } else { 0 })).collect();
-        let drawn = map(&many, None).unwrap();
-        assert!(drawn.is_grid);
-        let count = |class: &str| {
-            drawn
-                .paths
-                .iter()
-                .filter(|(of, _)| *of == class)
-                .map(|(_, path)| path.matches('M').count())
-                .sum::<usize>()
-        };
-        assert_eq!(count("trouble"), 1);
-        assert!((100..4000).contains(&count("bare")), "{}", count("bare"));
-        assert!(map(&[], None).is_none());
-    }
 }

@@ -19,6 +19,8 @@ mod ask_pages;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
+mod campaign_cells;
+mod campaign_map;
 mod campaign_pages;
 mod campaign_paper;
 mod case_advice;
@@ -33,6 +35,7 @@ mod cover_paper;
 mod crew_watch;
 mod downloads;
 mod drawing;
+mod due_dates_page;
 mod duplicate_pages;
 mod edit_page;
 mod exemplary_pages;
@@ -63,9 +66,9 @@ pub use batch_pages::{
     BatchListView, BatchPlatesView, BatchView, Did, StockView, batch, batch_list, batch_plates, plate_stock,
 };
 pub use bulk_pages::{BulkForm, BulkView, CHOSEN, OneState, bulk_edit, bulk_form, bulk_list};
+pub use campaign_cells::{task_cells, task_headings};
 pub use campaign_pages::{
-    CampaignFormView, CampaignListView, CampaignView, DueDatesView, campaign, campaign_form, campaigns,
-    due_dates, task_cells, task_headings,
+    CampaignFormView, CampaignListView, CampaignView, campaign, campaign_form, campaigns,
 };
 pub use campaign_paper::campaign_paper;
 pub use case_pages::{CASE_SCRIPT, MoveDraft, case_file, case_list};
@@ -80,6 +83,7 @@ pub use crew_watch::{
     CheckListView, CheckView, CrewWatchView, Period, check_table, crew_table, crew_watch, day_table,
     spot_check, spot_checks, street_table,
 };
+pub use due_dates_page::{DueDatesView, due_dates};
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use exemplary_pages::{ExemplaryView, exemplary_cells, exemplary_headings, exemplary_list};

@@ -10,7 +10,7 @@ use lidmark::domain::ids::{IdempotencyKey, Millis, PartyId};
 use lidmark::domain::limits;
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::rule_set::RuleKind;
-use lidmark::domain::task::TaskKind;
+use lidmark::domain::task::{TaskKind, TaskState};
 use lidmark::registry::{
     CaseFilter, DueFilter, MoveOrder, NewFinding, NewRules, NewUser, RegistryError, RulesLook, Spot, Swept,
     TaskFilter,
@@ -66,6 +66,16 @@ impl<'t> Desk<'t> {
         let mut dispatch = order(number, CaseMove::Dispatch, &self.dispatcher);
         dispatch.request.party = Some(self.town.water);
         self.make(dispatch).await
+    }
+
+    /// From a report to its strike-off.
+    async fn close(&self, number: &str) -> Case {
+        self.dispatch(number).await;
+        self.make(order(number, CaseMove::Accept, &self.handler)).await;
+        let hand_in = with_photo(order(number, CaseMove::HandIn, &self.handler), photo(7));
+        self.make(MoveOrder { before_photos: vec![photo(8)], ..hand_in }).await;
+        self.make(order(number, CaseMove::Check, &self.dispatcher)).await;
+        self.make(with_photo(order(number, CaseMove::Close, &self.supervisor), photo(9))).await
     }
 
     fn at(&self, at: i64) {
@@ -165,7 +175,8 @@ both_engines! {
     async fn an_emergency_at_night_runs_at_once_and_may_be_made_safe_first(ground: Ground) {
         let town = Town::found(&ground).await;
         let desk = Desk::of(&town).await;
-        let token = town.plated(1).await[0];
+        let tokens = town.plated(2).await;
+        let token = tokens[0];
         // Sunday, 03:00.
         desk.at(MONDAY - 29 * HOUR);
         let number = town.report(token, Hazard::Collapsed).await.case_number;
@@ -195,9 +206,23 @@ both_engines! {
         let closed = desk.make(with_photo(order(&number, CaseMove::Close, &desk.supervisor), photo(6))).await;
         assert_eq!(closed.strike_number.as_deref(), Some("2026-000001"));
         assert_eq!(closed.due_at, None);
-        // The hazard is there again: a case of its own that names the one before.
-        let again = town.report(token, Hazard::Collapsed).await;
-        assert_eq!(desk.find(&again.case_number).await.recurs, Some(closed.id));
+        // Every emergency is looked at again after thirty days, unless it is opened again before.
+        let looks = async |state| {
+            let filter = TaskFilter { kind: Some(TaskKind::LookBack), state: Some(state), limit: 9, ..TaskFilter::default() };
+            town.registry.list_tasks(filter).await.unwrap()
+        };
+        let planned = looks(TaskState::Open).await;
+        assert!(planned.iter().any(|line| line.task.from_at == Millis(MONDAY - 28 * HOUR + 30 * DAY)), "{planned:?}");
+        desk.make(because(order(&number, CaseMove::Reopen, &desk.supervisor), "sunk again")).await;
+        assert!(looks(TaskState::Open).await.is_empty());
+        assert_eq!(looks(TaskState::Withdrawn).await.len(), planned.len());
+        desk.make(because(order(&number, CaseMove::Reject, &desk.supervisor), "it is another one")).await;
+        // A hazard that is there again after its closing is a case of its own that names the one before.
+        let other = town.report(tokens[1], Hazard::Level).await.case_number;
+        let before = desk.close(&other).await;
+        assert_eq!(before.strike_number.as_deref(), Some("2026-000002"));
+        let again = town.report(tokens[1], Hazard::Level).await;
+        assert_eq!(desk.find(&again.case_number).await.recurs, Some(before.id));
         assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
     }
 
@@ -339,9 +364,12 @@ both_engines! {
         town.report(tokens[0], Hazard::NoNet).await;
         town.report(tokens[1], Hazard::Odour).await;
         let calm = desk.find("2026-000001").await.triage;
+        desk.sweep().await;
         let until = Some(Millis(MONDAY + 3 * DAY));
         let on = town.registry.set_weather("暴雨", until, &desk.supervisor).await.unwrap().unwrap();
         assert_eq!((on.words.as_str(), on.until), ("暴雨", Millis(MONDAY + 3 * DAY)));
+        assert_eq!(desk.sweep().await.reckoned, 1, "what is open already hurries more as well");
+        assert_eq!(desk.find("2026-000001").await.triage, calm + 30);
         let weather = TaskFilter { kind: Some(TaskKind::Weather), limit: 50, ..TaskFilter::default() };
         let tasks = async || town.registry.list_tasks(weather.clone()).await.unwrap().len();
         assert_eq!(tasks().await, 1, "the one without a net");
