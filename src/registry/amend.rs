@@ -87,10 +87,7 @@ impl Registry {
         let answered = self
             .once::<Answered, _>(Call { key: order.key, scope, hash: request_hash, now }, move |tx| {
                 let (order, work) = (order.clone(), work.clone());
-                Box::pin(async move {
-                    let answered = Answered { cover: work(tx, cover, order, now).await? };
-                    Ok(answered)
-                })
+                Box::pin(async move { Ok(Answered { cover: work(tx, cover, order, now).await? }) })
             })
             .await;
         match answered {

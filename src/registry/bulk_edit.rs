@@ -124,8 +124,7 @@ impl Registry {
                 Box::pin(async move {
                     bulk_edits::remove_stale(tx, Millis(now.0 - STALE_MS)).await?;
                     bulk_edits::add_bulk_edit(tx, &record).await?;
-                    let answered = Answered { bulk: record.id };
-                    Ok(answered)
+                    Ok(Answered { bulk: record.id })
                 })
             })
             .await?;
@@ -268,8 +267,7 @@ impl Registry {
                 }
                 turn(&mut record, &step.actor).map_err(RegistryError::Conflict)?;
                 bulk_edits::update_bulk_edit(tx, &record).await?;
-                let answered = Answered { bulk: id };
-                Ok(answered)
+                Ok(Answered { bulk: id })
             })
         })
         .await?;

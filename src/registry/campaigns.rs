@@ -108,8 +108,7 @@ impl Registry {
                 let campaign = campaign.clone();
                 Box::pin(async move {
                     campaigns::add_campaign(tx, &campaign).await?;
-                    let answered = Answered { campaign: campaign.id };
-                    Ok(answered)
+                    Ok(Answered { campaign: campaign.id })
                 })
             })
             .await?;
@@ -207,8 +206,7 @@ impl Registry {
                 }
                 campaigns::update_campaign(tx, &campaign).await?;
                 tell(tx, &campaign, now).await?;
-                let answered = Answered { campaign: id };
-                Ok(answered)
+                Ok(Answered { campaign: id })
             })
         })
         .await?;

@@ -21,9 +21,11 @@ use crate::domain::meeting::Decision;
 use crate::domain::position::distance_m;
 use crate::domain::role::{Actor, Role};
 use crate::domain::task::TaskKind;
-use crate::store::cases::{self as case_store, CaseFilter, CaseLine, PhotoRecord};
+use crate::store::case_list::{self, CaseFilter, CaseLine};
+use crate::store::cases as case_store;
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::ChainHead;
+use crate::store::photos::{self, PhotoRecord};
 use crate::store::{Tx, case_asks, covers, history, people};
 
 /// Everything the case page shows.
@@ -98,7 +100,7 @@ impl Registry {
             return Ok(Vec::new());
         }
         filter.limit = filter.limit.clamp(1, PAGE_LIMIT);
-        Ok(case_store::list_cases(&mut self.store.read().await?, &filter).await?)
+        Ok(case_list::list_cases(&mut self.store.read().await?, &filter).await?)
     }
 
     /// A case with everything around it; `None` too when it is another party's business.
@@ -125,7 +127,7 @@ impl Registry {
         }
         Ok(Some(CaseFile {
             reports,
-            photos: case_store::list_case_photos(&mut tx, case.id).await?,
+            photos: photos::list_case_photos(&mut tx, case.id).await?,
             timeline: history::list_case_entries(&mut tx, case.id).await?,
             asks: case_asks::list_case_asks(&mut tx, case.id).await?,
             case,
@@ -428,7 +430,7 @@ async fn check_evidence(
     let has_reason = order.request.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
     if evidence.contains(&HandInEvidence::Before) && order.before_photos.is_empty() {
         // What whoever reported it photographed shows it as well.
-        let shown = case_store::list_case_photos(tx, case.id).await?;
+        let shown = photos::list_case_photos(tx, case.id).await?;
         if !shown.iter().any(|photo| photo.report.is_some() || photo.role == "before") {
             return Err(RegistryError::Refused(Refusal::new("case.needs_before").at("before_photos")));
         }

@@ -8,8 +8,8 @@ use super::files::{ChainState, prove_chain};
 use super::{Registry, RegistryError};
 use crate::domain::history::{EntryHash, HistoryEntry};
 use crate::domain::position;
-use crate::store::cases::PhotoRecord;
-use crate::store::{Tx, cases, covers, history, integrity};
+use crate::store::photos::{self, PhotoRecord};
+use crate::store::{Tx, covers, history, integrity};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Registry {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<PhotoRecord>, RegistryError> {
-        Ok(cases::list_photos_after(&mut self.store.read().await?, after, limit).await?)
+        Ok(photos::list_photos_after(&mut self.store.read().await?, after, limit).await?)
     }
 }
 

@@ -145,8 +145,7 @@ impl Registry {
                     if let ClaimNoticeSet::Covers(ids) = &new.set {
                         put_up(tx, &registry, &notice, ids, now, Refusing::Yes).await?;
                     }
-                    let answered = Answered { notice: notice.number };
-                    Ok(answered)
+                    Ok(Answered { notice: notice.number })
                 })
             })
             .await?;

@@ -11,9 +11,10 @@ use crate::domain::cover::CoverFile;
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PhotoId, ReportId};
 use crate::domain::role::Actor;
-use crate::store::cases::{self, PhotoRecord};
+use crate::store::cases;
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::{ChainHead, LockedFile};
+use crate::store::photos::{self, PhotoRecord};
 use crate::store::structure::{self, Merge};
 use crate::store::{StoreError, Tx, edits, history};
 
@@ -156,7 +157,7 @@ pub(super) async fn attach_photos(
     at: Millis,
 ) -> Result<(), RegistryError> {
     let records: Vec<PhotoRecord> = photo_records(home, role, photos, at).collect();
-    Ok(cases::add_photos(tx, &records).await?)
+    Ok(photos::add_photos(tx, &records).await?)
 }
 
 pub(super) fn photo_records(
@@ -254,7 +255,7 @@ impl Registry {
 
     /// The photos of a manhole, oldest first.
     pub async fn list_photos(&self, manhole: ManholeId) -> Result<Vec<PhotoRecord>, RegistryError> {
-        Ok(cases::list_manhole_photos(&mut self.store.read().await?, manhole).await?)
+        Ok(photos::list_manhole_photos(&mut self.store.read().await?, manhole).await?)
     }
 
     /// What everybody may see of a cover: photos that staff took of it, newest first, then those that
@@ -264,7 +265,7 @@ impl Registry {
         (manhole, cover): (ManholeId, CoverId),
     ) -> Result<Vec<PhotoRecord>, RegistryError> {
         let mut tx = self.store.read().await?;
-        let mut photos = cases::list_manhole_photos(&mut tx, manhole).await?;
+        let mut photos = photos::list_manhole_photos(&mut tx, manhole).await?;
         photos.retain(|photo| photo.report.is_none() && photo.cover.is_none_or(|of| of == cover));
         if photos.is_empty() {
             return Ok(photos);
@@ -309,7 +310,7 @@ impl Registry {
                 Box::pin(async move {
                     let cover = target;
                     let (manhole, file) = lock_of_cover(tx, cover).await?;
-                    let known = cases::list_manhole_photos(tx, manhole).await?;
+                    let known = photos::list_manhole_photos(tx, manhole).await?;
                     let of_cover = |photo: &PhotoRecord| {
                         photo.role == OF_COVER && photo.cover.is_none_or(|of| of == cover)
                     };
@@ -334,6 +335,6 @@ impl Registry {
 
     /// Where a photo with this digest is used, to decide who may see it.
     pub async fn list_photo_uses(&self, digest: &[u8; 32]) -> Result<Vec<PhotoRecord>, RegistryError> {
-        Ok(cases::list_photo_uses(&mut self.store.read().await?, digest).await?)
+        Ok(photos::list_photo_uses(&mut self.store.read().await?, digest).await?)
     }
 }

@@ -18,7 +18,8 @@ use crate::domain::history::HistoryKind;
 use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, MeetingId, Millis, PartyId};
 use crate::domain::meeting::{Decision, DecisionQuery, Subject};
 use crate::domain::role::Actor;
-use crate::store::cases::{self as case_store, CaseFilter, CaseLine};
+use crate::store::case_list::{self, CaseFilter, CaseLine};
+use crate::store::cases as case_store;
 use crate::store::meetings::{self, HotSpot, Revoked};
 use crate::store::{StoreError, Tx, covers, people};
 
@@ -132,10 +133,9 @@ impl Registry {
         let answered = self
             .once::<Answered, _>(Call { key: new.key, scope, hash, now }, move |tx| {
                 let (new, subjects) = (new.clone(), subjects.clone());
-                Box::pin(async move {
-                    let answered = Answered { number: record(tx, &new, &subjects, (year, now)).await? };
-                    Ok(answered)
-                })
+                Box::pin(
+                    async move { Ok(Answered { number: record(tx, &new, &subjects, (year, now)).await? }) },
+                )
             })
             .await?;
         self.known_meeting(&answered.number).await
@@ -150,10 +150,7 @@ impl Registry {
         let answered = self
             .once::<Answered, _>(Call { key: order.key, scope, hash, now }, move |tx| {
                 let order = order.clone();
-                Box::pin(async move {
-                    let answered = Answered { number: revoke(tx, &order, now).await? };
-                    Ok(answered)
-                })
+                Box::pin(async move { Ok(Answered { number: revoke(tx, &order, now).await? }) })
             })
             .await?;
         self.known_meeting(&answered.number).await
@@ -285,7 +282,7 @@ async fn at_the_desk(tx: &mut Tx) -> Result<Vec<CaseLine>, RegistryError> {
     let mut filter = CaseFilter { states, limit: 500, ..CaseFilter::default() };
     let mut found = Vec::new();
     loop {
-        let page = case_store::list_cases(tx, &filter).await?;
+        let page = case_list::list_cases(tx, &filter).await?;
         let is_last = (page.len() as i64) < filter.limit;
         filter.before = page.last().map(|line| line.case.number.clone());
         found.extend(page);

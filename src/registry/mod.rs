@@ -82,13 +82,15 @@ mod tasks;
 mod told_apart;
 
 pub use crate::domain::edit::StoredRefusal;
-pub use crate::store::cases::{CaseFilter, CaseLine, CaseOrder, DueFilter, NearCase, PhotoRecord};
+pub use crate::store::case_list::{CaseFilter, CaseLine, CaseOrder, DueFilter};
+pub use crate::store::cases::NearCase;
 pub use crate::store::covers::PointRow;
 pub use crate::store::crew_watch::{DeedCount, FittingDay, ProgressPoint, StreetProgress};
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::imports::ImportRecord;
 pub use crate::store::meetings::{HotPlace, HotSpot};
 pub use crate::store::people::ApiTokenRecord;
+pub use crate::store::photos::PhotoRecord;
 pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
 pub use crate::store::plate_steps::StockLine;
 pub use crate::store::spot_checks::{CheckedPlate, Look, OpenDraw, SpotCheck};

@@ -15,8 +15,10 @@ use crate::domain::notice::{
     self, NOTICE_READERS, NoticeMove, NoticeNumber, NoticeStanding, NoticeState, reminder_due,
 };
 use crate::domain::role::{Actor, Role};
-use crate::store::cases::{self as case_store, CaseFilter, CaseLine, PhotoRecord};
+use crate::store::case_list::{CaseFilter, CaseLine};
+use crate::store::cases as case_store;
 use crate::store::notices::{self, NewItem};
+use crate::store::photos::{self, PhotoRecord};
 use crate::store::{Tx, people};
 
 pub use crate::store::notices::{
@@ -199,7 +201,7 @@ impl Registry {
         let items = notices::list_items(&mut tx, notice.id, sight.party()).await?;
         let mut photos = Vec::new();
         for item in items.iter().filter(|item| item.feedback.is_some()) {
-            let of_case = case_store::list_case_photos(&mut tx, item.case).await?;
+            let of_case = photos::list_case_photos(&mut tx, item.case).await?;
             photos.extend(of_case.into_iter().filter(|photo| photo.role == FEEDBACK_PHOTO));
         }
         let open = items.iter().filter(|item| item.state.is_open()).count() as i64;
@@ -298,8 +300,7 @@ impl Registry {
                     };
                     notices::add_notice(tx, &notice).await?;
                     notices::put_items(tx, notice.id, &items).await?;
-                    let answered = Answered { notice: notice.id };
-                    Ok(answered)
+                    Ok(Answered { notice: notice.id })
                 })
             })
             .await?;
@@ -328,8 +329,7 @@ impl Registry {
                     notice.due_at = draft.text.due_at;
                     put(tx, &notice).await?;
                     notices::put_items(tx, notice.id, &items).await?;
-                    let answered = Answered { notice: notice.id };
-                    Ok(answered)
+                    Ok(Answered { notice: notice.id })
                 })
             })
             .await?;
@@ -387,10 +387,7 @@ impl Registry {
         let answered = self
             .once::<Answered, _>(Call { key: answer.key, scope, hash, now }, move |tx| {
                 let answer = answer.clone();
-                Box::pin(async move {
-                    let answered = Answered { notice: feed_back(tx, &answer, now).await? };
-                    Ok(answered)
-                })
+                Box::pin(async move { Ok(Answered { notice: feed_back(tx, &answer, now).await? }) })
             })
             .await?;
         self.known_notice(&answered.notice.to_string(), &actor).await

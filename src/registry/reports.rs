@@ -11,7 +11,8 @@ use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryEntry;
 use crate::domain::ids::{CoverId, IdempotencyKey, ReportId};
 use crate::domain::token::Token;
-use crate::store::cases::{self as case_store, PhotoRecord};
+use crate::store::cases as case_store;
+use crate::store::photos::PhotoRecord;
 use crate::store::{covers, people};
 
 /// What a citizen sends.
@@ -116,9 +117,9 @@ impl Registry {
             None => None,
         };
         let timeline = crate::store::history::list_case_entries(&mut tx, case.id).await?;
-        let mut photos = case_store::list_case_photos(&mut tx, case.id).await?;
+        let mut photos = crate::store::photos::list_case_photos(&mut tx, case.id).await?;
         if report.case != case.id {
-            photos.extend(case_store::list_case_photos(&mut tx, report.case).await?);
+            photos.extend(crate::store::photos::list_case_photos(&mut tx, report.case).await?);
         }
         photos.retain(|photo| {
             let of_work = photo.report.is_none() && photo.role != super::notices::FEEDBACK_PHOTO;

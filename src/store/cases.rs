@@ -1,21 +1,18 @@
-//! Cases, reports and the photos that belong to them.
+//! Cases and the reports that stand behind them.
 
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
-use super::piece::Piece::{self, Bool, Id, Int, Sql, Text};
-use super::piece::push_pieces;
-use super::script::Script;
 use super::sheet::{Sheet, cells};
-use super::{EngineKind, StoreError, Tx, on_db, search};
-use crate::domain::case::{Case, CaseCounts, CaseSource, CaseState, PhonePosition, Report};
+use super::{StoreError, Tx, on_db};
+use crate::domain::case::{Case, CaseCounts, PhonePosition, Report};
 use crate::domain::code::ComponentCode;
 use crate::domain::cover::{CoverClass, Placement};
 use crate::domain::hazard::Hazard;
-use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId, PhotoId, ReportId, UserId};
+use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId, ReportId, UserId};
 
 #[derive(FromRow)]
-struct CaseRowSql {
+pub(super) struct CaseRowSql {
     id: Uuid,
     number: String,
     manhole_id: Uuid,
@@ -60,6 +57,8 @@ macro_rules! case_columns {
          k.created_at, k.updated_at, k.filed_at, k.dispatched_at, k.handled_at, k.closed_at, k.version"
     };
 }
+
+pub(super) use case_columns;
 
 const CASE: &str = concat!("SELECT ", case_columns!(), " FROM cases k ");
 
@@ -492,171 +491,6 @@ pub async fn list_manhole_cases(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<C
     rows.into_iter().map(Case::try_from).collect()
 }
 
-/// Which cases to list. Every `Some` narrows; an empty list of states means all.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CaseFilter {
-    pub states: Vec<CaseState>,
-    pub hazard: Option<Hazard>,
-    pub district: Option<String>,
-    pub party: Option<PartyId>,
-    /// What a party has on its list: its own cases and those it is offered.
-    pub business_of: Option<PartyId>,
-    pub source: Option<CaseSource>,
-    pub due: Option<DueFilter>,
-    /// What another system calls it.
-    pub external_number: Option<String>,
-    pub emergency: Option<bool>,
-    /// Part of the case number, of the cover's code with or without its groups, or of the road.
-    pub text: Option<String>,
-    /// The last number of the page before; newest come first.
-    pub before: Option<String>,
-    pub order: CaseOrder,
-    /// How many come before the page, in the other orders.
-    pub skip: i64,
-    pub limit: i64,
-}
-
-/// Which cases are late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DueFilter {
-    /// The step at which it stands is over by then.
-    Before(Millis),
-    /// It took three times its limit.
-    LongOverdue,
-}
-
-/// What stands first in a list of cases.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CaseOrder {
-    #[default]
-    Newest,
-    /// By triage.
-    Urgent,
-    /// What is over first.
-    Due,
-}
-
-/// One line of the case list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CaseLine {
-    pub case: Case,
-    pub code: Option<ComponentCode>,
-    pub road: Option<String>,
-    pub district_zh: String,
-    pub district_en: String,
-    pub party_name: Option<String>,
-}
-
-#[derive(FromRow)]
-struct CaseLineSql {
-    #[sqlx(flatten)]
-    case: CaseRowSql,
-    scheme: Option<String>,
-    code: Option<String>,
-    road: Option<String>,
-    district_zh: String,
-    district_en: String,
-    party_name: Option<String>,
-}
-
-/// What narrows the cases `k` on the manholes `h` with their covers `c`, each piece led by ` AND `; which page
-/// of them is left to the caller.
-pub(super) fn conditions(filter: &CaseFilter, engine: EngineKind) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let is_every_open = filter.states.iter().all(|state| state.is_open())
-        && CaseState::ALL.iter().filter(|state| state.is_open()).count() == filter.states.len();
-    if is_every_open {
-        // In the words of the index on open cases, so that a page of them is read and not all sorted.
-        pieces.extend([Sql(" AND "), Sql(OPEN)]);
-    } else if !filter.states.is_empty() {
-        for (at, state) in filter.states.iter().enumerate() {
-            pieces.extend([Sql(if at == 0 { " AND k.state IN (" } else { ", " }), Text(state.to_string())]);
-        }
-        pieces.push(Sql(")"));
-    }
-    if let Some(hazard) = filter.hazard {
-        pieces.extend([Sql(" AND k.hazard = "), Text(hazard.to_string())]);
-    }
-    if let Some(district) = &filter.district {
-        pieces.extend([Sql(" AND k.district = "), Text(district.clone())]);
-    }
-    if let Some(party) = filter.party {
-        pieces.extend([Sql(" AND k.party_id = "), Id(party.0)]);
-    }
-    if let Some(party) = filter.business_of {
-        pieces.extend([Sql(" AND (k.party_id = "), Id(party.0)]);
-        pieces.push(Sql(" OR (k.state = 'dispatched' AND k.party_id IS NULL AND k.offered_to LIKE "));
-        pieces.extend([Text(format!("%{party}%")), Sql("))")]);
-    }
-    if let Some(source) = filter.source {
-        pieces.extend([Sql(" AND k.source = "), Text(source.to_string())]);
-    }
-    match filter.due {
-        Some(DueFilter::Before(before)) => pieces.extend([Sql(" AND k.due_at <= "), Int(before.0)]),
-        // The last reminder is the one at three times the limit.
-        Some(DueFilter::LongOverdue) => pieces.push(Sql(" AND k.due_at IS NOT NULL AND k.remind_at IS NULL")),
-        None => {}
-    }
-    if let Some(ticket) = &filter.external_number {
-        pieces.push(Sql(
-            " AND EXISTS (SELECT 1 FROM reports r WHERE r.case_id = k.id AND r.external_number = ",
-        ));
-        pieces.extend([Text(ticket.clone()), Sql(")")]);
-    }
-    if let Some(emergency) = filter.emergency {
-        pieces.extend([Sql(" AND k.emergency = "), Bool(emergency)]);
-    }
-    if let Some(text) = &filter.text {
-        let pattern = search::part_of(text);
-        // Codes are read in groups and stored without.
-        let digits = pattern.replace(' ', "");
-        pieces.extend([Sql(" AND (k.number LIKE "), Text(pattern.clone())]);
-        pieces.extend([Sql(" ESCAPE '\\' OR c.code LIKE "), Text(digits)]);
-        pieces.extend([Sql(" ESCAPE '\\' OR h.road"), Sql(search::like(engine)), Text(pattern)]);
-        pieces.push(Sql(" ESCAPE '\\')"));
-    }
-    pieces
-}
-
-/// One page of cases in the order of the filter.
-pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine>, StoreError> {
-    let engine = tx.engine();
-    let rows: Vec<CaseLineSql> = on_db!(tx, |c| {
-        let mut query = sqlx::QueryBuilder::new(
-            concat!(
-                "SELECT ",
-                case_columns!(),
-                ", c.scheme, c.code, h.road, d.name_zh AS district_zh, d.name_en AS district_en, p.name AS party_name
-                 FROM cases k JOIN manholes h ON h.id = k.manhole_id JOIN districts d ON d.code = k.district
-                 LEFT JOIN covers c ON c.id = k.cover_id LEFT JOIN parties p ON p.id = k.party_id WHERE 1 = 1"
-            ),
-        );
-        push_pieces!(query, conditions(filter, engine));
-        if let Some(before) = &filter.before {
-            query.push(" AND k.number < ").push_bind(before.clone());
-        }
-        query.push(match filter.order {
-            CaseOrder::Newest => " ORDER BY k.number DESC LIMIT ",
-            CaseOrder::Urgent => " ORDER BY k.triage DESC, k.number LIMIT ",
-            CaseOrder::Due => " ORDER BY k.due_at NULLS LAST, k.number LIMIT ",
-        });
-        query.push_bind(filter.limit).push(" OFFSET ").push_bind(filter.skip);
-        query.build_query_as().fetch_all(&mut *c).await?
-    });
-    rows.into_iter()
-        .map(|row| {
-            Ok(CaseLine {
-                case: row.case.try_into()?,
-                code: row.scheme.zip(row.code).map(|(scheme, digits)| ComponentCode { scheme, digits }),
-                road: row.road,
-                district_zh: row.district_zh,
-                district_en: row.district_en,
-                party_name: row.party_name,
-            })
-        })
-        .collect()
-}
-
 /// How many cases stand in each state.
 pub async fn count_cases(tx: &mut Tx) -> Result<Vec<(String, i64)>, StoreError> {
     on_db!(tx, |c| Ok(sqlx::query_as("SELECT state, COUNT(*) FROM cases GROUP BY state ORDER BY state")
@@ -721,141 +555,4 @@ pub async fn list_case_reports(tx: &mut Tx, case: CaseId) -> Result<Vec<Report>,
         sqlx::query_as(AssertSqlSafe(sql)).bind(case.0).fetch_all(&mut *c).await?
     });
     rows.into_iter().map(Report::try_from).collect()
-}
-
-/// A photo as the file knows it; its bytes lie in the photo store under `digest`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PhotoRecord {
-    pub id: PhotoId,
-    /// SHA-256 of the original.
-    pub digest: [u8; 32],
-    pub manhole: ManholeId,
-    /// The cover that it shows; `None` = the manhole.
-    pub cover: Option<CoverId>,
-    pub case: Option<CaseId>,
-    pub report: Option<ReportId>,
-    /// What it shows: `report`, or the move it came with.
-    pub role: String,
-    pub media_type: String,
-    pub bytes: i64,
-    pub width: i64,
-    pub height: i64,
-    pub created_at: Millis,
-}
-
-#[derive(FromRow)]
-struct PhotoRow {
-    id: Uuid,
-    digest: Vec<u8>,
-    manhole_id: Uuid,
-    cover_id: Option<Uuid>,
-    case_id: Option<Uuid>,
-    report_id: Option<Uuid>,
-    role: String,
-    media_type: String,
-    bytes: i64,
-    width: i64,
-    height: i64,
-    created_at: i64,
-}
-
-const PHOTO: &str =
-    "SELECT id, digest, manhole_id, cover_id, case_id, report_id, role, media_type, bytes, width, height,
-    created_at FROM photos ";
-
-impl TryFrom<PhotoRow> for PhotoRecord {
-    type Error = StoreError;
-    fn try_from(row: PhotoRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            digest: row
-                .digest
-                .try_into()
-                .map_err(|_| StoreError::inconsistent("photos", "digest", row.id))?,
-            id: PhotoId(row.id),
-            manhole: ManholeId(row.manhole_id),
-            cover: row.cover_id.map(CoverId),
-            case: row.case_id.map(CaseId),
-            report: row.report_id.map(ReportId),
-            role: row.role,
-            media_type: row.media_type,
-            bytes: row.bytes,
-            width: row.width,
-            height: row.height,
-            created_at: Millis(row.created_at),
-        })
-    }
-}
-
-pub async fn add_photos(tx: &mut Tx, photos: &[PhotoRecord]) -> Result<(), StoreError> {
-    let mut script = Script::new(tx.engine());
-    script.add(photo_sheet(photos));
-    script.execute(tx).await.map(drop)
-}
-
-pub(super) fn photo_sheet<'r>(photos: &'r [PhotoRecord]) -> Sheet<'r, 12> {
-    let columns = [
-        "id",
-        "digest",
-        "manhole_id",
-        "cover_id",
-        "case_id",
-        "report_id",
-        "role",
-        "media_type",
-        "bytes",
-        "width",
-        "height",
-        "created_at",
-    ];
-    let row = |photo: &'r PhotoRecord| {
-        cells![
-            photo.id.0,
-            photo.digest.as_slice(),
-            photo.manhole.0,
-            photo.cover.map(|cover| cover.0),
-            photo.case.map(|case| case.0),
-            photo.report.map(|report| report.0),
-            photo.role.as_str(),
-            photo.media_type.as_str(),
-            photo.bytes,
-            photo.width,
-            photo.height,
-            photo.created_at.0,
-        ]
-    };
-    Sheet::new("photos", columns, photos.iter().map(row))
-}
-
-pub async fn list_manhole_photos(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<PhotoRecord>, StoreError> {
-    let rows: Vec<PhotoRow> = on_db!(tx, |c| {
-        let sql = format!("{PHOTO} WHERE manhole_id = $1 ORDER BY created_at, id");
-        sqlx::query_as(AssertSqlSafe(sql)).bind(manhole.0).fetch_all(&mut *c).await?
-    });
-    rows.into_iter().map(PhotoRecord::try_from).collect()
-}
-
-pub async fn list_case_photos(tx: &mut Tx, case: CaseId) -> Result<Vec<PhotoRecord>, StoreError> {
-    let rows: Vec<PhotoRow> = on_db!(tx, |c| {
-        let sql = format!("{PHOTO} WHERE case_id = $1 ORDER BY created_at, id");
-        sqlx::query_as(AssertSqlSafe(sql)).bind(case.0).fetch_all(&mut *c).await?
-    });
-    rows.into_iter().map(PhotoRecord::try_from).collect()
-}
-
-/// Photos in the order of their ids after `after`, for a check of every digest.
-pub async fn list_photos_after(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<PhotoRecord>, StoreError> {
-    let rows: Vec<PhotoRow> = on_db!(tx, |c| {
-        let sql = format!("{PHOTO} WHERE id > $1 ORDER BY id LIMIT $2");
-        sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(&mut *c).await?
-    });
-    rows.into_iter().map(PhotoRecord::try_from).collect()
-}
-
-/// The cases that a photo with this digest belongs to, to decide who may see it.
-pub async fn list_photo_uses(tx: &mut Tx, digest: &[u8]) -> Result<Vec<PhotoRecord>, StoreError> {
-    let rows: Vec<PhotoRow> = on_db!(tx, |c| {
-        let sql = format!("{PHOTO} WHERE digest = $1 ORDER BY created_at, id");
-        sqlx::query_as(AssertSqlSafe(sql)).bind(digest).fetch_all(&mut *c).await?
-    });
-    rows.into_iter().map(PhotoRecord::try_from).collect()
 }

@@ -5,7 +5,7 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::cases::CaseFilter;
+use super::case_list::CaseFilter;
 use super::cover_list::{CoverFilter, conditions};
 use super::piece::push_pieces;
 use super::{EngineKind, StoreError, Tx, on_db};
@@ -439,7 +439,7 @@ pub async fn list_case_page(
              LEFT JOIN covers c ON c.id = k.cover_id WHERE k.id > ",
         );
         query.push_bind(after.map_or(Uuid::nil(), |id| id.0));
-        push_pieces!(query, super::cases::conditions(&selection.which, engine));
+        push_pieces!(query, super::case_list::conditions(&selection.which, engine));
         if let Some(from) = selection.from {
             query.push(" AND k.created_at >= ").push_bind(from.0);
         }

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
-use super::cases::{CaseFilter, conditions};
+use super::case_list::{CaseFilter, conditions};
 use super::covers::list_by_key;
 use super::piece::push_pieces;
 use super::{StoreError, Tx, on_db};

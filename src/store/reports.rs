@@ -9,7 +9,7 @@ use super::history::{self, ChainHead, LockedFile};
 use super::people::AnsweredCall;
 use super::script::Script;
 use super::sheet::{Sheet, cells};
-use super::{StoreError, Tx, cases, on_db};
+use super::{StoreError, Tx, cases, on_db, photos};
 use crate::domain::case::{Case, CaseState, Report};
 use crate::domain::cover::{CoverClass, Placement};
 use crate::domain::hazard::Hazard;
@@ -180,7 +180,7 @@ pub struct Filed {
     pub joined: Vec<JoinedReports>,
     /// With the language in which the citizen is answered.
     pub reports: Vec<(Report, &'static str)>,
-    pub photos: Vec<cases::PhotoRecord>,
+    pub photos: Vec<photos::PhotoRecord>,
     /// Those of one manhole stand together, in order.
     pub entries: Vec<HistoryEntry>,
     pub answers: Vec<AnsweredCall>,
@@ -202,7 +202,7 @@ pub async fn write(tx: &mut Tx, filed: &Filed, scope: &str, at: Millis) -> Resul
         }),
     ));
     script.add(report_sheet(&filed.reports));
-    script.add(cases::photo_sheet(&filed.photos));
+    script.add(photos::photo_sheet(&filed.photos));
     history::add_entries(&mut script, &filed.entries);
     let columns = ["key", "scope", "request_hash", "answer", "at"];
     let answer = |call| {
