@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::period::Span;
-use super::tally::{CELLS_PER_DEGREE, Cold, Hot, NEVER, NONE, StatFilter, Tally, state_of};
+use super::tally::{
+    CELLS_PER_DEGREE, Cold, Hot, NEVER, NONE, StatFilter, Tally, open_states, state_of, within,
+};
 use crate::domain::case::{CaseSource, CaseState};
 use crate::domain::cover::CoverClass;
 use crate::domain::ids::{Millis, PartyId};
@@ -141,10 +143,6 @@ struct Share {
     took: Option<i64>,
 }
 
-fn within((from, until): Span, at: i64) -> bool {
-    at >= from.0 && at < until.0
-}
-
 impl Share {
     fn of(hot: &Hot, cold: &Cold, span: Span, now: Option<Millis>, as_of: Millis) -> Self {
         let mut share = Self::default();
@@ -213,6 +211,12 @@ fn nearest_rank(values: &mut [i64], percent: usize) -> Option<i64> {
     Some(*values.select_nth_unstable(at).1)
 }
 
+/// In which of the spans, the earliest first, a moment lies.
+fn month_of(months: &[Span], at: i64) -> Option<usize> {
+    let last = months.partition_point(|month| month.0.0 <= at).checked_sub(1)?;
+    within(months[last], at).then_some(last)
+}
+
 /// Heaps with something in them.
 fn named<K>(heaps: Vec<Heap>, name: impl Fn(usize) -> K) -> Vec<(K, Sum)> {
     let sums = heaps.into_iter().enumerate().map(|(at, heap)| (name(at), heap.finish()));
@@ -235,20 +239,19 @@ impl Tally {
         let mut months: Vec<Vec<i64>> = vec![Vec::new(); question.months.len()];
         let mut cells: BTreeMap<[u16; 2], u64> = BTreeMap::new();
         let others = [question.previous, question.last_year];
-        // What was over before the earliest of these days is passed by without a look at the rest.
-        let begins = [span.0, question.previous.0, question.last_year.0].into_iter();
-        let earliest = begins.chain(question.months.iter().map(|month| month.0)).min().unwrap_or(span.0).0;
-        let open = CaseState::ALL.iter().filter(|state| state.is_open());
-        let open = open.fold(0u32, |set, state| set | 1 << (*state as u8));
-        for (at, hot) in self.hot.iter().enumerate() {
+        let spans = || [span, question.previous, question.last_year].into_iter();
+        let open = open_states();
+        let asked = self.blocks.iter().enumerate().filter(|(_, block)| {
+            block.has_state(open)
+                || spans().any(|span| block.reported_in(span) || block.closed_in(span))
+                || question.months.iter().any(|month| block.closed_in(*month))
+        });
+        let rows = asked.flat_map(|(at, _)| self.rows_of(at));
+        for (at, hot) in rows.map(|at| (at, &self.hot[at])).filter(|(_, hot)| sieve.passes(hot)) {
             let is_open = open & 1 << hot.state != 0;
-            let is_old = hot.created < earliest && (hot.closed == NEVER || hot.closed < earliest);
-            if (is_old && !is_open) || !sieve.passes(hot) {
-                continue;
-            }
             let cold = &self.cold[at];
             if hot.closed != NEVER
-                && let Some(month) = question.months.iter().position(|month| within(*month, hot.closed))
+                && let Some(month) = month_of(&question.months, hot.closed)
             {
                 months[month].push(hot.closed - hot.created);
             }
