@@ -1,4 +1,5 @@
-//! Case list, ledger and dashboard over a million closed and ten thousand open cases, at 16 clients.
+//! Case list, ledger and dashboard over a million closed and ten thousand open cases, at 16 clients; then, without the
+//! way over HTTP, dispatch and the sweep over what is due.
 //! `cargo bench --bench cases [-- --covers N] [--closed N] [--open N] [--seconds N] [--clients N]`.
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -6,8 +7,14 @@ mod support;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
+use lidmark::domain::hazard::Hazard;
+use lidmark::domain::ids::IdempotencyKey;
+use lidmark::domain::role::Actor;
+use lidmark::registry::{Clock, Database, NewFinding, Registry, RegistryOptions, Spot};
 use support::{
     Running, free_port, get, lidmark, load, option, peak_memory_mb, print, said, synthetic_city, verdict,
 };
@@ -48,7 +55,7 @@ async fn measure() {
     };
     // The first question waits until all cases are read.
     let mut connection = support::Connection::open(address).await.expect("it is ready");
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     for page in ["/desk", "/desk/ledger", "/desk/statistics"] {
         let status = connection.ask(&ask(page)).await.expect("it answers");
         assert_eq!(status, 200, "{page}");
@@ -97,6 +104,91 @@ async fn measure() {
             "< 100",
         );
     }
+    drop(server);
+    on_the_clock(&data).await;
+}
+
+/// 2026-11-25 09:00 in China, a Wednesday.
+const MORNING_MS: i64 = 1_795_568_400_000;
+const MINUTE_MS: i64 = 60_000;
+const REPORTS: usize = 500;
+
+/// What reports of missing covers take until they are with their party, and a sweep every five minutes from nine to
+/// five, over open cases that were dispatched in the hundred hours before.
+async fn on_the_clock(data: &Path) {
+    let mut database = open_database(data).await;
+    let spread = format!(
+        "UPDATE cases SET clock = '{{}}', due_at = NULL, remind_at = NULL, updated_at = {MORNING_MS} - id_at * \
+         36000 FROM (SELECT id AS of, ROW_NUMBER() OVER (ORDER BY number) % 10000 AS id_at FROM cases WHERE hazard = \
+         'no_net' AND state = 'handling') WHERE id = of"
+    );
+    for statement in [spread.as_str(), "DELETE FROM settings WHERE key = 'cases_reckoned_by'"] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut database).await.expect("it runs");
+    }
+    let covers: Vec<String> = sqlx::query_scalar(
+        "SELECT c.code FROM covers c WHERE c.retired_at IS NULL AND NOT EXISTS (SELECT 1 FROM cases k WHERE \
+         k.cover_id = c.id AND k.hazard = 'missing') ORDER BY c.id LIMIT $1",
+    )
+    .bind(REPORTS as i64)
+    .fetch_all(&mut database)
+    .await
+    .expect("it reads");
+    sqlx::Connection::close(database).await.expect("it closes");
+
+    let now = Arc::new(AtomicI64::new(MORNING_MS));
+    let options = RegistryOptions { clock: Clock::Fixed(now.clone()), ..RegistryOptions::default() };
+    let database = Database::Sqlite(data.to_path_buf());
+    let registry = Registry::open(&database, options).await.expect("the registry opens");
+    let begun = Instant::now();
+    let swept = registry.sweep_cases().await.expect("it sweeps");
+    print(&format!("  {} cases reckoned anew in {:.1} s", swept.reckoned, begun.elapsed().as_secs_f64()));
+
+    let mut dispatches = Vec::new();
+    for code in covers {
+        let finding = NewFinding {
+            key: IdempotencyKey(uuid::Uuid::new_v4()),
+            spot: Spot::Cover(code),
+            hazard: Hazard::Missing,
+            source: None,
+            description: "井盖不见了".to_owned(),
+            contact: None,
+            external_number: None,
+            phone_position: None,
+            photos: Vec::new(),
+            actor: Actor::Citizen,
+            language: "zh-CN",
+        };
+        let begun = Instant::now();
+        let reported = registry.file_finding(finding).await.expect("it is filed");
+        dispatches.push(begun.elapsed().as_secs_f64() * 1000.0);
+        assert!(reported.emergency, "a missing cover waits for nobody");
+    }
+    let at = percentile(&mut dispatches, 95);
+    verdict("a report filed and dispatched: p95", at, "ms", at <= 5.0, "≤ 5");
+
+    let (mut sweeps, mut reminded) = (Vec::new(), 0);
+    for _ in 0..96 {
+        now.fetch_add(5 * MINUTE_MS, Ordering::SeqCst);
+        let begun = Instant::now();
+        reminded += registry.sweep_cases().await.expect("it sweeps").reminded;
+        sweeps.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    print(&format!("  {reminded} reminders in {} sweeps, one every five minutes", sweeps.len()));
+    let at = percentile(&mut sweeps, 100);
+    verdict("the sweep of five minutes: longest", at, "ms", at <= 200.0, "≤ 200");
+    registry.close().await;
+}
+
+fn percentile(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() * percent).div_ceil(100) - 1]
+}
+
+async fn open_database(data: &Path) -> sqlx::SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("lidmark.db"));
+    <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options)
+        .await
+        .expect("the city's database opens")
 }
 
 /// A city of its own with that many cases, made once.
@@ -109,14 +201,11 @@ async fn city_with_cases(folder: &Path, covers: u64, (closed, open): (u64, u64))
     let _ = std::fs::remove_dir_all(&data);
     std::fs::rename(&city, &data).expect("target can be written");
     print(&format!("making {closed} closed and {open} open cases; this is done once"));
-    use sqlx::Connection;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("lidmark.db"));
-    let mut database =
-        sqlx::SqliteConnection::connect_with(&options).await.expect("the city's database opens");
+    let mut database = open_database(&data).await;
     for statement in statements(closed, open) {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut database).await.expect("it runs");
     }
-    database.close().await.expect("it closes");
+    sqlx::Connection::close(database).await.expect("it closes");
     std::fs::write(data.join("made-cases"), "").expect("target can be written");
     data
 }

@@ -22,8 +22,10 @@ use crate::store::cases::WaitingCase;
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::{Tx, cases, people};
 
-/// Cases a transaction, so that reports do not wait for the sweep.
+/// Cases that are read, or reckoned anew in a transaction, at a time, so that reports do not wait for the sweep.
 const TURN: i64 = 200;
+/// Cases of a turn that are attended to in one transaction, for the same reason.
+const TOGETHER: usize = 16;
 /// Setting that names the rules by which open cases were reckoned last.
 const RECKONED: &str = "cases_reckoned_by";
 
@@ -50,29 +52,36 @@ impl Registry {
             if due.is_empty() {
                 return Ok(swept);
             }
-            let mut moved_on = false;
-            for number in due {
-                match self.attend(&number, now).await? {
-                    Attended::Reminded => swept.reminded += 1,
-                    Attended::Resumed => swept.resumed += 1,
-                    Attended::Unclaimed => swept.unclaimed += 1,
-                    Attended::Nothing => continue,
+            let before = swept;
+            for together in due.chunks(TOGETHER) {
+                for attended in self.attend_all(together, now).await? {
+                    match attended {
+                        Attended::Reminded => swept.reminded += 1,
+                        Attended::Resumed => swept.resumed += 1,
+                        Attended::Unclaimed => swept.unclaimed += 1,
+                        Attended::Nothing => {}
+                    }
                 }
-                moved_on = true;
             }
-            if !moved_on {
+            if swept == before {
                 return Ok(swept);
             }
         }
     }
 
-    /// Does what is due for one case.
-    async fn attend(&self, number: &str, now: Millis) -> Result<Attended, RegistryError> {
-        let (registry, number) = (self.clone(), number.to_owned());
+    /// Does what is due for some cases, in one transaction.
+    async fn attend_all(&self, numbers: &[String], now: Millis) -> Result<Vec<Attended>, RegistryError> {
+        let (registry, numbers) = (self.clone(), numbers.to_vec());
         self.store
-            .write::<Attended, RegistryError, _>(move |tx| {
-                let (registry, number) = (registry.clone(), number.clone());
-                Box::pin(async move { attend(tx, &registry, &number, now).await })
+            .write::<Vec<Attended>, RegistryError, _>(move |tx| {
+                let (registry, numbers) = (registry.clone(), numbers.clone());
+                Box::pin(async move {
+                    let mut done = Vec::new();
+                    for number in &numbers {
+                        done.push(attend(tx, &registry, number, now).await?);
+                    }
+                    Ok(done)
+                })
             })
             .await
     }

@@ -86,7 +86,7 @@ async fn take_over(
     let files = covers::list_covers_by_id(tx, &ids).await?;
     let mut held = Held::take(tx, &[], &unique(&ids)).await?;
     let mut taken =
-        TakenOver { notice: notice_of(past, now), items: Vec::new(), cases: Vec::new(), reports: Vec::new() };
+        TakenOver { notice: notice_of(past), items: Vec::new(), cases: Vec::new(), reports: Vec::new() };
     for (at, item) in past.items.iter().enumerate() {
         let file = files.iter().find(|file| file.cover == item.cover);
         let file = file.ok_or_else(|| StoreError::inconsistent("covers", "id", item.cover))?;
@@ -132,7 +132,7 @@ fn unique(covers: &[CoverId]) -> Vec<CoverId> {
     covers
 }
 
-fn notice_of(past: &PastNotice, now: Millis) -> Notice {
+fn notice_of(past: &PastNotice) -> Notice {
     Notice {
         id: NoticeId::fresh(),
         number: Some(past.number),
@@ -141,7 +141,8 @@ fn notice_of(past: &PastNotice, now: Millis) -> Notice {
         state: NoticeState::Issued,
         due_at: past.due_at,
         created_by: Actor::System.word(),
-        created_at: now,
+        // When it was drafted nobody wrote down; not after it was issued.
+        created_at: past.issued_at,
         issued_by: Some(Actor::System.word()),
         issued_at: Some(past.issued_at),
         withdrawn_at: None,
