@@ -8,7 +8,7 @@ DATA ?= demo-data
 LISTEN ?= 127.0.0.1:8080
 PLATE_HOST ?=
 
-.PHONY: help demo test deps lint fmt bench schemathesis fuzz tour
+.PHONY: help demo test deps lint fmt bench year schemathesis fuzz tour
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,11 @@ bench: ## the figures of the README, as ratios to the raw limit of this machine
 	cargo bench --bench plates
 	cargo bench --bench spatial
 	cargo bench --bench cases
+
+# `make test` lives a small one. `make year SEED=7` is another year.
+SEED ?= 2026
+year: ## a simulated year of a city at full size, checked every evening
+	cargo bench --bench year -- --seed $(SEED)
 
 schemathesis: ## let schemathesis (PyPI) attack a running demo by its openapi.yaml
 	bash tests/schemathesis.sh

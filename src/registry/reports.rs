@@ -49,7 +49,7 @@ pub struct Reported {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tracked {
     pub report: Report,
-    /// The case it belongs to; the one it was joined to, where it was.
+    /// The case it belongs to; the one in which it ended up, where it was joined to another.
     pub case: Case,
     pub cover: Option<CoverFile>,
     /// Who handles it.
@@ -103,7 +103,9 @@ impl Registry {
             return Ok(None);
         }
         let Some(mut case) = case_store::find_case(&mut tx, report.case).await? else { return Ok(None) };
-        if let Some(target) = case.joined_to
+        // The case that it was joined to may have been joined to another one since. There is no ring: only what is open
+        // is joined to, and what was joined never opens again.
+        while let Some(target) = case.joined_to
             && let Some(joined) = case_store::find_case(&mut tx, target).await?
         {
             case = joined;

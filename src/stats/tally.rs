@@ -200,7 +200,7 @@ impl Tally {
     /// Brings up the blocks from the row on that was inserted.
     fn sum_up_from(&mut self, at: usize) {
         let is_last = at + 1 == self.hot.len();
-        if is_last && at % blocks::ROWS != 0 {
+        if is_last && !at.is_multiple_of(blocks::ROWS) {
             self.blocks[at / blocks::ROWS].add(&self.hot[at]);
             return;
         }
@@ -388,7 +388,7 @@ mod tests {
             closed_at: (state == CaseState::Closed).then_some(Millis(created + took)),
             due_at: state.is_open().then_some(Millis(created + took)),
             counts: CaseCounts::default(),
-            late_ms: i64::from(running % 7 == 0),
+            late_ms: i64::from(running.is_multiple_of(7)),
             exempt: false,
             recurs: false,
             lon: 118.5,

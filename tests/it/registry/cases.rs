@@ -134,6 +134,24 @@ both_engines! {
         assert!(matches!(refused, Err(RegistryError::Refused(refusal)) if refusal.code == "case.target_unfit"));
     }
 
+    async fn a_citizen_sees_where_a_case_ended_up_that_was_joined_twice(ground: Ground) {
+        let town = Town::found(&ground).await;
+        let tokens = town.plated(3).await;
+        let desk = town.staff("desk", Role::Supervisor).await;
+        let mut filed = Vec::new();
+        for token in &tokens {
+            filed.push(town.report(*token, Hazard::Level).await);
+        }
+        for (from, to) in [(0, 1), (1, 2)] {
+            let mut join = order(&filed[from].case_number, CaseMove::Join, &desk);
+            join.target_number = Some(filed[to].case_number.clone());
+            town.registry.move_case(join).await.unwrap();
+        }
+        let link = town.registry.tracking_link(&filed[0]);
+        let tracked = town.registry.find_tracked(&link).await.unwrap().unwrap();
+        assert_eq!((&tracked.case.number, tracked.case.state), (&filed[2].case_number, CaseState::Reported));
+    }
+
     async fn the_list_narrows_by_state_hazard_party_and_text(ground: Ground) {
         let town = Town::found(&ground).await;
         let tokens = town.plated(3).await;

@@ -373,6 +373,7 @@ both_engines! {
         let weather = TaskFilter { kind: Some(TaskKind::Weather), limit: 50, ..TaskFilter::default() };
         let tasks = async || town.registry.list_tasks(weather.clone()).await.unwrap().len();
         assert_eq!(tasks().await, 1, "the one without a net");
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
         town.registry.set_weather("暴雨", until, &desk.supervisor).await.unwrap();
         assert_eq!(tasks().await, 1, "nobody is sent twice");
         town.report(tokens[2], Hazard::NoNet).await;

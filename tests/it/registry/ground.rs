@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use lidmark::domain::area::{Area, AreaKind};
-use lidmark::domain::cover::{Candidate, CoverClass, CoverState, District, Party, Survey};
+use lidmark::domain::cover::{Candidate, CoverClass, CoverFile, CoverState, District, Party, Survey};
 use lidmark::domain::ids::{CoverId, IdempotencyKey, Millis, PartyId};
 use lidmark::domain::plate::{Plate, PlateSpot, PlateState, SymbolRecord};
 use lidmark::domain::position::{Position, PositionMethod, RawPosition};
@@ -87,7 +87,12 @@ impl Town {
     /// Covers along the street with installed plates; answers their tokens.
     pub async fn plated(&self, count: u64) -> Vec<Token> {
         let covers = self.found_covers(count).await;
-        let files = self.registry.list_covers_by_id(&covers).await.unwrap();
+        self.plate(&covers).await.into_iter().map(|(_, token)| token).collect()
+    }
+
+    /// Installs a plate on each of these covers; answers their files with the tokens, in the order of the files.
+    pub async fn plate(&self, covers: &[CoverId]) -> Vec<(CoverFile, Token)> {
+        let files = self.registry.list_covers_by_id(covers).await.unwrap();
         let batch = batch(files.len() as i64);
         let mut random = rand::rngs::SmallRng::seed_from_u64(covers[0].0.as_u128() as u64);
         let plates: Vec<Plate> = files
@@ -100,13 +105,12 @@ impl Town {
                 ..plate(&batch, at as i64 + 1, Token::draw(&mut random))
             })
             .collect();
-        let tokens: Vec<Token> = plates.iter().map(|plate| plate.token).collect();
         self.registry.commit_batch(NewBatch { batch, plates: plates.clone() }).await.unwrap();
         for plate in &plates {
             let code = plate.printed_code.as_deref().unwrap();
             self.registry.install_plate(plate.token, code, &Actor::System).await.unwrap();
         }
-        tokens
+        files.into_iter().zip(plates).map(|(file, plate)| (file, plate.token)).collect()
     }
 
     pub async fn staff(&self, login: &str, role: Role) -> Actor {
