@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::{Ending, Ground, Outcome};
 use crate::domain::Refusal;
+use crate::domain::area::AreaKind;
 use crate::domain::ids::{Millis, PartyId};
-use crate::domain::role::Role;
-use crate::registry::{Clock, NewUser, Registry};
+use crate::domain::role::{Actor, Role};
+use crate::registry::{Clock, NewUser, Registry, UserAreasOrder};
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
@@ -19,6 +20,8 @@ pub(super) enum UserCommand {
     List,
     /// Set a password anew; it is read from standard input
     Password { login: String },
+    /// The areas for which a grid worker answers; with codes or --none, which they are from now on
+    Areas(UserAreas),
     /// End a log-in, its sessions and its API tokens
     Disable { login: String },
 }
@@ -37,6 +40,20 @@ pub(super) struct AddUser {
     /// Name of the party that a handler works for; made if it is not known yet
     #[arg(long)]
     party: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct UserAreas {
+    login: String,
+    /// Codes of all areas of the kind for which they answer from now on
+    #[arg(conflicts_with = "none")]
+    codes: Vec<String>,
+    /// district, management or grid
+    #[arg(long, default_value = "grid")]
+    kind: String,
+    /// They answer for no area of the kind any more
+    #[arg(long)]
+    none: bool,
 }
 
 #[derive(Subcommand)]
@@ -82,6 +99,7 @@ pub(super) async fn user(ground: &Ground, command: UserCommand) -> Outcome<Endin
             say.words(format!("{login} 的密码已重设"), format!("{login} has a new password"));
             say.summary(&json!({"password": login}));
         }
+        UserCommand::Areas(args) => user_areas(ground, &registry, args).await?,
         UserCommand::Disable { login } => {
             registry.disable_user(&login).await?;
             say.words(format!("{login} 已停用"), format!("{login} can no longer log in"));
@@ -112,6 +130,32 @@ async fn add_user(ground: &Ground, registry: &Registry, args: AddUser) -> Outcom
         format!("{} was added as {}", user.login, user.role),
     );
     ground.say.summary(&json!({"added": {"login": user.login, "role": user.role, "id": user.id}}));
+    Ok(())
+}
+
+async fn user_areas(ground: &Ground, registry: &Registry, args: UserAreas) -> Outcome<()> {
+    let UserAreas { login, codes, kind, none } = args;
+    if none || !codes.is_empty() {
+        let kind: AreaKind = kind.parse().map_err(|refusal: Refusal| refusal.at("kind"))?;
+        let order = UserAreasOrder { login: login.clone(), kind, codes, actor: Actor::System };
+        registry.set_user_areas(order).await?;
+    }
+    let wanted = login.trim().to_lowercase();
+    let unknown = || Refusal::new("user.unknown").with("read", &login);
+    let user = registry.list_users().await?.into_iter().find(|user| user.login == wanted);
+    let own = registry.list_user_areas(user.ok_or_else(unknown)?.id).await?;
+    for area in &own {
+        let (name, _) = area.names.clone().unwrap_or_default();
+        ground.say.line(format!("{}\t{}\t{name}", area.kind, area.code));
+    }
+    if own.is_empty() {
+        ground.say.words(
+            format!("{wanted} 没有责任区，可在全市上报"),
+            format!("{wanted} has no areas of their own and reports anywhere"),
+        );
+    }
+    let own: Vec<_> = own.iter().map(|area| json!({"kind": area.kind, "code": area.code})).collect();
+    ground.say.summary(&json!({"user": wanted, "areas": own}));
     Ok(())
 }
 

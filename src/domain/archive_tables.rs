@@ -84,6 +84,21 @@ pub const TABLES: &[Table] = {
             refers: &[],
         },
         Table {
+            name: "user_areas",
+            columns: &[
+                must("id", Id),
+                must("user_id", Id),
+                must("kind", Word(is::<AreaKind>)),
+                must("code", Text),
+                must("set_at", Whole),
+                must("set_by", Text),
+                may("ended_at", Whole),
+                may("ended_by", Text),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
             name: "manholes",
             columns: &[
                 must("id", Id),

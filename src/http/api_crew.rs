@@ -53,6 +53,22 @@ pub(super) async fn show_me(
         "hazards": hazards,
         "placements": Placement::ALL,
     });
+    let own: Vec<Value> = state
+        .registry
+        .list_user_areas(user.id)
+        .await?
+        .into_iter()
+        .map(|area| {
+            let (name_zh, name_en) = area.names.unwrap_or_else(|| (area.code.clone(), area.code.clone()));
+            let mut told =
+                json!({"kind": area.kind, "code": area.code, "name_zh": name_zh, "name_en": name_en});
+            if let Some(bounds) = area.bounds {
+                told["bounds"] = json!(bounds);
+            }
+            told
+        })
+        .collect();
+    me["areas"] = json!(own);
     if let Some(bounds) = bounds(&state) {
         me["bounds"] = json!(bounds);
     }

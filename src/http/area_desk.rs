@@ -25,7 +25,9 @@ use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::ids::{Millis, UploadId};
 use crate::import::{AreaColumns, AreaFindings, AreaLook, AreaOrder, City, Told, TypedTold, read_areas};
-use crate::registry::{AreaPlan, AreaSet, DistrictCheck, ImportMode, Others, RegistryError, StoredRefusal};
+use crate::registry::{
+    AreaPlan, AreaSet, DistrictCheck, ImportMode, Others, RegistryError, StoredRefusal, UserAreasOrder,
+};
 
 /// Largest file of outlines, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -159,9 +161,13 @@ async fn desk_page(
     let counts = counts(state, kind).await?;
     let assigned: Option<Assigned> = files::take(&shelf(state).join("assigned.json"))?;
     let working = progress.is_some();
+    let people = state.registry.list_area_people(kind).await?;
+    let workers = state.registry.list_grid_workers().await?;
     let view = AreaDeskView {
         kind,
         areas: &areas,
+        people: &people,
+        workers: &workers,
         counts: &counts,
         next: areas.last().filter(|_| areas.len() as i64 == AREAS).map(|area| area.code.as_str()),
         assigned: assigned.as_ref(),
@@ -468,6 +474,42 @@ pub(super) async fn discard(
     let file = find(&state, &id)?;
     std::fs::remove_dir_all(folder(&state, file.id)).map_err(|error| from_io(&error))?;
     Ok(Redirect::to("/admin/areas").into_response())
+}
+
+/// Says for which areas of a kind a grid worker answers.
+pub(super) async fn set_people(
+    State(state): State<AppState>,
+    reader: Reader,
+    caller: Caller,
+    _: Asked<Nothing>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let form = Form::from_request(request, &state).await?;
+    form.only(&["csrf", "kind", "login", "codes"])?;
+    caller.check_csrf(form.field("csrf"))?;
+    let kind = read_kind(form.field("kind").unwrap_or_default())?;
+    let codes = form.field("codes").unwrap_or_default();
+    let codes = codes.split(|c: char| c.is_whitespace() || ",，、;；".contains(c));
+    let set = match form.needed("login") {
+        Ok(login) => {
+            let order = UserAreasOrder {
+                login: login.to_owned(),
+                kind,
+                codes: codes.filter(|code| !code.is_empty()).map(str::to_owned).collect(),
+                actor: caller.actor(),
+            };
+            state.registry.set_user_areas(order).await.map_err(Problem::from)
+        }
+        Err(refusal) => Err(refusal.into()),
+    };
+    match set {
+        Ok(()) => Ok(Redirect::to(&format!("/admin/areas?kind={kind}")).into_response()),
+        Err(problem) if problem.status.is_client_error() => {
+            let (html, _) = desk_page(&state, &reader, &caller, (kind, ""), Some(&problem.refusal)).await?;
+            Ok(page_with_problem(problem.status, html))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Puts every manhole into the district in which it lies.

@@ -169,6 +169,26 @@ impl CaseQueryText {
         })
     }
 
+    /// Whether nobody chose anything.
+    fn is_empty(&self) -> bool {
+        let CaseQueryText {
+            state,
+            hazard,
+            district,
+            party,
+            emergency,
+            source,
+            due,
+            order,
+            text,
+            before,
+            skip,
+        } = self;
+        [state, hazard, district, party, emergency, source, due, order, text, before, skip]
+            .iter()
+            .all(|text| text.is_empty())
+    }
+
     fn skipped(&self) -> i64 {
         self.skip.parse().unwrap_or(0).clamp(0, MOST_SKIPPED)
     }
@@ -223,6 +243,11 @@ pub(super) async fn case_list(
     Asked(query): Asked<CaseQueryText>,
 ) -> Result<Response, Problem> {
     let (now, offset) = (state.registry.now(), state.config.utc_offset_minutes);
+    let mut query = query;
+    if query.is_empty() && caller.user.role == Role::GridWorker {
+        // They begin where they answer, and choose "any" to see the rest.
+        query.district = state.registry.find_own_district(caller.user.id).await?.unwrap_or_default();
+    }
     let filter = query.filter(now, offset).map_err(Problem::bad_request)?;
     let lines = state.registry.list_cases(filter, &caller.actor()).await?;
     let next =
@@ -530,6 +555,9 @@ pub(super) async fn photo(
             _ => Vec::new(),
         };
         seen |= may_see_photo(&caller.user, record, &cases);
+        if let (false, Some(party)) = (seen, caller.user.party) {
+            seen = state.registry.is_feedback_of(record, party).await?;
+        }
     }
     if !seen {
         return Err(unknown());

@@ -28,7 +28,7 @@ pub(super) struct ExemplaryQuery {
 }
 
 /// The quarter that is asked for; this one where none is.
-fn quarter(state: &AppState, text: &str) -> Result<Quarter, Refusal> {
+pub(super) fn quarter(state: &AppState, text: &str) -> Result<Quarter, Refusal> {
     match text.trim() {
         "" => {
             let today = views::day(&state.config, state.registry.now());
@@ -122,7 +122,7 @@ pub(super) async fn mark(
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct QuarterQuery {
-    quarter: String,
+    pub(super) quarter: String,
 }
 
 pub(super) async fn list_csv(

@@ -147,7 +147,7 @@ fn new_meeting(state: &AppState, caller: &Caller, form: &Form) -> Result<NewMeet
     })
 }
 
-async fn known(state: &AppState, number: &str) -> Result<MeetingFile, Problem> {
+pub(super) async fn known(state: &AppState, number: &str) -> Result<MeetingFile, Problem> {
     let unknown = || {
         let refusal = Refusal::new("meeting.unknown").with("read", shortened(number));
         Problem { status: StatusCode::NOT_FOUND, refusal }

@@ -30,6 +30,7 @@ mod api_crew;
 mod api_crew_actions;
 mod api_crew_photos;
 mod api_edit;
+mod api_meetings;
 mod api_notices;
 mod api_plates;
 mod api_profiles;
@@ -371,6 +372,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/admin/areas", REGISTRY, get(area_desk::show))
         .open("POST", "/admin/areas", ADMIN, post(area_desk::send))
         .open("POST", "/admin/areas/assign", ADMIN, post(area_desk::assign))
+        .open("POST", "/admin/areas/people", ADMIN, post(area_desk::set_people))
         .open("GET", "/admin/areas/files/{id}", ADMIN, get(area_desk::show_file))
         .open("POST", "/admin/areas/files/{id}", ADMIN, post(area_desk::look_again))
         .open("POST", "/admin/areas/files/{id}/apply", ADMIN, post(area_desk::apply))
@@ -425,6 +427,12 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/notices/{number}", NOTICE_READERS, get(api_notices::find_notice))
         .open("POST", "/api/v1/notices/{number}/moves", NOTICE_ACTORS, post(api_notices::move_notice))
         .open("POST", "/api/v1/notices/{number}/feedback", NOTICE_PARTIES, post(api_notices::answer_notice))
+        .open("GET", "/api/v1/meetings", MEETING_READERS, get(api_meetings::list_meetings))
+        .open("POST", "/api/v1/meetings", MEETING_DESK, post(api_meetings::create_meeting))
+        .open("GET", "/api/v1/meetings/{number}", MEETING_READERS, get(api_meetings::find_meeting))
+        .open("POST", "/api/v1/meetings/{number}/revoke", MEETING_DESK, post(api_meetings::revoke_meeting))
+        .open("GET", "/api/v1/exemplary", MEETING_READERS, get(api_meetings::list_exemplary))
+        .open("POST", "/api/v1/exemplary", MEETING_DESK, post(api_meetings::mark_exemplary))
         .open("GET", "/api/v1/notice-years", NOTICE_READERS, get(api_notices::count_notices))
         .open("GET", "/api/v1/crew/me", CREW, get(api_crew::show_me))
         .open("GET", "/api/v1/crew/packages", CREW, get(api_crew::list_packages))

@@ -1,5 +1,6 @@
 //! 统计: what leaders ask, as a page with drawings, as JSON and as a report on paper.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -21,7 +22,7 @@ use crate::domain::Refusal;
 use crate::domain::cover::{District, Party};
 use crate::domain::ids::{Millis, PartyId};
 use crate::plates::{Palette, render_dossier};
-use crate::stats::{Period, Question, Rate, Report, StatFilter, Sum};
+use crate::stats::{Period, Question, Rate, Report, StatFilter, Sum, cell_of};
 
 /// Months of the trend: a year and the month it is compared with.
 const MONTHS: i32 = 13;
@@ -84,7 +85,11 @@ impl Answered {
         Ok(Self { period, months, baseline, as_of, filter, report, parties, districts })
     }
 
-    fn view<'a>(&'a self, pairs: &'a [(&'static str, &'a str)], address: &'a str) -> StatisticsView<'a> {
+    fn view<'a>(
+        &'a self,
+        (pairs, address): (&'a [(&'static str, &'a str)], &'a str),
+        covers: &'a BTreeSet<[u16; 2]>,
+    ) -> StatisticsView<'a> {
         StatisticsView {
             query: pairs,
             address,
@@ -94,10 +99,25 @@ impl Answered {
             as_of: self.as_of,
             filter: &self.filter,
             report: &self.report,
+            covers,
             parties: &self.parties,
             districts: &self.districts,
         }
     }
+}
+
+/// The squares of the heat map in which there are covers in use.
+fn where_covers_are(state: &AppState) -> BTreeSet<[u16; 2]> {
+    let (mut squares, mut last) = (BTreeSet::new(), None);
+    for row in state.snapshot.load().rows() {
+        let square = cell_of(row.lon, row.lat);
+        // The rows come in the order of quadkeys, so most lie where the one before does.
+        if last != Some(square) {
+            squares.insert(square);
+            last = Some(square);
+        }
+    }
+    squares
 }
 
 fn ask(
@@ -152,7 +172,7 @@ pub(super) async fn show(
     let answered = Answered::read(&state, &caller, &query).await?;
     let (pairs, address) = (query.pairs(), query.address());
     let around = reader.page(&state, caller.session.as_ref());
-    Ok(page(views::statistics(&around, &answered.view(&pairs, &address))))
+    Ok(page(views::statistics(&around, &answered.view((&pairs, &address), &where_covers_are(&state)))))
 }
 
 /// The report in Chinese, whoever reads it: it is filed.
@@ -166,7 +186,11 @@ pub(super) async fn report_pdf(
     let (pairs, query_text) = (query.pairs(), query.address());
     let address = format!("{}/desk/statistics/report.pdf?{query_text}", state.config.plate_base());
     let around = reader.page(&state, caller.session.as_ref());
-    let dossier = views::statistics_paper(&around, &answered.view(&pairs, &query_text), address);
+    let dossier = views::statistics_paper(
+        &around,
+        &answered.view((&pairs, &query_text), &where_covers_are(&state)),
+        address,
+    );
     let pdf = drawn(move |pdf| render_dossier(&dossier, &Palette::built_in(), |_| None, pdf)).await?;
     let days = format!("{}_{}", answered.period.first_day(), answered.period.last_day());
     let headers = [

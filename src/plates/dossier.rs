@@ -6,6 +6,7 @@ use std::io::Write;
 
 use super::draw::{Fonts, PT_PER_MM, QUIET, font_of};
 use super::face::Weight;
+use super::figure::Figure;
 use super::fonts::Font;
 use super::leaf::{
     BLACK, Flow, GRAY, LEADING, Leaf, MARGIN, MISSING, PAGE, Pen, SMALL, WIDTH, number_pages, packed, pen,
@@ -52,6 +53,9 @@ pub enum Body {
     Lines(Vec<(String, String)>),
     /// Captions; the pictures are asked for by their place in this list, one at a time.
     Pictures(Vec<String>),
+    Figure(Figure),
+    /// One below the other.
+    Parts(Vec<Body>),
 }
 
 impl Body {
@@ -59,6 +63,19 @@ impl Body {
         match self {
             Body::Facts(pairs) | Body::Lines(pairs) => pairs.is_empty(),
             Body::Pictures(captions) => captions.is_empty(),
+            Body::Figure(figure) => figure.is_empty(),
+            Body::Parts(parts) => parts.iter().all(Body::is_empty),
+        }
+    }
+
+    fn add_characters(&self, to: &mut BTreeSet<char>) {
+        match self {
+            Body::Facts(pairs) | Body::Lines(pairs) => {
+                to.extend(pairs.iter().flat_map(|(one, other)| one.chars().chain(other.chars())));
+            }
+            Body::Pictures(captions) => to.extend(captions.iter().flat_map(|text| text.chars())),
+            Body::Figure(figure) => to.extend(figure.texts.iter().flat_map(|text| text.text.chars())),
+            Body::Parts(parts) => parts.iter().for_each(|part| part.add_characters(to)),
         }
     }
 }
@@ -131,12 +148,7 @@ fn cut_fonts(dossier: &Dossier) -> Result<Fonts, PlateError> {
     regular.extend(small.into_iter().chain(&dossier.lead).flat_map(|text| text.chars()));
     for section in &dossier.sections {
         bold.extend(section.heading.chars());
-        match &section.body {
-            Body::Facts(pairs) | Body::Lines(pairs) => {
-                regular.extend(pairs.iter().flat_map(|(one, other)| one.chars().chain(other.chars())));
-            }
-            Body::Pictures(captions) => regular.extend(captions.iter().flat_map(|text| text.chars())),
-        }
+        section.body.add_characters(&mut regular);
     }
     Ok([Some(Font::cut(Weight::Regular, &regular)?), Some(Font::cut(Weight::Bold, &bold)?)])
 }
@@ -148,6 +160,20 @@ const HEADING: Pen = pen(Weight::Bold, 11.5, BLACK);
 const TEXT: Pen = pen(Weight::Regular, 9.0, BLACK);
 const NAME: Pen = pen(Weight::Regular, 9.0, GRAY);
 const HINT: Pen = pen(Weight::Regular, 6.5, GRAY);
+
+/// What must fit on a page below a heading.
+fn least_height(body: &Body) -> f64 {
+    match body {
+        Body::Pictures(_) => PICTURE[1],
+        Body::Figure(figure) => figure.height_mm(),
+        Body::Parts(parts) => {
+            // A line of words stands with the drawing below it.
+            let words = parts.iter().take_while(|part| !matches!(part, Body::Figure(_))).count();
+            parts.get(words).map_or(8.0, |part| 8.0 * words as f64 + least_height(part))
+        }
+        Body::Facts(_) | Body::Lines(_) => 8.0,
+    }
+}
 
 impl Flow<'_> {
     fn head(&mut self, dossier: &Dossier, palette: &Palette, symbol: &Symbol) {
@@ -185,10 +211,7 @@ impl Flow<'_> {
 
     fn section(&mut self, section: &Section) {
         // A heading does not stand alone at the foot of a page.
-        self.need(match section.body {
-            Body::Pictures(_) => 10.0 + PICTURE[1],
-            _ => 18.0,
-        });
+        self.need(10.0 + least_height(&section.body));
         self.y += 2.5;
         self.say(HEADING, MARGIN, &section.heading);
         self.y += 6.0;
@@ -198,10 +221,16 @@ impl Flow<'_> {
         content.op(&[MARGIN, rule], "m");
         content.op(&[MARGIN + WIDTH, rule], "l S Q");
         self.y += 1.6;
-        match &section.body {
+        self.body(&section.body);
+    }
+
+    fn body(&mut self, body: &Body) {
+        match body {
             Body::Facts(pairs) => self.facts(pairs),
             Body::Lines(lines) => self.lines(lines),
             Body::Pictures(captions) => self.pictures(captions),
+            Body::Figure(figure) => self.figure(figure),
+            Body::Parts(parts) => parts.iter().for_each(|part| self.body(part)),
         }
     }
 

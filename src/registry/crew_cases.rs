@@ -6,7 +6,7 @@ use super::case_flow::{Ground, state_event};
 use super::crew::{Noted, Work, tidy};
 use super::files::{self, NewEntry};
 use super::filing::{self, Finding};
-use super::{ActiveRules, RegistryError};
+use super::{ActiveRules, RegistryError, user_areas};
 use crate::domain::Refusal;
 use crate::domain::case::{self, Case, CaseMove, CaseSource, CaseState, MoveRequest, PhonePosition};
 use crate::domain::cover::CoverFile;
@@ -41,6 +41,9 @@ impl Work {
         let file = &taken.file;
         let rules = self.registry.rule_book.active(tx, self.now).await?;
         let place = &file.survey.position;
+        let source = source.unwrap_or_else(|| source_of(&self.actor, file));
+        let spot = ((place.lon, place.lat), file.district.code.as_str());
+        user_areas::keep_to_own(tx, (&self.actor, source), spot).await?;
         let fix = self.fix_at((place.lon, place.lat));
         let finding = Finding {
             manhole: file.manhole,
@@ -48,7 +51,7 @@ impl Work {
             head: taken.locked.head,
             ground: Ground::of(file),
             hazard: found.hazard,
-            source: source.unwrap_or_else(|| source_of(&self.actor, file)),
+            source,
             known: None,
             description,
             contact: None,

@@ -7,7 +7,7 @@ use super::case_flow::Ground;
 use super::cases::take_case;
 use super::filing::{self, Finding};
 use super::reports::{CONTACT_LIMIT, clean_text};
-use super::{AttachedPhoto, Call, Registry, RegistryError, Reported, amend, sha256};
+use super::{AttachedPhoto, Call, Registry, RegistryError, Reported, amend, sha256, user_areas};
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::case::{CaseSource, PHOTO_LIMIT, PhonePosition, TEXT_LIMIT};
@@ -180,7 +180,7 @@ async fn file(
         story: Map::new(),
         language: new.language,
     };
-    match new.spot {
+    let spot = match new.spot {
         Spot::Cover(code) => {
             let digits: String = code.chars().filter(|c| !matches!(c, ' ' | '-')).take(64).collect();
             let unknown = || Refusal::new("cover.unknown").at("cover").with("read", &code);
@@ -195,6 +195,8 @@ async fn file(
             finding.cover = Some(taken.file.cover);
             finding.ground = Ground::of(&taken.file);
             finding.head = taken.locked.head;
+            let position = &taken.file.survey.position;
+            (position.lon, position.lat)
         }
         Spot::Case(number) => {
             // Whoever files may not see the case; that there is one they were told by the list of similar ones.
@@ -203,19 +205,24 @@ async fn file(
                 let refusal = Refusal::new("case.target_unfit").at("case").with("read", number);
                 return Err(RegistryError::Conflict(refusal));
             }
-            (finding.ground, _) = super::cases::ground_of(tx, &case).await?;
+            let (ground, spot) = super::cases::ground_of(tx, &case).await?;
+            finding.ground = ground;
             finding.manhole = case.manhole;
             finding.cover = case.cover;
             finding.head = head;
             finding.known = Some(case);
+            spot
         }
         Spot::Place(place) => {
             let district = district_at(tx, &place).await?;
             found_place(tx, finding.manhole, &district, &place, now).await?;
             finding.ground = Ground::unknown(district);
             finding.story.insert("place".to_owned(), json!("without_cover"));
+            (place.lon, place.lat)
         }
-    }
+    };
+    let asked = (&new.actor, finding.source);
+    user_areas::keep_to_own(tx, asked, (spot, &finding.ground.district)).await?;
     let filed = filing::file(tx, registry, &rules, finding).await?;
     Ok(Reported {
         report: filed.report,

@@ -60,6 +60,7 @@ mod intake;
 mod ledger;
 mod marks;
 mod meetings;
+mod notice_answers;
 mod notice_steps;
 mod notices;
 mod numbering;
@@ -80,6 +81,7 @@ mod structure;
 mod suspicion;
 mod tasks;
 mod told_apart;
+mod user_areas;
 
 pub use crate::domain::edit::StoredRefusal;
 pub use crate::store::case_list::{CaseFilter, CaseLine, CaseOrder, DueFilter};
@@ -153,6 +155,7 @@ pub use tasks::{
     TasksSwept,
 };
 pub use told_apart::ToldApart;
+pub use user_areas::{OwnArea, UserAreasOrder};
 
 use rule_book::RuleBook;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::notice_steps::{confirm, feed_back, issue, remind, withdraw};
 use super::reports::clean_text;
-use super::{AttachedPhoto, Call, Registry, RegistryError, sha256};
+use super::{AttachedPhoto, Call, Registry, RegistryError, notice_answers, sha256};
 use crate::domain::Refusal;
 use crate::domain::case::{CaseState, PHOTO_LIMIT, TEXT_LIMIT};
 use crate::domain::hazard::Hazard;
@@ -18,7 +18,7 @@ use crate::domain::role::{Actor, Role};
 use crate::store::case_list::{CaseFilter, CaseLine};
 use crate::store::cases as case_store;
 use crate::store::notices::{self, NewItem};
-use crate::store::photos::{self, PhotoRecord};
+use crate::store::photos::PhotoRecord;
 use crate::store::{Tx, people};
 
 pub use crate::store::notices::{
@@ -30,8 +30,6 @@ pub use crate::store::notices::{
 pub const NOTICE_CASES: usize = 200;
 const TITLE_LIMIT: usize = 100;
 const PAGE_LIMIT: i64 = 200;
-/// Role of a photo that came with what an addressee said.
-pub(super) const FEEDBACK_PHOTO: &str = "feedback";
 
 /// What a notice says, as somebody writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,8 +199,8 @@ impl Registry {
         let items = notices::list_items(&mut tx, notice.id, sight.party()).await?;
         let mut photos = Vec::new();
         for item in items.iter().filter(|item| item.feedback.is_some()) {
-            let of_case = photos::list_case_photos(&mut tx, item.case).await?;
-            photos.extend(of_case.into_iter().filter(|photo| photo.role == FEEDBACK_PHOTO));
+            let asked = (notice.reference(), item.party);
+            photos.extend(notice_answers::list_photos(&mut tx, item.case, asked).await?);
         }
         let open = items.iter().filter(|item| item.state.is_open()).count() as i64;
         let moves = match actor {

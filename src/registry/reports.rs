@@ -124,7 +124,7 @@ impl Registry {
             photos.extend(crate::store::photos::list_case_photos(&mut tx, report.case).await?);
         }
         photos.retain(|photo| {
-            let of_work = photo.report.is_none() && photo.role != super::notices::FEEDBACK_PHOTO;
+            let of_work = photo.report.is_none() && photo.role != super::notice_answers::FEEDBACK_PHOTO;
             photo.report == Some(report.id) || (of_work && case.state == CaseState::Closed)
         });
         Ok(Some(Tracked { report, case, cover, party, timeline, photos }))

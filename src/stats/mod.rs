@@ -8,4 +8,4 @@ mod tally;
 
 pub use period::{Period, Span};
 pub use report::{Cell, Question, Rate, Report, Sum};
-pub use tally::{CaseRow, LateFilter, LedgerFilter, StatFilter, Tally, number_key};
+pub use tally::{CaseRow, LateFilter, LedgerFilter, StatFilter, Tally, cell_of, number_key};

@@ -128,7 +128,8 @@ fn key_number(key: u64) -> String {
 /// A hundredth of a degree each way.
 pub(super) const CELLS_PER_DEGREE: f64 = 100.0;
 
-fn cell_of(lon: f64, lat: f64) -> [u16; 2] {
+/// Column and row of the heat map in which a place lies.
+pub fn cell_of(lon: f64, lat: f64) -> [u16; 2] {
     [(lon + 180.0) * CELLS_PER_DEGREE, (lat + 90.0) * CELLS_PER_DEGREE]
         .map(|at| at.clamp(0.0, 36_000.0) as u16)
 }

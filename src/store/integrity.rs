@@ -78,6 +78,12 @@ const ORPHANS: &[(&str, &str)] = &[
         "SELECT COUNT(*) FROM meetings m WHERE NOT EXISTS (SELECT 1 FROM meeting_subjects s WHERE s.meeting_id = m.id)",
     ),
     (
+        "user_area_without_area",
+        "SELECT COUNT(*) FROM user_areas u WHERE u.ended_at IS NULL
+         AND NOT EXISTS (SELECT 1 FROM areas a WHERE a.kind = u.kind AND a.code = u.code)
+         AND NOT (u.kind = 'district' AND EXISTS (SELECT 1 FROM districts d WHERE d.code = u.code))",
+    ),
+    (
         "report_without_case",
         "SELECT COUNT(*) FROM reports r WHERE NOT EXISTS (SELECT 1 FROM cases k WHERE k.id = r.case_id)",
     ),

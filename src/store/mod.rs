@@ -57,6 +57,7 @@ pub mod spot_checks;
 pub mod structure;
 pub mod tasks;
 pub mod told_apart;
+pub mod user_areas;
 mod writer;
 
 pub use error::StoreError;

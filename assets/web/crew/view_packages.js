@@ -2,6 +2,7 @@
 
 import { LoggedOut, NoAnswer } from "./api.js";
 import { DRAWN, OWN, TASKS, download, downloadStock, listPackages, offered, packageId, removePackage } from "./covers.js";
+import { recall } from "./db.js";
 import { button, fill, h } from "./dom.js";
 import { distance } from "./geo.js";
 import { follow } from "./gnss.js";
@@ -10,10 +11,10 @@ import { clock, meters, t } from "./words.js";
 
 const SHOWN = 40;
 
-const titleOf = (wish) => (wish.drawn ? t("package_drawn") : wish.tasks ? t("package_tasks") : wish.area ? t("package_area", { time: clock(wish.chosen_at) }) : `${wish.road || t("no_road")} · ${wish.district_name ?? wish.district}`);
+const titleOf = (wish) => (wish.drawn ? t("package_drawn") : wish.tasks ? t("package_tasks") : wish.area ? wish.name ?? t("package_area", { time: clock(wish.chosen_at) }) : `${wish.road || t("no_road")} · ${wish.district_name ?? wish.district}`);
 
 export async function packagesView(main) {
-  const kept = h("ul", { class: "entries" }), list = h("ul", { class: "entries" }), said = h("div", { role: "status" });
+  const kept = h("ul", { class: "entries" }), mine = h("ul", { class: "entries" }), list = h("ul", { class: "entries" }), said = h("div", { role: "status" });
   const search = h("input", { type: "search", name: "search", "aria-label": t("packages_search"), placeholder: t("packages_search") });
   let all = null, from = null, busy = false;
 
@@ -33,6 +34,7 @@ export async function packagesView(main) {
     }
     busy = false;
     await drawKept();
+    drawOwn();
     drawList();
   }
 
@@ -48,7 +50,7 @@ export async function packagesView(main) {
       h("p", { class: "row-name" }, h("b", {}, titleOf(wish))),
       h("p", { class: "row-place" }, t(wish.id === DRAWN ? "package_drawn_kept" : wish.id === TASKS ? "package_tasks_kept" : "package_kept", { count: wish.covers, time: clock(wish.made_at) })),
       h("div", { class: "pair" }, button(t("package_refresh"), () => fetchOne(wish, titleOf(wish))),
-        [DRAWN, TASKS].includes(wish.id) ? null : button(t("package_remove"), async () => { await removePackage(wish.id); await drawKept(); drawList(); }, "quiet")))));
+        [DRAWN, TASKS].includes(wish.id) ? null : button(t("package_remove"), async () => { await removePackage(wish.id); await drawKept(); drawOwn(); drawList(); }, "quiet")))));
   }
 
   function drawList() {
@@ -65,10 +67,21 @@ export async function packagesView(main) {
     found.length > SHOWN ? h("li", {}, t("packages_more", { count: found.length - SHOWN })) : null);
   }
 
-  fill(main, h("h1", {}, t("packages_title")), said, kept, h("h2", {}, t("packages_choose")), search, list,
+  fill(main, h("h1", {}, t("packages_title")), said, kept, h("h2", {}, t("packages_choose")), mine, search, list,
     h("p", { class: "hint" }, t("packages_area_hint")));
   search.addEventListener("input", drawList);
   await drawKept();
+  // A grid worker begins with the areas for which they answer.
+  const own = ((await recall("me"))?.areas ?? []).filter((area) => area.bounds);
+  function drawOwn() {
+    fill(mine, own.map((area) => ({ area: true, bbox: area.bounds, name: t("package_own", { name: document.documentElement.lang === "en" ? area.name_en : area.name_zh }) }))
+      .filter((wish) => !ids.has(packageId(wish)))
+      .map((wish) => h("li", { class: "entry" },
+        h("p", { class: "row-name" }, h("b", {}, titleOf(wish))),
+        h("p", { class: "row-place" }, t("package_own_hint")),
+        button(t("package_take"), () => fetchOne({ ...wish, chosen_at: Date.now() }, titleOf(wish)), "main"))));
+  }
+  drawOwn();
   const stop = follow((fix) => {
     if (!fix || (from && distance(from, fix) < 200)) return;
     from = fix;

@@ -11,7 +11,7 @@ use crate::domain::Refusal;
 use crate::domain::area::{Area, AreaKind};
 use crate::http::area_desk::{AreaFile, AreaFileLook, Assigned};
 use crate::import::Encoding;
-use crate::registry::{AreaName, DistrictCheck};
+use crate::registry::{AreaName, DistrictCheck, User};
 
 /// Rings of one area; a drawing needs no more.
 const RINGS: usize = 60;
@@ -24,6 +24,10 @@ pub struct AreaDeskView<'a> {
     pub areas: &'a [Area],
     /// Covers by code.
     pub counts: &'a BTreeMap<String, i64>,
+    /// Names of those who answer for an area, by code.
+    pub people: &'a BTreeMap<String, Vec<String>>,
+    /// Everybody who may have areas of their own.
+    pub workers: &'a [User],
     /// Where the next page begins.
     pub next: Option<&'a str>,
     pub assigned: Option<&'a Assigned>,
@@ -51,6 +55,7 @@ struct AreaRow {
     name: String,
     parts: usize,
     covers: i64,
+    people: String,
 }
 
 #[derive(Template)]
@@ -60,6 +65,8 @@ struct DeskPage<'a> {
     kind: AreaKind,
     kinds: Vec<Choice>,
     rows: Vec<AreaRow>,
+    /// Logins with names.
+    workers: Vec<Choice>,
     drawing: Option<AreaDrawing>,
     next: Option<&'a str>,
     assigned: Option<(String, String)>,
@@ -86,6 +93,7 @@ pub fn area_desk(page: &Page, view: &AreaDeskView) -> String {
         name: name(area),
         parts: area.shape.parts().len(),
         covers: view.counts.get(&area.code).copied().unwrap_or_default(),
+        people: view.people.get(&area.code).map(|names| names.join(page.t("list.comma"))).unwrap_or_default(),
     };
     let progress = match view.rows {
         None => page.t("imports.queued").to_owned(),
@@ -105,6 +113,15 @@ pub fn area_desk(page: &Page, view: &AreaDeskView) -> String {
         kind: view.kind,
         kinds: kinds(page, view.kind.as_str()),
         rows: view.areas.iter().map(row).collect(),
+        workers: view
+            .workers
+            .iter()
+            .map(|user| Choice {
+                value: user.login.clone(),
+                word: format!("{}（{}）", user.name, user.login),
+                chosen: false,
+            })
+            .collect(),
         drawing: draw(view.areas, |area| format!("{} {}", area.code, name(area))),
         next: view.next,
         assigned: view.assigned.map(said),

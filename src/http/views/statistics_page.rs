@@ -1,6 +1,7 @@
 //! 统计: the figures of a period in words, tables and drawings.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use askama::Template;
 
@@ -27,6 +28,8 @@ pub struct StatisticsView<'a> {
     pub as_of: Millis,
     pub filter: &'a StatFilter,
     pub report: &'a Report,
+    /// Squares in which there are covers, as the cells of the report are counted.
+    pub covers: &'a BTreeSet<[u16; 2]>,
     pub parties: &'a [Party],
     pub districts: &'a [District],
 }
@@ -230,7 +233,7 @@ pub(super) fn party_word(page: &Page, view: &StatisticsView, party: Option<Party
     }
 }
 
-fn ranking(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
+pub(super) fn ranking(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
     let parties = ranked(view.report);
     let bar = |(party, sum): &&(Option<PartyId>, Sum)| {
         let rate = sum.rate(Rate::OnTime);
@@ -275,7 +278,7 @@ pub(super) fn trend_rows(page: &Page, view: &StatisticsView) -> Vec<Vec<String>>
     months.map(row).collect()
 }
 
-fn trend_drawing(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
+pub(super) fn trend_drawing(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
     let medians = view.report.months.iter().map(|(_, median)| *median);
     let points: Vec<_> = view.months.iter().map(Period::name).zip(medians).collect();
     let base = points.get(view.baseline).and_then(|(_, median)| *median);
@@ -300,7 +303,7 @@ fn trend_drawing(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
     (chart, Grid { id: "by-month", title, heads, rows })
 }
 
-fn heat_map(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
+pub(super) fn heat_map(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
     let cells: Vec<_> = view.report.cells.iter().map(|cell| (cell.at, cell.cases)).collect();
     let mut busiest: Vec<_> = view.report.cells.iter().collect();
     busiest.sort_by_key(|cell| (Reverse(cell.cases), cell.at));
@@ -322,7 +325,10 @@ fn heat_map(page: &Page, view: &StatisticsView) -> (Chart, Grid) {
     let title = page.t("statistics.heat").to_owned();
     let heads = ["statistics.square", "statistics.reported"].map(|key| page.t(key).to_owned()).into();
     (
-        heat("heat", title, words, &cells),
+        heat("heat", (title, words), &cells, view.covers, |from, until| match from == until {
+            true => page.fill("statistics.heat_count", "cases", from),
+            false => page.fill("statistics.heat_count", "cases", format!("{from}–{until}")),
+        }),
         Grid { id: "busiest", title: page.t("statistics.busiest").to_owned(), heads, rows },
     )
 }

@@ -1,13 +1,14 @@
 //! 月报、季报: the figures of a period on paper, in Chinese.
 
 use super::Page;
+use super::charts::{Chart, WIDTH};
 use super::statistics_page::{
-    Grid, StatisticsView, compared, groups, head, meanings, party_word, percent, ranked, rate_word,
-    span_or_none, totals, trend_rows,
+    Grid, StatisticsView, compared, groups, head, heat_map, meanings, party_word, percent, ranked, ranking,
+    rate_word, span_or_none, totals, trend_drawing, trend_rows,
 };
 use crate::domain::cover::CoverClass;
 use crate::messages::{Catalogue, Language};
-use crate::plates::{Body, Dossier, Section};
+use crate::plates::{Body, Dossier, Figure, FigureBox, FigureLine, FigureText, Section};
 use crate::stats::Rate;
 
 /// What the report says. `address` is its own, in full. It is dated by the minute in which its figures hold.
@@ -21,7 +22,7 @@ pub fn statistics_paper(page: &Page, view: &StatisticsView, address: String) -> 
         let (part, whole) = sum.rate(rate);
         (rate_word(page, rate), format!("{}（{part} / {whole}）", percent((part, whole))))
     }));
-    let ranking = ranked(view.report).into_iter().enumerate().map(|(at, (party, sum))| {
+    let places = ranked(view.report).into_iter().enumerate().map(|(at, (party, sum))| {
         let name = format!("{}. {}", at + 1, party_word(page, view, *party));
         (name, sentence(page, sum))
     });
@@ -38,10 +39,13 @@ pub fn statistics_paper(page: &Page, view: &StatisticsView, address: String) -> 
     let mut sections = vec![
         section("statistics.totals", Body::Facts(figures)),
         section("statistics.compared", Body::Lines(lines.collect())),
-        section("statistics.ranking", Body::Lines(ranking.collect())),
+        section("statistics.ranking", drawn(ranking(page, view).0, places.collect())),
+        section("statistics.heat", drawn(heat_map(page, view).0, Vec::new())),
     ];
     sections.extend(groups(page, view).into_iter().map(group));
-    sections.push(section("statistics.trend", Body::Facts(trend.collect())));
+    let line = figure(trend_drawing(page, view).0);
+    let trend = vec![Body::Figure(line), Body::Facts(trend.collect())];
+    sections.push(section("statistics.trend", Body::Parts(trend)));
     sections.push(section("statistics.definitions", Body::Lines(meanings(page))));
     let period = view.period.name();
     Dossier {
@@ -55,6 +59,54 @@ pub fn statistics_paper(page: &Page, view: &StatisticsView, address: String) -> 
         footer: page.catalogue.fill("statistics.footer", &[("city", page.city()), ("period", &period)]),
         dated: view.as_of,
     }
+}
+
+/// A drawing of the page with what it says, and the figures below it.
+fn drawn(chart: Chart, lines: Vec<(String, String)>) -> Body {
+    let words = Body::Lines(vec![(chart.words.clone(), String::new())]);
+    Body::Parts(vec![words, Body::Figure(figure(chart)), Body::Lines(lines)])
+}
+
+/// The same drawing in the colors of paper.
+fn figure(chart: Chart) -> Figure {
+    let boxes = chart.boxes.into_iter().map(|one| FigureBox {
+        at: (one.x, one.y),
+        size: (one.width, one.height),
+        color: color_of(one.class),
+    });
+    let lines = chart.lines.into_iter().map(|one| FigureLine {
+        color: color_of(one.class),
+        is_dashed: one.class == "base",
+        path: one.path,
+    });
+    let texts = chart.texts.into_iter().map(|one| FigureText {
+        at: (one.x, one.y),
+        ends_there: one.anchor == "end",
+        text: one.text,
+    });
+    Figure {
+        size: (WIDTH, chart.height),
+        boxes: boxes.collect(),
+        lines: lines.collect(),
+        texts: texts.collect(),
+    }
+}
+
+/// What the style sheet says of the classes of a chart.
+fn color_of(class: &str) -> [f64; 3] {
+    let [r, g, b] = match class {
+        "map" | "track" => [0xee, 0xf2, 0xf6],
+        "axis" => [0xaa, 0xb4, 0xbf],
+        "ground" => [0xcf, 0xd6, 0xdd],
+        "base" => [0xa3, 0x00, 0x0f],
+        "heat4" => [0xb8, 0x40, 0x2c],
+        "heat1" => [0xf6, 0xd5, 0xc4],
+        "heat2" => [0xed, 0xa8, 0x8c],
+        "heat3" => [0xdb, 0x74, 0x56],
+        "heat5" => [0x7c, 0x0d, 0x12],
+        _ => [0x0b, 0x4a, 0x8f],
+    };
+    [r, g, b].map(|part: u8| f64::from(part) / 255.0)
 }
 
 /// Each line of a table with the headings of its figures.

@@ -111,6 +111,7 @@ pub async fn areas(house: &House) {
 
     let seen = page_in_english(house, "/admin/areas?kind=management").await;
     assert!(seen.contains("DYKFQ 开发区</title>"), "{seen}");
+    people(house).await;
     let file = districts(&[("370502", 118.5, 118.7), ("370503", 118.7, 118.8)]);
     let page = target(&hand_in(house, &[("kind", "district")], "区划.geojson", file.into()).await);
     let preview = page_in_english(house, &page).await;
@@ -140,6 +141,27 @@ pub async fn areas(house: &House) {
     house.post(ADMIN, &format!("{page}/discard")).form(&[]).expect(303).await;
     remove_all(house).await;
     house.ask(ADMIN, "DELETE", "/api/v1/areas/management/DYKFQ").expect(204).await;
+}
+
+/// Who answers for the development zone, and who is told so in the field.
+async fn people(house: &House) {
+    let send = |login: &str, codes: &str| {
+        let form = [("kind", "management"), ("login", login), ("codes", codes)];
+        house.post(ADMIN, "/admin/areas/people").form(&form)
+    };
+    let worker = As::Staff(Role::GridWorker);
+    let own = async || house.get(worker, "/api/v1/crew/me").expect(200).await.json()["areas"].clone();
+    assert_eq!(own().await, json!([]));
+    let told = send("grid_worker", "DYKFQ NOWHERE").expect(422).await.text();
+    assert!(told.contains("NOWHERE"), "{told}");
+    send("crew", "DYKFQ").expect(422).await;
+    send("nobody", "DYKFQ").expect(404).await;
+    send("grid_worker", "DYKFQ\n").expect(303).await;
+    assert_eq!((&own().await[0]["code"], &own().await[0]["bounds"][0]), (&json!("DYKFQ"), &json!(118.58)));
+    let seen = page_in_english(house, "/admin/areas?kind=management").await;
+    assert!(seen.contains("<td data-label=\"Grid worker\">grid_worker</td>"), "{seen}");
+    send("grid_worker", "").expect(303).await;
+    assert_eq!(own().await, json!([]));
 }
 
 both_engines! {

@@ -1,11 +1,13 @@
 //! 督办单, 会商 and 典型案例 over HTTP: by forms and by programs.
 
+use lidmark::domain::cover::Party;
 use lidmark::domain::hazard::Hazard;
-use lidmark::domain::ids::IdempotencyKey;
+use lidmark::domain::ids::{IdempotencyKey, PartyId};
 use lidmark::domain::role::Role;
 use serde_json::{Value, json};
 
 use super::house::{As, House, jpeg};
+use crate::both_engines;
 use crate::registry::notices::dispatched;
 
 const DISPATCHER: As = As::Staff(Role::Dispatcher);
@@ -28,7 +30,9 @@ pub async fn notices(house: &House) {
     by_programs(house, &cases).await;
     by_forms(house, &cases, &water).await;
     meetings(house, &cases, &water).await;
+    meetings_by_programs(house, &cases, &water).await;
     exemplary(house, &cases).await;
+    exemplary_by_programs(house, &cases).await;
     let report = house.town.registry.check_tables().await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
@@ -231,6 +235,67 @@ async fn meetings(house: &House, cases: &[String], water: &str) {
         .await;
 }
 
+/// The same by programs. Leaves no decision in force.
+async fn meetings_by_programs(house: &House, cases: &[String], water: &str) {
+    let code = house.code(4).await;
+    let body = json!({
+        "held_at": "2026-03-01T02:00:00Z", "place": "三楼会议室", "attendees": ["城管局 王工", "水务公司 李工"],
+        "decision": "由牵头单位统一更换", "lead": water, "due_at": "2026-03-30T15:59:59Z",
+        "cases": [cases[0]], "covers": [code], "roads": [{"district": "370502", "road": "黄河路"}],
+    });
+    house.post(SUPERVISOR, "/api/v1/meetings").json(body.clone()).expect(400).await;
+    house.post(DISPATCHER, "/api/v1/meetings").keyed().json(body.clone()).expect(403).await;
+    let key = IdempotencyKey::fresh().to_string();
+    let record = || house.post(SUPERVISOR, "/api/v1/meetings").header("idempotency-key", &key);
+    let recorded = record().json(body.clone()).expect(201).await.json();
+    assert_eq!((&recorded["in_force"], recorded["subjects"].as_array().unwrap().len()), (&json!(true), 3));
+    assert_eq!(record().json(body.clone()).expect(201).await.json(), recorded, "the same call again");
+    let mut late = body;
+    late["due_at"] = json!("2026-01-01T00:00:00Z");
+    record().json(late.clone()).expect(422).await;
+    late["due_at"] = json!("soon");
+    house.post(SUPERVISOR, "/api/v1/meetings").keyed().json(late).expect(422).await;
+    let address = format!("/api/v1/meetings/{}", recorded["meeting"]["number"].as_str().unwrap());
+    assert_eq!(house.get(ENGINEER, &address).expect(200).await.json(), recorded);
+    house.get(HANDLER, &address).expect(403).await;
+    house.get(ENGINEER, "/api/v1/meetings/2026-99").expect(404).await;
+    let page = house.get(ENGINEER, "/api/v1/meetings?limit=1").expect(200).await.json();
+    assert_eq!(page["meetings"], json!([recorded["meeting"]]));
+    let rest = format!("/api/v1/meetings?cursor={}", page["next"].as_str().unwrap());
+    assert_eq!(house.get(ENGINEER, &rest).expect(200).await.json()["meetings"][0]["number"], "2026-1");
+    house.get(ENGINEER, "/api/v1/meetings?cursor=x").expect(400).await;
+    let revoke = |reason: &str| {
+        house.post(SUPERVISOR, &format!("{address}/revoke")).keyed().json(json!({"reason": reason}))
+    };
+    revoke("").expect(422).await;
+    let revoked = revoke("已完成").expect(200).await.json();
+    assert_eq!(
+        (&revoked["in_force"], &revoked["meeting"]["revoked"]["why"]),
+        (&json!(false), &json!("已完成"))
+    );
+    revoke("再撤一次").expect(409).await;
+}
+
+async fn exemplary_by_programs(house: &House, cases: &[String]) {
+    let mark = |body: Value| house.post(SUPERVISOR, "/api/v1/exemplary").keyed().json(body);
+    let body = json!({"case": cases[1], "quarter": "2026-Q2", "sentence": "两小时到场"});
+    house.post(DISPATCHER, "/api/v1/exemplary").keyed().json(body.clone()).expect(403).await;
+    let marked = mark(body).expect(200).await.json();
+    assert_eq!(
+        (&marked["examples"][0]["case"], &marked["examples"][0]["sentence"]),
+        (&json!(cases[1]), &json!("两小时到场"))
+    );
+    let listed = house.get(DISPATCHER, "/api/v1/exemplary?quarter=2026-Q2").expect(200).await.json();
+    assert_eq!(listed, marked);
+    house.get(DISPATCHER, "/api/v1/exemplary?quarter=2026-Q7").expect(400).await;
+    assert_eq!(house.get(DISPATCHER, "/api/v1/exemplary").expect(200).await.json()["quarter"], "2026-Q1");
+    mark(json!({"case": cases[1], "quarter": "2026-4", "sentence": "x"})).expect(422).await;
+    mark(json!({"case": "2026-999999", "quarter": "2026-Q2", "sentence": "x"})).expect(404).await;
+    let unmark = json!({"case": cases[1], "quarter": "2026-Q2", "sentence": "标错了", "unmark": true});
+    assert_eq!(mark(unmark.clone()).expect(200).await.json()["examples"], json!([]));
+    mark(unmark).expect(409).await;
+}
+
 async fn exemplary(house: &House, cases: &[String]) {
     let mark = async |step: &str, quarter: &str, status: u16| -> Value {
         let key = IdempotencyKey::fresh().to_string();
@@ -255,4 +320,41 @@ async fn exemplary(house: &House, cases: &[String]) {
     assert!(csv.contains("'=两小时到场") && csv.lines().count() == 2, "{csv}");
     mark("unmark", "2026-Q1", 303).await;
     mark("unmark", "2026-Q1", 409).await;
+}
+
+both_engines! {
+    async fn the_addressee_of_a_notice_sees_the_photos_they_sent_though_another_party_has_the_case(ground: Ground) {
+        let house = House::on(ground).await;
+        let cases = two_cases(&house).await;
+        let roads = PartyId::fresh();
+        let party = Party { id: roads, name: "市政公司".into(), hotline: None };
+        house.town.registry.put_party(party).await.unwrap();
+        for number in &cases {
+            let body = json!({"move": "dispatch", "party": roads, "reason": "道路作业"});
+            house.post(SUPERVISOR, &format!("/api/v1/cases/{number}/moves")).keyed().json(body).expect(200).await;
+        }
+        let draft = json!({
+            "title": "限期整改", "body": "请配合处置", "due_at": "2026-04-01T00:00:00Z", "cases": cases,
+            "to": house.town.water,
+        });
+        let drafted = house.post(DISPATCHER, "/api/v1/notices").keyed().json(draft).expect(201).await.json();
+        let moves = format!("/api/v1/notices/{}/moves", drafted["notice"]["id"].as_str().unwrap());
+        let issued = house.post(SUPERVISOR, &moves).keyed().json(json!({"move": "issue"})).expect(200).await.json();
+        let address = format!("/api/v1/notices/{}/feedback", issued["notice"]["number"].as_str().unwrap());
+        let fields = [("case", cases[0].as_str()), ("text", "水务已配合关阀")];
+        let told = house.post(HANDLER, &address).keyed().multipart(&fields, &[jpeg(73)]).expect(200).await.json();
+        house.get(HANDLER, &format!("/api/v1/cases/{}", cases[0])).expect(404).await;
+        let own = format!("/photos/{}", told["photos"][0]["digest"].as_str().unwrap());
+        house.get(HANDLER, &own).expect(200).await;
+        house.get(DISPATCHER, &own).expect(200).await;
+        // A photo of the same case that came with the report stays with the party that has it.
+        let plate = house.plates[3].to_string();
+        let report = [("token", plate.as_str()), ("hazard", "no_net"), ("description", "网不见了")];
+        let sent = house.post(As::Nobody, "/api/v1/reports").keyed().multipart(&report, &[jpeg(74)]);
+        sent.expect(201).await;
+        let file = house.get(DISPATCHER, &format!("/api/v1/cases/{}", cases[0])).expect(200).await.json();
+        let photos = file["photos"].as_array().unwrap();
+        let reported = photos.iter().find(|photo| photo["role"] == "report").unwrap();
+        house.get(HANDLER, &format!("/photos/{}", reported["digest"].as_str().unwrap())).expect(404).await;
+    }
 }

@@ -1,6 +1,7 @@
 //! 台账与统计 over HTTP: every figure is what a plain recount of the cases says, and files show what the page shows.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use lidmark::domain::case::{CaseSource, CaseState};
 use lidmark::domain::cover::{District, Party};
@@ -185,6 +186,55 @@ fn recount(lines: &[&LedgerLine], (begin, end): Span, as_of: Option<i64>) -> Val
     })
 }
 
+/// The cells of the first sheet of a workbook as text, row by row; moments to the minute as the page writes them.
+fn sheet_of(book: &[u8], columns: usize, times: &[usize]) -> Vec<Vec<String>> {
+    let mut parts = zip::ZipArchive::new(std::io::Cursor::new(book)).unwrap();
+    let mut part = |name: &str| {
+        let mut text = String::new();
+        if let Ok(mut part) = parts.by_name(name) {
+            part.read_to_string(&mut text).unwrap();
+        }
+        text
+    };
+    let between = |text: &str, tag: &str| -> String {
+        let (open, end) = (format!("<{tag}"), format!("</{tag}>"));
+        let pieces = text.split(&open).skip(1).filter_map(|piece| piece.split_once('>'));
+        pieces.map(|(_, rest)| rest.split(&end).next().unwrap()).collect()
+    };
+    let plain = |text: String| {
+        let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+        text.replace("&amp;", "&")
+    };
+    let shared: Vec<String> =
+        part("xl/sharedStrings.xml").split("<si>").skip(1).map(|item| plain(between(item, "t"))).collect();
+    let sheet = part("xl/worksheets/sheet1.xml");
+    let rows = sheet.split("<row ").skip(1).enumerate().map(|(line, row)| {
+        let mut cells = vec![String::new(); columns];
+        for cell in row.split("<c ").skip(1) {
+            let name = cell.split("r=\"").nth(1).unwrap();
+            let column = usize::from(name.as_bytes()[0] - b'A');
+            let head = cell.split('>').next().unwrap();
+            let value = match between(cell, "v") {
+                value if head.contains("t=\"s\"") => shared[value.parse::<usize>().unwrap()].clone(),
+                value if value.is_empty() => plain(between(cell, "t")),
+                value => value,
+            };
+            cells[column] = match times.contains(&column) && line > 0 && !value.is_empty() {
+                // Days since the end of 1899, on the city's clock.
+                true => {
+                    let ms = ((value.parse::<f64>().unwrap() - 25_569.0) * 86_400_000.0).round() as i64;
+                    let at = time::OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000)).unwrap();
+                    at.format(time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]"))
+                        .unwrap()
+                }
+                false => value,
+            };
+        }
+        cells
+    });
+    rows.collect()
+}
+
 /// When the questions are asked; a whole minute.
 const NOW: i64 = MONDAY;
 
@@ -362,8 +412,19 @@ both_engines! {
                 }
             }
             assert_eq!(shown, expected, "{query}");
-            let book = house.get(SUPERVISOR, &format!("/desk/ledger/export?format=xlsx&{query}")).expect(200).await;
-            assert!(book.body.starts_with(b"PK"));
+            // And so does the workbook, cell by cell.
+            let book = house
+                .get(SUPERVISOR, &format!("/desk/ledger/export?format=xlsx&{query}"))
+                .header("accept-language", "zh-CN")
+                .expect(200)
+                .await;
+            let times: Vec<usize> = (9..=14).collect();
+            let book = sheet_of(&book.body, headings.len(), &times);
+            assert_eq!(book[0], headings, "{query}");
+            assert_eq!(book.len(), rows.len() + 1, "{query}");
+            for (cells, row) in book[1..].iter().zip(&rows) {
+                assert_eq!(*cells, row.iter().collect::<Vec<_>>(), "{query}: {}", &row[0]);
+            }
         }
         let own = house.get(HANDLER, &format!("/desk/ledger/export?format=csv&party={roads}")).expect(200).await.text();
         let count = lines.iter().filter(|line| line.party == Some(water)).count();

@@ -1,14 +1,15 @@
 //! 行政区: outlines decide where a cover may lie, and in which district it is.
 
 use lidmark::domain::area::{Area, AreaKind, AreaShape};
-use lidmark::domain::case::{CaseMove, MoveRequest};
+use lidmark::domain::case::{CaseMove, MoveRequest, PhonePosition};
 use lidmark::domain::cover::{Candidate, CoverClass};
 use lidmark::domain::hazard::Hazard;
 use lidmark::domain::history::HistoryKind;
 use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::{Actor, Role};
 use lidmark::registry::{
-    AreaName, AreaSet, CaseFilter, ImportMode, MoveOrder, Others, Outcome, RegistryError,
+    AreaName, AreaSet, CaseFilter, ImportMode, MoveOrder, NewFinding, Others, Outcome, RegistryError,
+    Reported, Spot, UserAreasOrder,
 };
 
 use super::ground::{Town, candidate};
@@ -201,5 +202,79 @@ both_engines! {
         town.registry.remove_area(AreaKind::Grid, "370502-001").await.unwrap();
         let gone = town.registry.remove_area(AreaKind::Grid, "370502-001").await;
         assert!(matches!(gone, Err(RegistryError::NotFound(refusal)) if refusal.code == "area.unknown"));
+    }
+
+    async fn a_grid_worker_reports_in_their_own_grid_and_hears_whose_the_next_one_is(ground: Ground) {
+        let town = Town::found(&ground).await;
+        town.draw_dongying().await;
+        let grids = vec![square(AreaKind::Grid, "G-001", 118.5, 118.6), square(AreaKind::Grid, "G-002", 118.6, 118.7)];
+        town.registry.put_areas(grids).await.unwrap();
+        let made = town.import(vec![at(1, 118.55, ""), at(2, 118.65, "")]).await;
+        let covers = made.iter().map(|outcome| match outcome {
+            Outcome::Created(cover) => *cover,
+            other => panic!("{other:?}"),
+        });
+        let files = town.registry.list_covers_by_id(&covers.collect::<Vec<_>>()).await.unwrap();
+        let code_at = |west: f64| {
+            let here = files.iter().find(|file| (file.survey.position.lon - west).abs() < 1e-6).unwrap();
+            here.code.digits.clone()
+        };
+        let admin = town.staff("admin", Role::Admin).await;
+        let (mei, lan) = (town.staff("mei", Role::GridWorker).await, town.staff("lan", Role::GridWorker).await);
+        let set = |login: &str, kind, codes: &[&str]| {
+            let codes = codes.iter().map(|code| (*code).to_owned()).collect();
+            town.registry.set_user_areas(UserAreasOrder { login: login.into(), kind, codes, actor: admin.clone() })
+        };
+        let found = |who: &Actor, spot: Spot| NewFinding {
+            key: IdempotencyKey::fresh(), spot, hazard: Hazard::Broken, source: None, description: "巡查发现".into(),
+            contact: None, external_number: None, phone_position: None, photos: vec![], actor: who.clone(),
+            language: "zh-CN",
+        };
+        let report = |who: &Actor, spot: Spot| town.registry.file_finding(found(who, spot));
+        let place = Spot::Place(PhonePosition { lon: 118.66, lat: 37.45, accuracy_m: 5.0 });
+
+        // Whoever has no areas is free.
+        report(&mei, Spot::Cover(code_at(118.65))).await.unwrap();
+
+        set("mei", AreaKind::Grid, &["G-001"]).await.unwrap();
+        report(&mei, Spot::Cover(code_at(118.55))).await.unwrap();
+        let refusal = |outcome: Result<Reported, RegistryError>| match outcome {
+            Err(RegistryError::Forbidden(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        };
+        let told = refusal(report(&mei, Spot::Cover(code_at(118.65))).await);
+        assert_eq!(told.code, "finding.other_area_nobody");
+        assert!(told.params.contains(&("read", "G-002 G-002区".to_owned())), "{told:?}");
+        set("lan", AreaKind::Grid, &["G-002"]).await.unwrap();
+        let told = refusal(report(&mei, place.clone()).await);
+        assert_eq!(told.code, "finding.other_area");
+        assert!(told.params.contains(&("whom", "lan".to_owned())), "{told:?}");
+        report(&lan, place).await.unwrap();
+        // One step over the border of two grids is nobody's fault, and a dispatcher files what they were told.
+        let near = PhonePosition { lon: 118.600_2, lat: 37.45, accuracy_m: 5.0 };
+        report(&mei, Spot::Place(near)).await.unwrap();
+        let dispatcher = town.staff("diao", Role::Dispatcher).await;
+        report(&dispatcher, Spot::Cover(code_at(118.65))).await.unwrap();
+
+        // A district will do as well as a grid; an area that is taken away binds nobody.
+        set("mei", AreaKind::District, &["370502"]).await.unwrap();
+        report(&mei, Spot::Cover(code_at(118.65))).await.unwrap();
+        assert_eq!(town.registry.find_own_district(mei.user().unwrap()).await.unwrap().as_deref(), Some("370502"));
+        set("mei", AreaKind::District, &[]).await.unwrap();
+        let code = |outcome: Result<(), RegistryError>| match outcome {
+            Err(RegistryError::Refused(refusal) | RegistryError::NotFound(refusal)) => refusal.code,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(code(set("mei", AreaKind::Grid, &["G-009"]).await), "user.area_unknown");
+        assert_eq!(code(set("mei", AreaKind::Grid, &["G\0"]).await), "user.area_unknown");
+        assert_eq!(code(set("admin", AreaKind::Grid, &["G-001"]).await), "user.areas_role");
+        assert_eq!(code(set("nobody", AreaKind::Grid, &["G-001"]).await), "user.unknown");
+        assert_eq!(town.registry.check_tables().await.unwrap().findings, []);
+        town.registry.remove_area(AreaKind::Grid, "G-001").await.unwrap();
+        report(&mei, Spot::Cover(code_at(118.65))).await.unwrap();
+        let found = town.registry.check_tables().await.unwrap().findings;
+        assert_eq!(found.iter().map(|one| one.what.as_str()).collect::<Vec<_>>(), ["orphan.user_area_without_area"]);
+        // Who set what stays.
+        assert_eq!(ground.sql("SELECT COUNT(*) FROM user_areas WHERE ended_by LIKE 'user:%' AND ended_at IS NOT NULL"), "1");
     }
 }
