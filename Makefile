@@ -38,6 +38,7 @@ bench: ## the figures of the README, as ratios to the raw limit of this machine
 	cargo bench --bench plates
 	cargo bench --bench spatial
 	cargo bench --bench cases
+	cargo bench --bench outbox
 
 # `make test` lives a small one. `make year SEED=7` is another year.
 SEED ?= 2026

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Refusal;
 use crate::domain::crew::CrewRules;
 use crate::domain::quality::Rules;
+use crate::domain::receiver::OutboxRules;
 use crate::domain::task::TaskRules;
 use crate::domain::token::PlateScheme;
 
@@ -57,6 +58,13 @@ pub struct Config {
     /// When dates of fall nets and inspections open a task, and when they come again.
     #[serde(skip_serializing_if = "is_default")]
     pub tasks: TaskRules,
+    /// Where receivers of events may lie, and how long events are kept.
+    #[serde(skip_serializing_if = "is_as_ever")]
+    pub outbox: OutboxRules,
+}
+
+fn is_as_ever(rules: &OutboxRules) -> bool {
+    *rules == OutboxRules::default()
 }
 
 fn is_built_in(rules: &Rules) -> bool {
@@ -93,6 +101,7 @@ impl Default for Config {
             quality: Rules::default(),
             crew: CrewRules::default(),
             tasks: TaskRules::default(),
+            outbox: OutboxRules::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What leaves: carries out what the registry committed and decides nothing. Events become lines of
 //! JSON in files of the city's `outbox` folder, at least once and in order, for the mail, message or
-//! platform gateway that the city runs.
+//! platform gateway that the city runs; and webhooks to those who are registered as receivers (`courier.rs`).
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::domain::ids::Millis;
+use crate::domain::ids::{Millis, ReceiverId};
 use crate::registry::{OutboxEvent, Registry, RegistryError};
+
+mod courier;
+mod post;
+mod sign;
+mod upstream;
+
+pub use courier::Courier;
 
 /// How long an idle outbox sleeps.
 const IDLE: Duration = Duration::from_secs(1);
@@ -37,6 +44,28 @@ pub enum OutboxError {
     Registry(#[from] RegistryError),
     #[error("the outbox folder cannot be written: {0}")]
     Folder(#[from] std::io::Error),
+}
+
+/// How often it is looked whether events can be cleared away.
+const CLEARING: Duration = Duration::from_secs(3600);
+
+/// Clears away what everybody has heard, until the task is dropped.
+pub async fn clear(registry: Registry) {
+    loop {
+        match registry.clear_events().await {
+            Ok(0) => {}
+            Ok(cleared) => {
+                tracing::info!(events.cleared = cleared, "events that everybody has heard are cleared away")
+            }
+            Err(error) => tracing::warn!(%error, "events are kept longer"),
+        }
+        tokio::time::sleep(CLEARING).await;
+    }
+}
+
+/// By which a receiver knows an event again when it is sent once more.
+fn webhook_id(receiver: ReceiverId, sequence: i64) -> String {
+    format!("msg_{}_{sequence}", receiver.0.simple())
 }
 
 /// Delivers what waits now, one file at most; answers how many events left.

@@ -242,6 +242,7 @@ impl Ground {
             scheme: config.scheme.clone(),
             crew: config.crew,
             tasks: config.tasks,
+            outbox: config.outbox.clone(),
             cache,
         };
         Ok(Registry::open(&self.database(), options).await?)

@@ -79,6 +79,7 @@ pub(super) async fn run(
     }
     let snapshot = Arc::new(LiveSnapshot::new(build_snapshot(&registry).await?));
     tracing::info!(covers = snapshot.load().len(), version = snapshot.version(), "the map is loaded");
+    let private_receivers = config.outbox.private_receivers;
     let claim_rules = config.quality.claims.clone();
     let state = AppState::new(registry.clone(), snapshot.clone(), photos, config, ground.place.data.clone());
     let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
@@ -90,6 +91,9 @@ pub(super) async fn run(
     let tasks = tokio::spawn(sweep_tasks(registry.clone()));
     let reminding = tokio::spawn(remind(registry.clone()));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
+    let courier = outbox::Courier::new(registry.clone(), private_receivers).map_err(anyhow::Error::new)?;
+    let courier = tokio::spawn(courier.run());
+    let clearing = tokio::spawn(outbox::clear(registry.clone()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
     let deadlines = tokio::spawn(watch_deadlines(registry.clone()));
     state.resume_plate_orders().await;
@@ -126,6 +130,8 @@ pub(super) async fn run(
     tasks.abort();
     reminding.abort();
     outbox.abort();
+    courier.abort();
+    clearing.abort();
     unfinished.abort();
     deadlines.abort();
     registry.close().await;

@@ -788,6 +788,9 @@ pub const LEFT_BEHIND: &[(&str, &str)] = &[
     ("changes", "the feed of a registry begins with it"),
     ("outbox", "has been heard where the registry was"),
     ("outbox_receivers", "has been heard where the registry was"),
+    ("receivers", "they hold secrets, and hear where the registry was"),
+    ("deliveries", "of the receivers that stay behind"),
+    ("upstream_cases", "ids of a platform that a registry in another house is not bound to"),
 ];
 
 fn is_outline(text: &str) -> bool {

@@ -69,6 +69,8 @@ named_enum! {
         /// A case of this file is held up as an example.
         ExemplaryMarked = "exemplary_marked",
         ExemplaryUnmarked = "exemplary_unmarked",
+        /// 数字城管一体化平台: what an upstream platform said of a case, where it moved nothing.
+        UpstreamSaid = "upstream_said",
         /// The file came from another registry, whole.
         Transferred = "transferred",
     }

@@ -73,6 +73,8 @@ uuid_id! {
     BulkEditId,
     /// A census file that waits to be looked at and written.
     UploadId,
+    /// 事件接收方: who hears of events by webhook.
+    ReceiverId,
     /// Client-made; repeating a call under the same key gives the first answer.
     IdempotencyKey,
 }

@@ -30,6 +30,7 @@ pub mod plate;
 pub mod plate_batch;
 pub mod position;
 pub mod quality;
+pub mod receiver;
 pub mod refusal;
 pub mod role;
 pub mod routing;

@@ -35,6 +35,7 @@ mod api_notices;
 mod api_plates;
 mod api_profiles;
 mod api_quality;
+mod api_receivers;
 mod api_reports;
 mod area_desk;
 mod ask;
@@ -93,6 +94,7 @@ mod profile_desk;
 mod public;
 mod quality_board;
 mod quality_files;
+mod receiver_pages;
 mod report_place;
 mod rule_desk;
 mod statistics_pages;
@@ -210,6 +212,8 @@ fn build(state: AppState) -> doors::Doors {
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const ADMIN: Access = Access::Staff(&[Role::Admin]);
     const DESK: Access = Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Admin]);
+    // An account of the platform's own: what it says is what such a person may do.
+    const UPSTREAM: Access = Access::Staff(&[Role::Handler, Role::Dispatcher, Role::Supervisor, Role::Admin]);
     const WEATHER: Access = Access::Staff(&[Role::Supervisor, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
     const CREW: Access = Access::Staff(&[Role::Crew, Role::GridWorker, Role::Engineer, Role::Admin]);
@@ -369,6 +373,13 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/admin/rules/{kind}", ADMIN, post(rule_desk::send))
         .open("GET", "/admin/rules/{kind}/{version}/rules.toml", DESK, get(rule_desk::download))
         .open("POST", "/admin/weather", WEATHER, post(rule_desk::send_weather))
+        .open("GET", "/admin/receivers", ADMIN, get(receiver_pages::list))
+        .open("POST", "/admin/receivers", ADMIN, post(receiver_pages::add))
+        .open("GET", "/admin/receivers/{id}", ADMIN, get(receiver_pages::show))
+        .open("POST", "/admin/receivers/{id}", ADMIN, post(receiver_pages::change))
+        .open("POST", "/admin/receivers/{id}/steps", ADMIN, post(receiver_pages::step))
+        .open("GET", "/admin/receivers/{id}/letters", ADMIN, get(receiver_pages::letters))
+        .open("POST", "/admin/receivers/{id}/letters", ADMIN, post(receiver_pages::step_letter))
         .open("GET", "/admin/areas", REGISTRY, get(area_desk::show))
         .open("POST", "/admin/areas", ADMIN, post(area_desk::send))
         .open("POST", "/admin/areas/assign", ADMIN, post(area_desk::assign))
@@ -477,6 +488,14 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/areas/{kind}/{code}", STAFF, get(api_areas::find_area))
         .open("PUT", "/api/v1/areas/{kind}/{code}", ADMIN, put(api_areas::put_area))
         .open("DELETE", "/api/v1/areas/{kind}/{code}", ADMIN, delete(api_areas::delete_area))
+        .open("GET", "/api/v1/receivers", ADMIN, get(api_receivers::list_receivers))
+        .open("POST", "/api/v1/receivers", ADMIN, post(api_receivers::create_receiver))
+        .open("GET", "/api/v1/receivers/{id}", ADMIN, get(api_receivers::find_receiver))
+        .open("PUT", "/api/v1/receivers/{id}", ADMIN, put(api_receivers::put_receiver))
+        .open("POST", "/api/v1/receivers/{id}/steps", ADMIN, post(api_receivers::step_receiver))
+        .open("GET", "/api/v1/receivers/{id}/letters", ADMIN, get(api_receivers::list_letters))
+        .open("POST", "/api/v1/receivers/{id}/letters/{sequence}", ADMIN, post(api_receivers::step_letter))
+        .open("POST", "/api/v1/upstream/{id}/states", UPSTREAM, post(api_receivers::hear_upstream))
         .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
         .open("GET", "/tiles/covers.json", Public, get(tiles::tile_json))
         .open("GET", "/tiles/covers/{z}/{x}/{y}", Public, get(tiles::tile))

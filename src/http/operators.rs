@@ -64,6 +64,13 @@ pub(super) async fn metrics(State(state): State<AppState>, _: Asked<Nothing>) ->
             let _ = writeln!(out, "{name}{{state=\"{state}\"}} {count}");
         }
     }
+    let _ = writeln!(out, "# TYPE lidmark_receiver_events gauge");
+    for file in state.registry.list_receivers().await? {
+        for (what, count) in [("behind", file.behind), ("waiting", file.waiting), ("dead", file.dead)] {
+            let id = file.receiver.id;
+            let _ = writeln!(out, "lidmark_receiver_events{{receiver=\"{id}\",state=\"{what}\"}} {count}");
+        }
+    }
     let counters = &state.shared.counters;
     let _ = writeln!(out, "# TYPE lidmark_requests_total counter");
     for (class, count) in counters.by_class.iter().enumerate().skip(1) {

@@ -16,6 +16,7 @@ use crate::domain::plate::{Finish, PlateSpot, PlateState};
 use crate::domain::plate_batch::{BatchState, PlateAction};
 use crate::domain::position::PositionMethod;
 use crate::domain::quality::{FileField, Finding};
+use crate::domain::receiver::{LetterState, LetterStep, ReceiverKind, ReceiverState, ReceiverStep};
 use crate::domain::role::Role;
 use crate::domain::task::{TaskKind, TaskResult, TaskState};
 
@@ -111,6 +112,11 @@ fn every_stored_word_has_a_shown_one() {
     words("case_state", CaseState::ALL);
     words("move", CaseMove::ALL);
     words("role", Role::ALL);
+    words("receiver_kind", ReceiverKind::ALL);
+    words("receiver_state", ReceiverState::ALL);
+    words("receiver_step", ReceiverStep::ALL);
+    words("letter_state", LetterState::ALL);
+    words("letter_step", LetterStep::ALL);
     words("class", CoverClass::ALL);
     words("state", CoverState::ALL);
     words("plate_state", PlateState::ALL);

@@ -345,6 +345,7 @@ impl FileClaims {
             | HistoryKind::MeetingRevoked
             | HistoryKind::ExemplaryMarked
             | HistoryKind::ExemplaryUnmarked
+            | HistoryKind::UpstreamSaid
             | HistoryKind::Transferred => {}
         }
         Some(())

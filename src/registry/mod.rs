@@ -14,6 +14,7 @@ use crate::domain::Refusal;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::crew::CrewRules;
 use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::receiver::OutboxRules;
 use crate::domain::task::TaskRules;
 use crate::store::{JobFuture, Store, StoreError, Tx, WriteError, people};
 
@@ -44,6 +45,7 @@ mod crew_survey;
 mod crew_tasks;
 mod crew_watch;
 mod deadlines;
+mod deliveries;
 mod editing;
 mod exemplary;
 mod exports;
@@ -70,6 +72,7 @@ mod plate_orders;
 mod plate_steps;
 mod plates;
 mod quality;
+mod receivers;
 mod report_desk;
 mod reports;
 mod resurvey;
@@ -81,6 +84,7 @@ mod structure;
 mod suspicion;
 mod tasks;
 mod told_apart;
+mod upstream;
 mod user_areas;
 
 pub use crate::domain::edit::StoredRefusal;
@@ -88,6 +92,7 @@ pub use crate::store::case_list::{CaseFilter, CaseLine, CaseOrder, DueFilter};
 pub use crate::store::cases::NearCase;
 pub use crate::store::covers::PointRow;
 pub use crate::store::crew_watch::{DeedCount, FittingDay, ProgressPoint, StreetProgress};
+pub use crate::store::deliveries::Letter;
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::imports::ImportRecord;
 pub use crate::store::meetings::{HotPlace, HotSpot};
@@ -95,6 +100,7 @@ pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::photos::PhotoRecord;
 pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
 pub use crate::store::plate_steps::StockLine;
+pub use crate::store::receivers::{Receiver, UpstreamCase};
 pub use crate::store::spot_checks::{CheckedPlate, Look, OpenDraw, SpotCheck};
 pub use crate::store::structure::Merge;
 pub use crate::store::{Database, PageCache};
@@ -120,6 +126,7 @@ pub use covers::{CoverFilter, CoversWithin, Fact, Standing};
 pub use crew::{CrewDone, CrewOutcome, CrewQuestion, Theirs};
 pub use crew_watch::{MOST_DRAWN, NewSpotCheck};
 pub use deadlines::{DeadlineChange, DryRun, RowChange, Swept};
+pub use deliveries::Undelivered;
 pub use editing::{CodeEdit, FieldEdit};
 pub use exemplary::{ExemplaryFile, ExemplaryOrder};
 pub use exports::{
@@ -144,6 +151,9 @@ pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
 pub use plates::ScannedPlate;
 pub use quality::QualityRow;
+pub use receivers::{
+    LetterOrder, NewReceiver, ReceiverChange, ReceiverDraft, ReceiverFile, ReceiverMade, ReceiverStepOrder,
+};
 pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;
 pub use rule_book::{ActiveRules, WeatherMode};
@@ -155,6 +165,7 @@ pub use tasks::{
     TasksSwept,
 };
 pub use told_apart::ToldApart;
+pub use upstream::{CaseForUpstream, UpstreamHeard, UpstreamOutcome, UpstreamWord};
 pub use user_areas::{OwnArea, UserAreasOrder};
 
 use rule_book::RuleBook;
@@ -254,6 +265,7 @@ pub struct RegistryOptions {
     pub scheme: String,
     pub crew: CrewRules,
     pub tasks: TaskRules,
+    pub outbox: OutboxRules,
     pub cache: PageCache,
 }
 
@@ -266,6 +278,7 @@ impl Default for RegistryOptions {
             scheme: "component-16".to_owned(),
             crew: CrewRules::default(),
             tasks: TaskRules::default(),
+            outbox: OutboxRules::default(),
             cache: PageCache::default(),
         }
     }
@@ -287,6 +300,7 @@ pub struct Registry {
     scheme: Arc<str>,
     crew: CrewRules,
     tasks: TaskRules,
+    outbox: OutboxRules,
 }
 
 impl Registry {
@@ -324,6 +338,7 @@ impl Registry {
             scheme: options.scheme.into(),
             crew: options.crew,
             tasks: options.tasks,
+            outbox: options.outbox,
         })
     }
 

@@ -115,6 +115,35 @@ pub async fn list_waiting_events(
     })
 }
 
+/// Events behind a number, oldest first.
+pub async fn list_events_after(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<OutboxEvent>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_as(
+        "SELECT sequence, event, body, created_at FROM outbox WHERE sequence > $1 ORDER BY sequence LIMIT $2"
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(&mut *c)
+    .await?))
+}
+
+/// Events by their numbers, oldest first.
+pub async fn list_events(tx: &mut Tx, sequences: &[i64]) -> Result<Vec<OutboxEvent>, StoreError> {
+    if sequences.is_empty() {
+        return Ok(Vec::new());
+    }
+    on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new(
+            "SELECT sequence, event, body, created_at FROM outbox WHERE sequence IN (",
+        );
+        let mut list = query.separated(", ");
+        sequences.iter().for_each(|sequence| {
+            list.push_bind(*sequence);
+        });
+        query.push(") ORDER BY sequence");
+        Ok(query.build_query_as().fetch_all(&mut *c).await?)
+    })
+}
+
 /// A receiver has had every event up to `sequence`.
 pub async fn mark_delivered(tx: &mut Tx, receiver: &str, sequence: i64) -> Result<(), StoreError> {
     on_db!(tx, |c| {

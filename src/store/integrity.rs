@@ -60,6 +60,10 @@ const ORPHANS: &[(&str, &str)] = &[
         "SELECT COUNT(*) FROM cases k WHERE k.report_count <> (SELECT COUNT(*) FROM reports r WHERE r.case_id = k.id)",
     ),
     (
+        "letter_without_event",
+        "SELECT COUNT(*) FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.sequence = d.sequence)",
+    ),
+    (
         "notice_without_case",
         "SELECT COUNT(*) FROM notices n WHERE NOT EXISTS (SELECT 1 FROM notice_items i WHERE i.notice_id = n.id)",
     ),

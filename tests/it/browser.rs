@@ -42,6 +42,7 @@ impl Street {
             ("jian", Role::Supervisor),
             ("ying", Role::Engineer),
             ("wang", Role::GridWorker),
+            ("zong", Role::Admin),
         ] {
             town.staff(login, role).await;
         }

@@ -21,6 +21,7 @@ mod outbox;
 mod plate_pages;
 mod plates;
 mod quality_pages;
+mod receiver_pages;
 mod registry;
 mod rooms;
 mod self_test;

@@ -52,6 +52,7 @@ mod plate_printers;
 mod profile_pages;
 mod public_pages;
 mod quality_pages;
+mod receiver_pages;
 mod rule_pages;
 mod statistics_page;
 mod statistics_paper;
@@ -102,6 +103,7 @@ pub use quality_pages::{
     FileListView, OverviewView, quality_cells, quality_files, quality_headings, quality_overview,
     quality_sum_cells,
 };
+pub use receiver_pages::{LettersView, ReceiverListView, ReceiverView, letters, receiver, receivers};
 pub use rule_pages::{RuleEditView, RulesView, TrialDraft, TrialView, rule_edit, rule_trial, rules};
 pub use statistics_page::{StatisticsView, statistics};
 pub use statistics_paper::statistics_paper;
@@ -199,6 +201,11 @@ impl<'a> Page<'a> {
     fn dispatches(&self) -> bool {
         let files = |role| matches!(role, Role::Dispatcher | Role::Supervisor | Role::Admin);
         self.session.is_some_and(|session| files(session.user.role))
+    }
+
+    /// Whether the one who is logged in looks after the server itself.
+    fn administers(&self) -> bool {
+        self.session.is_some_and(|session| session.user.role == Role::Admin)
     }
 
     /// Whether the one who is logged in looks after crews.

@@ -209,6 +209,8 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
         _ => text("source").to_owned(),
     };
     add("line.source", &source);
+    add("line.upstream", text("upstream"));
+    add("line.external", text("external_number"));
     if let Some(ask) = body["ask"].as_str() {
         add("line.state", &page.word("ask_kind", ask));
         add("line.state", &page.word("ask_state", text("ask_state")));

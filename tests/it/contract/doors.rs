@@ -53,6 +53,7 @@ async fn nobody_and_wrong_roles_stop_at_every_door_that_says_so() {
             .replace("{code}", "3705020102000001")
             .replace("{token}", "000000000000")
             .replace("{digest}", &"0".repeat(64))
+            .replace("{sequence}", "1")
             .replace("{id}", "019aafe2-7c00-7000-8000-000000000001");
         let nobody = house.ask(As::Nobody, door.method, &path).send().await;
         let is_page = door.method == "GET" && !path.starts_with("/api/");

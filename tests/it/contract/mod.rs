@@ -14,6 +14,7 @@ mod plate_batches;
 mod plate_designs;
 mod profiles;
 mod quality;
+mod receivers;
 mod refusals;
 mod statistics;
 mod story;

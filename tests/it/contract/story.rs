@@ -16,6 +16,7 @@ use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
+use super::receivers::receivers;
 use super::statistics::statistics;
 use super::tasks::tasks;
 use crate::both_engines;
@@ -56,6 +57,7 @@ both_engines! {
         hazard_loop(&house).await;
         tasks(&house).await;
         notices(&house).await;
+        receivers(&house).await;
         statistics(&house).await;
         feed(&house).await;
 

@@ -9,6 +9,7 @@ use lidmark::domain::cover::{Candidate, CoverClass, CoverFile, CoverState, Distr
 use lidmark::domain::ids::{CoverId, IdempotencyKey, Millis, PartyId};
 use lidmark::domain::plate::{Plate, PlateSpot, PlateState, SymbolRecord};
 use lidmark::domain::position::{Position, PositionMethod, RawPosition};
+use lidmark::domain::receiver::OutboxRules;
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::registry::{
@@ -31,7 +32,10 @@ pub struct Town {
 impl Town {
     pub async fn found(ground: &Ground) -> Self {
         let clock = Arc::new(AtomicI64::new(MONDAY));
-        let options = RegistryOptions { clock: Clock::Fixed(clock.clone()), ..RegistryOptions::default() };
+        // Receivers of events lie on this machine.
+        let outbox = OutboxRules { private_receivers: true, ..OutboxRules::default() };
+        let options =
+            RegistryOptions { clock: Clock::Fixed(clock.clone()), outbox, ..RegistryOptions::default() };
         let registry = Registry::open(&ground.database(), options).await.unwrap();
         let district =
             District { code: "370502".into(), name_zh: "东营区".into(), name_en: "Dongying".into() };

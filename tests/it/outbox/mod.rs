@@ -5,6 +5,11 @@ use std::path::Path;
 use lidmark::domain::hazard::Hazard;
 use lidmark::outbox::deliver_waiting;
 
+mod deliveries;
+pub mod hook;
+mod killed;
+pub mod upstream;
+
 use crate::both_engines;
 use crate::registry::ground::Town;
 
