@@ -8,6 +8,12 @@ DATA ?= demo-data
 LISTEN ?= 127.0.0.1:8080
 PLATE_HOST ?=
 
+# What is built once and thrown away needs neither what makes a second build quick nor what a debugger reads.
+ifdef CI
+export CARGO_INCREMENTAL = 0
+export CARGO_PROFILE_DEV_DEBUG = none
+endif
+
 .PHONY: help demo test deps lint fmt bench year schemathesis fuzz tour
 
 help: ## this list
@@ -18,7 +24,9 @@ demo: ## a city from real open data, served on http://$(LISTEN)
 
 test: deps lint ## everything that .ci/run checks; installs what is missing from Debian's packages
 	@trap 'bash tests/stop-postgres.sh' EXIT; \
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast; else cargo test; fi
+	if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --no-fail-fast --test-threads $$(($$(nproc) + 1)); \
+	 else cargo test; fi
 
 deps: ## the Debian packages that the tests use
 	@bash tests/install-packages.sh

@@ -51,19 +51,6 @@ pub struct Size {
 }
 
 impl Size {
-    pub const FULL: Self = Self {
-        name: "full",
-        days: 365,
-        covers: 600,
-        parties: 5,
-        scans: 300,
-        reports: 40,
-        links: 40,
-        reread: 1,
-        lists: 1,
-        notices: 7,
-        is_told: true,
-    };
     pub const SMALL: Self = Self {
         name: "small",
         days: 365,
