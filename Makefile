@@ -26,7 +26,7 @@ test: deps lint ## everything that .ci/run checks; installs what is missing from
 	@trap 'bash tests/stop-postgres.sh' EXIT; \
 	if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --no-fail-fast --test-threads $$(($$(nproc) + 1)); \
-	 else cargo test; fi
+	else cargo test; fi
 
 deps: ## the Debian packages that the tests use
 	@bash tests/install-packages.sh

@@ -1,5 +1,5 @@
-//! Case list, ledger and dashboard over a million closed and ten thousand open cases, at 16 clients; then, without the
-//! way over HTTP, dispatch and the sweep over what is due.
+//! Case list, ledger, dashboard and Open311 over a million closed and ten thousand open cases, at 16 clients; then,
+//! without the way over HTTP, dispatch and the sweep over what is due.
 //! `cargo bench --bench cases [-- --covers N] [--closed N] [--open N] [--seconds N] [--clients N]`.
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -34,6 +34,7 @@ async fn measure() {
     let time = Duration::from_secs(option("--seconds", 10));
     let folder = support::workshop();
     let data = city_with_cases(&folder, covers, (closed, open)).await;
+    add_reports(&data).await;
     let text = data.display().to_string();
     let name = format!("bench-{}", std::process::id());
     let token = said(&mut lidmark(&["token", "add", "--login", "admin", "--name", &name, "--data", &text]));
@@ -104,6 +105,7 @@ async fn measure() {
             "< 100",
         );
     }
+    open311(address, clients, time).await;
     drop(server);
     on_the_clock(&data).await;
 }
@@ -189,6 +191,57 @@ async fn open_database(data: &Path) -> sqlx::SqliteConnection {
     <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options)
         .await
         .expect("the city's database opens")
+}
+
+/// GeoReport: 1,000 requests an answer, while nothing changes and with another question each time.
+async fn open311(address: SocketAddr, clients: usize, time: Duration) {
+    const HEADERS: [(&str, &str); 2] = [("accept-encoding", "gzip"), ("accept-language", "zh-CN")];
+    let path = |month: usize, page: usize| {
+        format!(
+            "/open311/v2/requests.json?start_date={}-{:02}-01T00:00:00Z&end_date={}-{:02}-28T00:00:00Z&page={page}",
+            2022 + month / 12 % 4,
+            month % 12 + 1,
+            2022 + month / 12 % 4,
+            month % 12 + 1
+        )
+    };
+    let mut connection = support::Connection::open(address).await.expect("it is ready");
+    // Plain, to see that it is what it claims to be.
+    let status = connection.ask(&get(&path(40, 1), &[])).await.expect("it answers");
+    let records = String::from_utf8_lossy(connection.body()).matches("service_request_id").count();
+    assert_eq!((status, records), (200, 1000), "a page of Open311 has 1,000 requests");
+    let same = load(address, clients, time, None, 200, move |_, _| get(&path(40, 1), &HEADERS)).await;
+    let other = load(address, clients, time, None, 200, move |who, turn| {
+        get(&path(who * 7 + turn, 1 + turn % 9), &HEADERS)
+    })
+    .await;
+    for (name, done) in [("unchanged", &same), ("each another", &other)] {
+        assert_eq!(done.failed, 0, "Open311, {name}: answers other than 200");
+        print(&format!(
+            "  Open311, 1,000 requests, {name}: {:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
+            done.per_second, done.p50_ms, done.p99_ms
+        ));
+    }
+    verdict("Open311: answers of 1,000 requests", same.per_second, "/s", same.per_second >= 200.0, ">= 200");
+}
+
+/// A report for each case that has none: Open311 shows reports.
+async fn add_reports(data: &Path) {
+    let made = data.join("made-reports");
+    if made.exists() {
+        return;
+    }
+    let mut database = open_database(data).await;
+    sqlx::query(
+        "INSERT INTO reports (id, tracking, case_id, hazard, description, language, source, created_at)
+         SELECT k.id, 'R' || k.number, k.id, k.hazard, '井盖有问题', 'zh-CN', k.source, k.created_at FROM cases k
+         WHERE NOT EXISTS (SELECT 1 FROM reports r WHERE r.case_id = k.id)",
+    )
+    .execute(&mut database)
+    .await
+    .expect("it runs");
+    sqlx::Connection::close(database).await.expect("it closes");
+    std::fs::write(made, "").expect("target can be written");
 }
 
 /// A city of its own with that many cases, made once.

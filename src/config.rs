@@ -59,12 +59,23 @@ pub struct Config {
     #[serde(skip_serializing_if = "is_default")]
     pub tasks: TaskRules,
     /// Where receivers of events may lie, and how long events are kept.
-    #[serde(skip_serializing_if = "is_as_ever")]
+    #[serde(skip_serializing_if = "is_default")]
     pub outbox: OutboxRules,
+    /// What other systems are told that come over Open311.
+    #[serde(skip_serializing_if = "is_default")]
+    pub open311: Open311,
 }
 
-fn is_as_ever(rules: &OutboxRules) -> bool {
-    *rules == OutboxRules::default()
+/// Open311: what its discovery says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Open311 {
+    /// Our `jurisdiction_id`; where it is given, another one is refused. Empty = any is taken for ours.
+    pub jurisdiction: String,
+    /// Whom to ask, e.g. a telephone number or an address; empty = the hotline.
+    pub contact: String,
+    /// How to get a key; empty = from the city's administrators.
+    pub key_service: String,
 }
 
 fn is_built_in(rules: &Rules) -> bool {
@@ -75,8 +86,8 @@ fn is_usual(rules: &CrewRules) -> bool {
     *rules == CrewRules::default()
 }
 
-fn is_default(rules: &TaskRules) -> bool {
-    *rules == TaskRules::default()
+fn is_default<T: Default + PartialEq>(settings: &T) -> bool {
+    *settings == T::default()
 }
 
 impl Default for Config {
@@ -102,6 +113,7 @@ impl Default for Config {
             crew: CrewRules::default(),
             tasks: TaskRules::default(),
             outbox: OutboxRules::default(),
+            open311: Open311::default(),
         }
     }
 }

@@ -66,6 +66,9 @@ pub(super) enum TokenCommand {
         /// The user for whom it acts
         #[arg(long)]
         login: String,
+        /// For another system that sends in over Open311, such as FixMyStreet: opens nothing else
+        #[arg(long)]
+        open311: bool,
     },
     /// Every token by name, never its secret
     List,
@@ -184,8 +187,11 @@ pub(super) async fn token(ground: &Ground, command: TokenCommand) -> Outcome<End
     let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
     let say = ground.say;
     match command {
-        TokenCommand::Add { name, login } => {
-            let secret = registry.add_api_token(&login, &name).await?;
+        TokenCommand::Add { name, login, open311 } => {
+            let secret = match open311 {
+                true => registry.add_open311_key(&login, &name).await?,
+                false => registry.add_api_token(&login, &name).await?,
+            };
             say.line(&secret);
             say.summary(&json!({"name": name, "login": login, "token": secret}));
         }
@@ -194,12 +200,12 @@ pub(super) async fn token(ground: &Ground, command: TokenCommand) -> Outcome<End
             for token in &tokens {
                 let state = if token.revoked_at.is_some() { "revoked" } else { "valid" };
                 let made = Millis(token.created_at).to_rfc3339();
-                say.line(format!("{}\t{}\t{made}\t{state}", token.name, token.login));
+                say.line(format!("{}\t{}\t{made}\t{state}\t{}", token.name, token.login, token.scope));
             }
             let tokens: Vec<_> = tokens
                 .iter()
                 .map(|token| {
-                    json!({"name": token.name, "user": token.login,
+                    json!({"name": token.name, "user": token.login, "scope": token.scope,
                         "created_at": Millis(token.created_at).to_rfc3339(),
                         "revoked_at": token.revoked_at.map(|at| Millis(at).to_rfc3339())})
                 })

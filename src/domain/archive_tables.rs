@@ -20,6 +20,7 @@ use super::ids::UserId;
 use super::import_run::{ImportState, PassedOver};
 use super::meeting::SubjectKind;
 use super::notice::NoticeState;
+use super::open311::Open311Kind;
 use super::plate::{PlateSpot, PlateState};
 use super::plate_batch::{BatchLabels, BatchState, Ordered, PlateWords, PrinterRecord};
 use super::position::PositionMethod;
@@ -684,6 +685,24 @@ pub const TABLES: &[Table] = {
                 may("cover_id", Id),
             ],
             key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "open311_requests",
+            columns: &[
+                must("report_id", Id),
+                must("kind", Word(is::<Open311Kind>)),
+                must("sender_id", Id),
+                may("external_id", Text),
+                must("digest", Bytes),
+                may("account_id", Text),
+                may("device_id", Text),
+                may("media_url", Text),
+                may("follows", Id),
+                may("case_id", Id),
+                must("created_at", Whole),
+            ],
+            key: &["report_id"],
             refers: &[],
         },
         Table {

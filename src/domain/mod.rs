@@ -26,6 +26,7 @@ pub mod limits;
 pub mod meeting;
 pub mod names;
 pub mod notice;
+pub mod open311;
 pub mod plate;
 pub mod plate_batch;
 pub mod position;

@@ -11,6 +11,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::open311::Format;
 use super::views::Page;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
@@ -23,6 +24,8 @@ use crate::registry::Session;
 pub(super) struct Reader {
     pub language: Language,
     pub wants_json: bool,
+    /// The format of Open311, at its addresses.
+    pub georeport: Option<Format>,
     /// Where the language form returns to; empty where the address opens something by itself.
     path: String,
 }
@@ -42,6 +45,7 @@ impl Reader {
             language: Language::from_header(text(header::ACCEPT_LANGUAGE), cookie(headers, "lang")),
             wants_json: program.iter().any(|start| path.starts_with(start))
                 || (accept.contains("json") && !accept.contains("text/html")),
+            georeport: Format::of_path(path),
             path: if opens.iter().any(|start| path.starts_with(start)) {
                 String::new()
             } else {

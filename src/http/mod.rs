@@ -78,6 +78,7 @@ mod limits;
 mod mapping_desk;
 mod meeting_pages;
 mod notice_pages;
+mod open311;
 mod operators;
 mod page_cache;
 mod paper;
@@ -140,6 +141,7 @@ struct Shared {
     pages: page_cache::PageCache,
     quality: quality_board::QualityBoard,
     tally: case_tally::CaseTally,
+    open311: open311::RequestCache,
     counters: operators::Counters,
 }
 
@@ -165,6 +167,7 @@ impl AppState {
             pages: page_cache::PageCache::default(),
             quality: quality_board::QualityBoard::new(&config),
             tally: case_tally::CaseTally::default(),
+            open311: open311::RequestCache::default(),
             counters: operators::Counters::default(),
         };
         Self { registry, snapshot, photos, config: Arc::new(config), data, shared: Arc::new(shared) }
@@ -497,6 +500,34 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/api/v1/receivers/{id}/letters/{sequence}", ADMIN, post(api_receivers::step_letter))
         .open("POST", "/api/v1/upstream/{id}/states", UPSTREAM, post(api_receivers::hear_upstream))
         .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
+        .open("GET", "/open311/{document}", Public, get(open311::discover))
+        .open("GET", "/open311/v2/services.xml", Public, get(open311::list_services))
+        .open("GET", "/open311/v2/services.json", Public, get(open311::list_services))
+        .open("GET", "/open311/v2/services/{file}", Public, get(open311::define_service))
+        .open("GET", "/open311/v2/requests.xml", Public, get(open311::list_requests))
+        .open("POST", "/open311/v2/requests.xml", Public, post(open311::send_request))
+        .open("GET", "/open311/v2/requests.json", Public, get(open311::list_requests))
+        .open("POST", "/open311/v2/requests.json", Public, post(open311::send_request))
+        .open("GET", "/open311/v2/requests/{file}", Public, get(open311::find_request))
+        .open("GET", "/open311/v2/tokens/{file}", Public, get(open311::find_token))
+        .open("GET", "/open311/v2/servicerequestupdates.xml", Public, get(open311::list_updates))
+        .open("POST", "/open311/v2/servicerequestupdates.xml", Public, post(open311::send_word))
+        .open("GET", "/open311/v2/servicerequestupdates.json", Public, get(open311::list_updates))
+        .open("POST", "/open311/v2/servicerequestupdates.json", Public, post(open311::send_word))
+        .open("GET", "/open311/test/v2/services.xml", Public, get(open311::list_services))
+        .open("GET", "/open311/test/v2/services.json", Public, get(open311::list_services))
+        .open("GET", "/open311/test/v2/services/{file}", Public, get(open311::define_service))
+        .open("GET", "/open311/test/v2/requests.xml", Public, get(open311::list_requests))
+        .open("POST", "/open311/test/v2/requests.xml", Public, post(open311::send_request))
+        .open("GET", "/open311/test/v2/requests.json", Public, get(open311::list_requests))
+        .open("POST", "/open311/test/v2/requests.json", Public, post(open311::send_request))
+        .open("GET", "/open311/test/v2/requests/{file}", Public, get(open311::find_request))
+        .open("GET", "/open311/test/v2/tokens/{file}", Public, get(open311::find_token))
+        .open("GET", "/open311/test/v2/servicerequestupdates.xml", Public, get(open311::list_updates))
+        .open("POST", "/open311/test/v2/servicerequestupdates.xml", Public, post(open311::send_word))
+        .open("GET", "/open311/test/v2/servicerequestupdates.json", Public, get(open311::list_updates))
+        .open("POST", "/open311/test/v2/servicerequestupdates.json", Public, post(open311::send_word))
+        .open("GET", "/open311/v2/photos/{file}", Public, get(open311::request_photo))
         .open("GET", "/tiles/covers.json", Public, get(tiles::tile_json))
         .open("GET", "/tiles/covers/{z}/{x}/{y}", Public, get(tiles::tile))
         .open("GET", "/healthz", Public, get(operators::healthz))

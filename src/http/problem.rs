@@ -15,7 +15,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::ask::Reader;
-use super::{AppState, views};
+use super::{AppState, open311, views};
 use crate::domain::Refusal;
 use crate::photos::PhotoError;
 use crate::plates::PlateError;
@@ -226,7 +226,12 @@ pub(super) fn page_with_problem(status: StatusCode, html: String) -> Response {
 
 fn write_problem(state: &AppState, reader: &Reader, problem: &Problem, old: Response) -> Response {
     let catalogue = reader.catalogue();
-    let (content_type, body) = if reader.wants_json {
+    let mut status = problem.status;
+    let (content_type, body) = if let Some(format) = reader.georeport {
+        let (told, body) = open311::errors(catalogue, format, std::slice::from_ref(problem));
+        status = told;
+        (format.content_type(), body)
+    } else if reader.wants_json {
         let mut details = json!({
             "type": "about:blank",
             "title": problem.status.canonical_reason().unwrap_or("Error"),
@@ -243,7 +248,7 @@ fn write_problem(state: &AppState, reader: &Reader, problem: &Problem, old: Resp
         ("text/html; charset=utf-8", views::error(&page, problem.status.as_u16(), &problem.refusal))
     };
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = problem.status;
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     // What the framework or the gate said beside the status: Allow, WWW-Authenticate, Set-Cookie.
     for name in [header::ALLOW, header::WWW_AUTHENTICATE, header::SET_COOKIE, header::RETRY_AFTER] {

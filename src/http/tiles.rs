@@ -5,10 +5,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::ask::{Asked, Nothing};
+use super::open311::own_address;
 use super::{AppState, Problem};
 use crate::spatial::TileId;
 use crate::tiles::{
-    CellCount, CoverPoint, TileAddress, TileJson, encode_counts, encode_covers, etag, is_known,
+    CellCount, CoverPoint, TileAddress, TileJson, encode_counts, encode_covers, etag, is_known, on_grid,
 };
 
 /// Below this zoom a tile holds counts, not covers.
@@ -18,21 +19,20 @@ const CELLS: u32 = 32;
 /// Deepest public zoom. A tile's grid is then 15 cm; the surveyed position itself is not public.
 const MAX_ZOOM: u32 = 16;
 
+/// A place as the deepest tile tells it, for answers that are no tiles.
+pub(super) fn public_place(lon: f64, lat: f64) -> (f64, f64) {
+    on_grid(MAX_ZOOM, lon, lat)
+}
+
 pub(super) async fn tile_json(
     State(state): State<AppState>,
     _: Asked<Nothing>,
     headers: HeaderMap,
 ) -> Response {
     let config = &state.config;
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text("host").filter(|host| !host.is_empty()).unwrap_or("localhost");
-    let scheme = match text("x-forwarded-proto") {
-        Some("https") if config.behind_proxy => "https",
-        _ => "http",
-    };
     let json = TileJson {
         // TileJSON 3.0 wants the whole address.
-        tiles: format!("{scheme}://{host}/tiles/covers/{{z}}/{{x}}/{{y}}"),
+        tiles: format!("{}/tiles/covers/{{z}}/{{x}}/{{y}}", own_address(&state, &headers)),
         name: config.city_zh.clone(),
         attribution: Some(config.attribution.clone()).filter(|text| !text.is_empty()),
         bounds: None,

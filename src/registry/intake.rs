@@ -11,6 +11,7 @@ use super::{AttachedPhoto, Call, Registry, RegistryError, Reported, amend, sha25
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
 use crate::domain::case::{CaseSource, PHOTO_LIMIT, PhonePosition, TEXT_LIMIT};
+use crate::domain::cover::CoverFile;
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{IdempotencyKey, ManholeId, Millis};
 use crate::domain::position::{Position, PositionMethod, RawPosition};
@@ -155,7 +156,8 @@ fn request_hash(new: &NewFinding) -> [u8; 32] {
     ])
 }
 
-async fn file(
+/// Files a finding that passed its checks, within a transaction.
+pub(super) async fn file(
     tx: &mut Tx,
     registry: &Registry,
     new: NewFinding,
@@ -182,15 +184,9 @@ async fn file(
     };
     let spot = match new.spot {
         Spot::Cover(code) => {
-            let digits: String = code.chars().filter(|c| !matches!(c, ' ' | '-')).take(64).collect();
-            let unknown = || Refusal::new("cover.unknown").at("cover").with("read", &code);
-            let file = covers::find_cover_by_code(tx, &digits).await?;
-            let file = file.ok_or_else(|| RegistryError::NotFound(unknown()))?;
-            let taken = amend::take(tx, file.cover).await?;
-            if taken.file.retired.is_some() {
-                let code = taken.file.code.digits;
-                return Err(RegistryError::Conflict(Refusal::new("cover.retired").with("code", code)));
-            }
+            let found = find_spot_cover(tx, &code).await?;
+            let taken = amend::take(tx, found.cover).await?;
+            refuse_retired(&taken.file)?;
             finding.manhole = taken.file.manhole;
             finding.cover = Some(taken.file.cover);
             finding.ground = Ground::of(&taken.file);
@@ -232,6 +228,33 @@ async fn file(
         joined: !filed.is_new,
         emergency: filed.case.emergency,
     })
+}
+
+/// The cover of a code as somebody typed it.
+async fn find_spot_cover(tx: &mut Tx, code: &str) -> Result<CoverFile, RegistryError> {
+    let digits: String = code.chars().filter(|c| !matches!(c, ' ' | '-')).take(64).collect();
+    let unknown = || Refusal::new("cover.unknown").at("cover").with("read", code);
+    let file = covers::find_cover_by_code(tx, &digits).await?;
+    file.ok_or_else(|| RegistryError::NotFound(unknown()))
+}
+
+fn refuse_retired(file: &CoverFile) -> Result<(), RegistryError> {
+    if file.retired.is_none() {
+        return Ok(());
+    }
+    Err(RegistryError::Conflict(Refusal::new("cover.retired").with("code", &file.code.digits)))
+}
+
+/// Refuses a spot at which nothing could be filed; changes nothing.
+pub(super) async fn look_at(tx: &mut Tx, spot: &Spot) -> Result<(), RegistryError> {
+    match spot {
+        Spot::Cover(code) => refuse_retired(&find_spot_cover(tx, code).await?),
+        Spot::Place(place) => district_at(tx, place).await.map(drop),
+        Spot::Case(number) => {
+            let unknown = || RegistryError::NotFound(Refusal::new("case.unknown").with("read", number));
+            cases::find_case_by_number(tx, number).await?.map(drop).ok_or_else(unknown)
+        }
+    }
 }
 
 /// A file for a place at which no cover is known: somebody has to go there, and what they find is written into it.

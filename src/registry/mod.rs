@@ -66,6 +66,7 @@ mod notice_answers;
 mod notice_steps;
 mod notices;
 mod numbering;
+mod open311;
 mod packages;
 mod past_notices;
 mod plate_orders;
@@ -96,6 +97,7 @@ pub use crate::store::deliveries::Letter;
 pub use crate::store::feed::{Change, ChangeKind, OutboxEvent};
 pub use crate::store::imports::ImportRecord;
 pub use crate::store::meetings::{HotPlace, HotSpot};
+pub use crate::store::open311::{RequestFilter, RequestStep, ServiceRequest};
 pub use crate::store::people::ApiTokenRecord;
 pub use crate::store::photos::PhotoRecord;
 pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
@@ -145,6 +147,7 @@ pub use notices::{
     NoticeFeedback, NoticeFile, NoticeFilter, NoticeItem, NoticeLine, NoticeOrder, NoticeText, NoticeYear,
     OverdueParty, Reminded,
 };
+pub use open311::{MORE_CHARS, NewRequest, NewWord, Sent};
 pub use packages::{CrewCover, CrewPlate, PackageOrder, Street};
 pub use past_notices::{PastItem, PastNotice};
 pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};

@@ -8,7 +8,7 @@ use rand::RngExt;
 use super::{Registry, RegistryError, base32, sha256};
 use crate::domain::Refusal;
 use crate::domain::ids::{Millis, PartyId, UserId};
-use crate::domain::role::{Actor, Role};
+use crate::domain::role::{Actor, Role, TokenScope};
 use crate::store::people::{self, ApiTokenRecord, UserRecord};
 
 /// A member of staff.
@@ -110,6 +110,11 @@ fn session_hash(secret: &str) -> [u8; 32] {
 
 fn token_hash(secret: &str) -> [u8; 32] {
     sha256(&[b"api token", secret.as_bytes()])
+}
+
+/// Whether people of this role may say where a report comes from.
+fn is_of_desk(role: Role) -> bool {
+    matches!(role, Role::Dispatcher | Role::Supervisor | Role::Admin)
 }
 
 fn draw_secret() -> String {
@@ -259,16 +264,35 @@ impl Registry {
 
     /// Makes an API token for a user; answers the secret, which is shown once and stored hashed.
     pub async fn add_api_token(&self, login: &str, name: &str) -> Result<String, RegistryError> {
+        self.add_token_for(login, name, TokenScope::Staff).await
+    }
+
+    /// Makes a key with which another system may send in over Open311 in the name of a user, and do nothing else.
+    pub async fn add_open311_key(&self, login: &str, name: &str) -> Result<String, RegistryError> {
+        self.add_token_for(login, name, TokenScope::Open311).await
+    }
+
+    async fn add_token_for(
+        &self,
+        login: &str,
+        name: &str,
+        scope: TokenScope,
+    ) -> Result<String, RegistryError> {
         let user = people::find_user(&mut self.store.read().await?, &login.to_lowercase())
             .await?
             .ok_or_else(|| RegistryError::NotFound(Refusal::new("user.unknown").with("read", login)))?;
+        if scope == TokenScope::Open311 && !is_of_desk(user.role) {
+            return Err(Refusal::new("open311.key_role").at("login").with("role", user.role).into());
+        }
         let secret = draw_secret();
         let (hash, token_name, now) = (token_hash(&secret), name.to_owned(), self.now());
         let added = self
             .store
             .write::<bool, RegistryError, _>(move |tx| {
                 let name = token_name.clone();
-                Box::pin(async move { Ok(people::add_api_token(tx, &hash, user.id, &name, now).await?) })
+                Box::pin(
+                    async move { Ok(people::add_api_token(tx, &hash, user.id, (&name, scope), now).await?) },
+                )
             })
             .await?;
         if added {
@@ -279,8 +303,21 @@ impl Registry {
     }
 
     pub async fn find_api_token(&self, secret: &str) -> Result<Option<User>, RegistryError> {
-        let user = people::find_api_token_user(&mut self.store.read().await?, &token_hash(secret)).await?;
+        let mut tx = self.store.read().await?;
+        let user = people::find_api_token_user(&mut tx, &token_hash(secret), TokenScope::Staff).await?;
         Ok(user.map(User::from))
+    }
+
+    /// The user in whose name a key sends in over Open311: one made for it, or any API token of the desk.
+    pub async fn find_open311_key(&self, secret: &str) -> Result<Option<User>, RegistryError> {
+        let (mut tx, hash) = (self.store.read().await?, token_hash(secret));
+        for scope in [TokenScope::Open311, TokenScope::Staff] {
+            let user = people::find_api_token_user(&mut tx, &hash, scope).await?;
+            if let Some(user) = user.filter(|user| is_of_desk(user.role)) {
+                return Ok(Some(user.into()));
+            }
+        }
+        Ok(None)
     }
 
     pub async fn list_api_tokens(&self) -> Result<Vec<ApiTokenRecord>, RegistryError> {

@@ -136,6 +136,23 @@ pub async fn list_case_entries(tx: &mut Tx, case: CaseId) -> Result<Vec<HistoryE
     rows.into_iter().map(HistoryEntry::try_from).collect()
 }
 
+/// What was reported and moved of several cases, oldest first.
+pub async fn list_moves_of(tx: &mut Tx, cases: &[CaseId]) -> Result<Vec<HistoryEntry>, StoreError> {
+    let rows: Vec<EntryRow> = on_db!(tx, |c| {
+        let mut query = sqlx::QueryBuilder::new(
+            "SELECT manhole_id, sequence, at, actor, kind, case_id, body, hash FROM history
+             WHERE kind IN ('reported', 'case_moved') AND case_id IN (",
+        );
+        let mut list = query.separated(", ");
+        cases.iter().for_each(|case| {
+            list.push_bind(case.0);
+        });
+        query.push(") ORDER BY at, sequence");
+        query.build_query_as().fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(HistoryEntry::try_from).collect()
+}
+
 /// Entries in file order after `(manhole, sequence)`, for a check of every chain.
 pub async fn list_entries_after(
     tx: &mut Tx,

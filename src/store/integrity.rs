@@ -64,6 +64,16 @@ const ORPHANS: &[(&str, &str)] = &[
         "SELECT COUNT(*) FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.sequence = d.sequence)",
     ),
     (
+        "open311_word_without_request",
+        "SELECT COUNT(*) FROM open311_requests o WHERE (o.kind = 'word') <> (o.follows IS NOT NULL)",
+    ),
+    (
+        "open311_request_goes_nowhere",
+        "SELECT COUNT(*) FROM open311_requests o WHERE o.case_id IS NOT NULL AND NOT EXISTS
+         (SELECT 1 FROM open311_requests q JOIN reports r ON r.id = q.report_id
+          WHERE q.follows = o.report_id AND r.case_id = o.case_id)",
+    ),
+    (
         "notice_without_case",
         "SELECT COUNT(*) FROM notices n WHERE NOT EXISTS (SELECT 1 FROM notice_items i WHERE i.notice_id = n.id)",
     ),

@@ -41,6 +41,7 @@ pub mod integrity;
 pub mod ledger;
 pub mod meetings;
 pub mod notices;
+pub mod open311;
 pub mod packages;
 pub mod people;
 pub mod photos;

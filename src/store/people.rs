@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{StoreError, Tx, on_db};
 use crate::domain::cover::Party;
 use crate::domain::ids::{IdempotencyKey, Millis, PartyId, UserId};
-use crate::domain::role::Role;
+use crate::domain::role::{Role, TokenScope};
 
 /// A member of staff as stored.
 #[derive(Debug, Clone)]
@@ -333,17 +333,18 @@ pub async fn add_api_token(
     tx: &mut Tx,
     secret_hash: &[u8],
     user: UserId,
-    name: &str,
+    (name, scope): (&str, TokenScope),
     now: Millis,
 ) -> Result<bool, StoreError> {
     on_db!(tx, |c| {
         let done = sqlx::query(
-            "INSERT INTO api_tokens (secret_hash, user_id, name, created_at) VALUES ($1, $2, $3, $4)
+            "INSERT INTO api_tokens (secret_hash, user_id, name, scope, created_at) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (name) DO NOTHING",
         )
         .bind(secret_hash)
         .bind(user.0)
         .bind(name)
+        .bind(scope.as_str())
         .bind(now.0)
         .execute(&mut *c)
         .await?;
@@ -351,15 +352,20 @@ pub async fn add_api_token(
     })
 }
 
-pub async fn find_api_token_user(tx: &mut Tx, secret_hash: &[u8]) -> Result<Option<UserRecord>, StoreError> {
+pub async fn find_api_token_user(
+    tx: &mut Tx,
+    secret_hash: &[u8],
+    scope: TokenScope,
+) -> Result<Option<UserRecord>, StoreError> {
     let row: Option<UserRow> = on_db!(tx, |c| sqlx::query_as(
         "SELECT u.id, u.login, u.name, u.role, u.party_id, u.password_hash, u.disabled, u.failed_logins,
                 u.locked_until, u.created_at
          FROM api_tokens t JOIN users u ON u.id = t.user_id
-         WHERE t.secret_hash = $1 AND t.revoked_at IS NULL AND u.disabled = $2"
+         WHERE t.secret_hash = $1 AND t.scope = $3 AND t.revoked_at IS NULL AND u.disabled = $2"
     )
     .bind(secret_hash)
     .bind(false)
+    .bind(scope.as_str())
     .fetch_optional(&mut *c)
     .await?);
     row.map(UserRecord::try_from).transpose()
@@ -370,6 +376,7 @@ pub async fn find_api_token_user(tx: &mut Tx, secret_hash: &[u8]) -> Result<Opti
 pub struct ApiTokenRecord {
     pub name: String,
     pub login: String,
+    pub scope: String,
     pub created_at: i64,
     pub revoked_at: Option<i64>,
 }
@@ -377,7 +384,7 @@ pub struct ApiTokenRecord {
 pub async fn list_api_tokens(tx: &mut Tx) -> Result<Vec<ApiTokenRecord>, StoreError> {
     on_db!(tx, |c| {
         Ok(sqlx::query_as(
-        "SELECT t.name, u.login, t.created_at, t.revoked_at FROM api_tokens t JOIN users u ON u.id = t.user_id
+        "SELECT t.name, u.login, t.scope, t.created_at, t.revoked_at FROM api_tokens t JOIN users u ON u.id = t.user_id
          ORDER BY t.name"
     )
     .fetch_all(&mut *c)

@@ -7,5 +7,5 @@ mod mvt;
 mod tilejson;
 
 pub use etag::{etag, is_known};
-pub use mvt::{CellCount, CoverPoint, EXTENT, LAYER, TileAddress, encode_counts, encode_covers};
+pub use mvt::{CellCount, CoverPoint, EXTENT, LAYER, TileAddress, encode_counts, encode_covers, on_grid};
 pub use tilejson::TileJson;

@@ -95,6 +95,16 @@ fn place_in(tile: TileAddress, lon: f64, lat: f64) -> (u32, u32) {
     (unit(across, tile.x), unit(down, tile.y))
 }
 
+/// Where a point is drawn that lies in a tile of this zoom.
+pub fn on_grid(zoom: u32, lon: f64, lat: f64) -> (f64, f64) {
+    let units = f64::from(2u32.pow(zoom.min(19))) * f64::from(EXTENT);
+    let snapped = |fraction: f64| (fraction * units).floor().clamp(0.0, units - 1.0) / units;
+    let across = snapped((lon + 180.0) / 360.0);
+    let mercator = lat.clamp(-MERCATOR_MAX_LAT, MERCATOR_MAX_LAT).to_radians().sin().atanh();
+    let down = snapped((1.0 - mercator / PI) / 2.0);
+    (across * 360.0 - 180.0, ((1.0 - 2.0 * down) * PI).tanh().asin().to_degrees())
+}
+
 /// The numbers of the values already written, so that each is written once.
 #[derive(Default)]
 struct SeenValues {

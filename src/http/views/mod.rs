@@ -114,8 +114,8 @@ pub use understood::understood;
 pub use words::{Names, day};
 
 pub use public_pages::{
-    PlaceView, REPORT_SCRIPT, ReportTarget, blank_plate, home, login, place_start, report_form, scan,
-    tracking, unknown_plate, withdrawn_plate,
+    EndpointView, PlaceView, PublicStep, REPORT_SCRIPT, ReportTarget, blank_plate, home, login, open311,
+    place_start, public_step, report_form, scan, tracking, unknown_plate, withdrawn_plate,
 };
 
 /// What every page needs around its content.

@@ -12,6 +12,7 @@ use crate::domain::hazard::Hazard;
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::{IdempotencyKey, PhotoId};
 use crate::domain::token::Token;
+use crate::messages::Catalogue;
 use crate::registry::{PhotoRecord, ScannedPlate, Tracked};
 
 #[derive(Template)]
@@ -307,18 +308,61 @@ pub fn tracking(page: &Page, link: &str, tracked: &Tracked) -> String {
     })
 }
 
-/// A line of the file as the public hears it; `None` for what concerns others.
-fn step(page: &Page, entry: &HistoryEntry) -> Option<Step> {
+/// A line of the file as the public hears it.
+pub struct PublicStep {
+    pub what: String,
+    /// Told only where nothing will be done; other reasons are the desk's own talk.
+    pub why: Option<String>,
+    pub made: Option<CaseMove>,
+    /// At which the case stood after it.
+    pub state: Option<CaseState>,
+}
+
+impl PublicStep {
+    /// What and why in one sentence.
+    pub fn sentence(&self, words: &Catalogue) -> String {
+        match &self.why {
+            Some(why) => words.fill("open311.with_reason", &[("what", &self.what), ("why", why)]),
+            None => self.what.clone(),
+        }
+    }
+}
+
+/// What the public hears of a line; `None` for what concerns others.
+pub fn public_step(words: &Catalogue, entry: &HistoryEntry) -> Option<PublicStep> {
     let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap_or_default();
+    let made = body["move"].as_str().and_then(|word| word.parse::<CaseMove>().ok());
     let what = match entry.kind {
-        HistoryKind::Reported => page.catalogue.text("public_move.report").to_owned(),
-        HistoryKind::CaseMoved => page.word("public_move", body["move"].as_str()?),
+        HistoryKind::Reported => words.text("public_move.report").to_owned(),
+        HistoryKind::CaseMoved => words.word("public_move", made?),
         _ => return None,
     };
-    // Only why nothing will be done is told; other reasons are the desk's own talk.
-    let told = body["move"].as_str() == Some(CaseMove::Reject.as_str());
-    let why = body["why"].as_str().filter(|why| told && !why.is_empty()).map(str::to_owned);
+    let why = body["why"].as_str().filter(|why| made == Some(CaseMove::Reject) && !why.is_empty());
+    let state = body["to"].as_str().and_then(|word| word.parse().ok());
+    Some(PublicStep { what, why: why.map(str::to_owned), made, state })
+}
+
+fn step(page: &Page, entry: &HistoryEntry) -> Option<Step> {
+    let PublicStep { what, why, .. } = public_step(page.catalogue, entry)?;
     Some(Step { what, at: page.date_time(entry.at), why })
+}
+
+/// An endpoint of Open311.
+pub struct EndpointView {
+    pub kind: &'static str,
+    pub address: String,
+}
+
+#[derive(Template)]
+#[template(path = "open311.html")]
+struct Open311Page<'a> {
+    page: Page<'a>,
+    endpoints: &'a [EndpointView],
+}
+
+/// What other systems find here, for whoever sets one up.
+pub fn open311(page: &Page, endpoints: &[EndpointView]) -> String {
+    write(&Open311Page { page: *page, endpoints })
 }
 
 #[derive(Template)]

@@ -9,6 +9,7 @@ mod hazard_loop;
 pub mod house;
 mod import_desk;
 mod notices;
+mod open311;
 mod photos;
 mod plate_batches;
 mod plate_designs;

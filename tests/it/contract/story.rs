@@ -12,6 +12,7 @@ use super::hazard_loop::hazard_loop;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
 use super::notices::notices;
+use super::open311::open311;
 use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
@@ -59,6 +60,7 @@ both_engines! {
         notices(&house).await;
         receivers(&house).await;
         statistics(&house).await;
+        open311(&house).await;
         feed(&house).await;
 
         house.assert_faultless();
