@@ -236,7 +236,8 @@ both_engines! {
         assert_eq!((shown.find("address"), shown.find("agency_responsible")), ("东营区 黄河路", "东营水务"));
         assert_eq!((shown.find("requested_datetime"), shown.find("media_url")), ("2026-03-02T00:00:00Z", ""));
         let (lat, lon): (f64, f64) = (shown.find("lat").parse().unwrap(), shown.find("long").parse().unwrap());
-        assert_eq!((lat, lon), (37.460_001, 118.59), "on the grid of the tiles");
+        assert_eq!(lat, 37.460_001, "on the grid of the tiles");
+        assert!((118.589..118.592).contains(&lon), "{lon}");
         let everything = house.get(NOBODY, "/open311/v2/requests.json?extensions=true").expect(200).await.text();
         for private in ["裂了", "li@example.cn", "13900000000", "169.254", "acc-9", "dev-8", "雷", &plate] {
             assert!(!everything.contains(private), "{private} left the house: {everything}");
