@@ -9,6 +9,9 @@ use crate::outbox::hook::{Hook, courier, register};
 use crate::outbox::upstream::RULES;
 use crate::support::browser::{Browser, Visitor};
 
+/// Where a new secret is told.
+const SECRET: &str = "section[role=status] input[readonly]";
+
 /// A street with a receiver that takes nothing.
 async fn street_with_letters() -> Street {
     let hook = Hook::open(|_| (500, String::new())).await;
@@ -31,13 +34,13 @@ async fn browser_an_administrator_registers_a_receiver_and_looks_after_letters_w
     phone.type_into("main [name=name]", "短信网关").await;
     phone.type_into("main [name=url]", "https://gateway.example.cn/hook").await;
     save(&phone).await;
-    phone.wait_for("section[role=status] code").await;
-    let text = phone.page_text().await;
-    assert!(text.contains("whsec_") && text.contains("只显示这一次"), "{text}");
+    phone.wait_for(SECRET).await;
+    let source = phone.source().await;
+    assert!(source.contains("whsec_") && source.contains("只显示这一次"), "{source}");
     assert_eq!(phone.overflow_px().await, 0);
     phone.click("button[value=pause]").await;
     phone.wait_for("button[value=resume]").await;
-    assert!(!phone.page_text().await.contains("whsec_"), "told once");
+    assert!(!phone.source().await.contains("whsec_"), "told once");
 
     phone.goto(&street.server.url("/admin/receivers")).await;
     phone.click("tbody a[href$='state=waiting']").await;
@@ -86,7 +89,7 @@ async fn browser_every_page_of_receivers_is_sound() {
         assert_sound(&browser, &format!("refused receiver for {visitor:?}")).await;
         browser.type_into("main [name=rules]", RULES).await;
         save(&browser).await;
-        browser.wait_for("section[role=status] code").await;
+        browser.wait_for(SECRET).await;
         assert_sound(&browser, &format!("new platform for {visitor:?}")).await;
         keep(&browser, &format!("platform-{name}")).await;
     }

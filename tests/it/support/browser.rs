@@ -213,6 +213,11 @@ impl Browser {
         self.type_into(css, &file.display().to_string()).await;
     }
 
+    /// The page as it stands now, as HTML.
+    pub async fn source(&self) -> String {
+        text_of(&self.command("GET", "/source", Value::Null).await)
+    }
+
     /// Waits until an element fits; the panic tells what the page says instead.
     pub async fn wait_for(&self, css: &str) {
         self.find(css).await;
@@ -374,7 +379,7 @@ impl Browser {
                 return text_of(&found[ELEMENT]);
             }
             if Instant::now() > deadline {
-                let source = text_of(&self.command("GET", "/source", Value::Null).await);
+                let source = self.source().await;
                 panic!("no {css} at {}; the page is:\n{source}", self.url().await);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -391,7 +396,7 @@ impl Browser {
                 Ok(answer) => return answer,
                 Err(error) if error.contains("stale element reference") && Instant::now() < deadline => {}
                 Err(error) => {
-                    let source = text_of(&self.command("GET", "/source", Value::Null).await);
+                    let source = self.source().await;
                     panic!("{what} of {css} at {}: {error}; the page is:\n{source}", self.url().await);
                 }
             }
