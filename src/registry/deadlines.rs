@@ -76,10 +76,12 @@ impl Registry {
             .write::<Vec<Attended>, RegistryError, _>(move |tx| {
                 let (registry, numbers) = (registry.clone(), numbers.clone());
                 Box::pin(async move {
-                    let mut done = Vec::new();
+                    let rules = registry.rule_book.active(tx, now).await?;
+                    let (mut done, mut news) = (Vec::new(), News::default());
                     for number in &numbers {
-                        done.push(attend(tx, &registry, number, now).await?);
+                        done.push(attend(tx, &registry, &rules, (number, now), &mut news).await?);
                     }
+                    feed::record(tx, now, news).await?;
                     Ok(done)
                 })
             })
@@ -130,17 +132,18 @@ enum Attended {
     Unclaimed,
 }
 
+/// What is to be told of it goes to the news.
 async fn attend(
     tx: &mut Tx,
     registry: &Registry,
-    number: &str,
-    now: Millis,
+    rules: &ActiveRules,
+    (number, now): (&str, Millis),
+    news: &mut News,
 ) -> Result<Attended, RegistryError> {
     let (mut case, head) = take_case(tx, number, &Actor::System).await?;
     if case.remind_at.is_none_or(|at| at > now) {
         return Ok(Attended::Nothing);
     }
-    let rules = registry.rule_book.active(tx, now).await?;
     let (version, from) = (case.version, case.state);
     let (mut events, mut entries) = (Vec::new(), Vec::new());
     let mut changed = vec![(ChangeKind::Case, case.id.0)];
@@ -154,7 +157,7 @@ async fn attend(
         events.push(state_event(&case));
         Attended::Resumed
     } else if case.next_step() == NextStep::Pool && case.due_at.is_some_and(|due| due <= now) {
-        let made = unclaimed(tx, registry, &rules, &mut case, now).await?;
+        let made = unclaimed(tx, registry, rules, &mut case, now).await?;
         entries.push(moved(&case, made, from, json!({"why": "unclaimed", "party": case.party})));
         events.push(state_event(&case));
         changed.extend(case.cover.map(|cover| (ChangeKind::Cover, cover.0)));
@@ -188,7 +191,8 @@ async fn attend(
     if !entries.is_empty() {
         files::append(tx, case.manhole, head, now, entries).await?;
     }
-    feed::record(tx, now, News { events, changed }).await?;
+    news.events.extend(events);
+    news.changed.extend(changed);
     Ok(attended)
 }
 
