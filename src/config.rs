@@ -53,7 +53,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "is_built_in")]
     pub quality: Rules,
     /// What crews are held to: accuracy, distances, plates met far from their covers.
-    #[serde(skip_serializing_if = "is_usual")]
+    #[serde(skip_serializing_if = "is_default")]
     pub crew: CrewRules,
     /// When dates of fall nets and inspections open a task, and when they come again.
     #[serde(skip_serializing_if = "is_default")]
@@ -80,10 +80,6 @@ pub struct Open311 {
 
 fn is_built_in(rules: &Rules) -> bool {
     rules == Rules::built_in()
-}
-
-fn is_usual(rules: &CrewRules) -> bool {
-    *rules == CrewRules::default()
 }
 
 fn is_default<T: Default + PartialEq>(settings: &T) -> bool {
