@@ -56,7 +56,7 @@ fn wish(state: &AppState, caller: &Caller, number: &str, form: &Form) -> Result<
         number: number.to_owned(),
         kind: form.needed("kind")?.parse::<AskKind>()?,
         reason: form.field("reason").unwrap_or_default().to_owned(),
-        until: form.field("until").map(|day| end_of_day(day, offset)).transpose()?,
+        until: form.field("until").map(|day| end_of_day("until", day, offset)).transpose()?,
         actor: caller.actor(),
     })
 }

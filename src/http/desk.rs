@@ -20,6 +20,7 @@ use crate::domain::case::{Case, CaseState, possible_moves};
 use crate::domain::ids::{IdempotencyKey, Millis, PartyId};
 use crate::domain::role::{Actor, Role};
 use crate::domain::token::Token;
+use crate::outlet::start_of_day;
 use crate::photos::PhotoDigest;
 use crate::registry::{CaseFilter, CaseOrder, DueFilter, LogIn, PhotoRecord, User};
 
@@ -383,26 +384,13 @@ async fn order_move(
     };
     let offset = state.config.utc_offset_minutes;
     let said = SaidMove::of_form(form)?.led_by(form.field("template"));
-    let order = said.order(state, caller, call, |day| end_of_day(day, offset)).await?;
+    let order = said.order(state, caller, call, |day| end_of_day("until", day, offset)).await?;
     send_move(state, order).await.map(drop)
 }
 
-/// The first millisecond of a day such as `2026-12-31` on the city's clock.
-pub(super) fn start_of_day(day: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
-    let end = end_of_day(day, utc_offset_minutes).map_err(|refusal| refusal.at("surveyed_on"))?;
-    Ok(Millis(end.0 - 86_399_999))
-}
-
 /// The last millisecond of a day such as `2026-12-31` on the city's clock.
-pub(super) fn end_of_day(day: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
-    let wrong = || Refusal::new("form.day").at("until").with("read", super::forms::shortened(day));
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    let date = time::Date::parse(day.trim(), format).map_err(|_| wrong())?;
-    if !(1970..=2200).contains(&date.year()) {
-        return Err(wrong());
-    }
-    let next = date.next_day().ok_or_else(wrong)?.midnight().assume_utc().unix_timestamp();
-    Ok(Millis((next - i64::from(utc_offset_minutes) * 60) * 1000 - 1))
+pub(super) fn end_of_day(field: &'static str, day: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
+    Ok(Millis(start_of_day(field, day, utc_offset_minutes, 1)?.0 - 1))
 }
 
 async fn cover_page(

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::edit_fields::{PositionBody, SetBody};
 use super::forms::Form;
 use super::views::day;
-use super::{AppState, Problem, desk};
+use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::edit::CoverEdit;
 use crate::domain::position::{Position, SystemCode};
+use crate::outlet::start_of_day;
 use crate::registry::FieldChange;
 
 /// Fields of a cover by name, as a form writes them; nothing = not known.
@@ -227,7 +228,7 @@ pub(super) async fn position(state: &AppState, now: &CoverFile, typed: &Texts) -
     position.surveyed_at = match text("surveyed_on") {
         None => None,
         Some(typed) if known.is_some_and(|at| day(&state.config, at) == typed) => known,
-        Some(typed) => Some(desk::start_of_day(typed, state.config.utc_offset_minutes)?),
+        Some(typed) => Some(start_of_day("surveyed_on", typed, state.config.utc_offset_minutes, 0)?),
     };
     Ok(position)
 }

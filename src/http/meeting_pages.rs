@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::ask::{Asked, Named, Nothing, Reader};
 use super::auth::{Caller, percent_encode};
-use super::desk::{end_of_day, page, start_of_day};
+use super::desk::{end_of_day, page};
 use super::edit_page::Lists;
 use super::forms::{Form, shortened};
 use super::problem::page_with_problem;
@@ -16,6 +16,7 @@ use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::ids::{IdempotencyKey, MeetingId, PartyId};
 use crate::domain::role::Role;
+use crate::outlet::start_of_day;
 use crate::registry::{MeetingFile, NamedSubject, NewMeeting, RevokeOrder};
 
 /// Who writes meetings down; what they decide overrides the routing.
@@ -136,12 +137,12 @@ fn new_meeting(state: &AppState, caller: &Caller, form: &Form) -> Result<NewMeet
     let roads = lines("roads").map(|road| NamedSubject::Road { district: district.clone(), road });
     Ok(NewMeeting {
         key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
-        held_at: start_of_day(form.needed("held")?, offset).map_err(|refusal| refusal.at("held"))?,
+        held_at: start_of_day("held", form.needed("held")?, offset, 0)?,
         place: said("place").to_owned(),
         attendees: form.needed("attendees")?.to_owned(),
         decision: form.needed("decision")?.to_owned(),
         lead: form.needed("lead")?.parse::<PartyId>().map_err(|refusal| refusal.at("lead"))?,
-        due_at: end_of_day(form.needed("due")?, offset).map_err(|refusal| refusal.at("due"))?,
+        due_at: end_of_day("due", form.needed("due")?, offset)?,
         subjects: cases.chain(covers).chain(roads).collect(),
         actor: caller.actor(),
     })

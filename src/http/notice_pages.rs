@@ -207,7 +207,7 @@ fn draft_of(state: &AppState, caller: &Caller, form: &Form) -> Result<NoticeDraf
     Ok(NoticeDraft {
         key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
         text: NoticeText {
-            due_at: end_of_day(due, state.config.utc_offset_minutes).map_err(|refusal| refusal.at("due"))?,
+            due_at: end_of_day("due", due, state.config.utc_offset_minutes)?,
             to: party(&said.to, "to")?,
             title: said.title,
             body: said.body,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::api_receivers::{find, read_sequence};
 use super::ask::{Asked, Named, Nothing, Reader};
 use super::auth::Caller;
-use super::desk::{page, start_of_day};
+use super::desk::page;
 use super::edit_fields::version;
 use super::forms::Form;
 use super::problem::page_with_problem;
@@ -17,6 +17,7 @@ use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::ids::IdempotencyKey;
 use crate::domain::receiver::{LetterState, ReceiverKind, ReceiverStep};
+use crate::outlet::start_of_day;
 use crate::registry::{
     LetterOrder, NewReceiver, ReceiverChange, ReceiverDraft, ReceiverFile, ReceiverStepOrder,
 };
@@ -186,7 +187,8 @@ pub(super) async fn step(
     caller.check_csrf(form.field("csrf"))?;
     let file = find(&state, &id).await?;
     let order = || -> Result<ReceiverStepOrder, Refusal> {
-        let since = form.field("since").map(|day| start_of_day(day, state.config.utc_offset_minutes));
+        let since =
+            form.field("since").map(|day| start_of_day("since", day, state.config.utc_offset_minutes, 0));
         Ok(ReceiverStepOrder {
             key: key_of(&form)?,
             id: file.receiver.id,

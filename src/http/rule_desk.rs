@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::ask::{Asked, Named, Nothing, Reader, Said};
 use super::auth::Caller;
-use super::desk::{end_of_day, page, start_of_day};
+use super::desk::{end_of_day, page};
 use super::edit_fields::moment;
 use super::edit_page::Lists;
 use super::forms::{Form, shortened};
@@ -22,6 +22,7 @@ use crate::domain::case::CaseSource;
 use crate::domain::ids::Millis;
 use crate::domain::rule_set::{RuleKind, RuleVersion, in_force};
 use crate::domain::rule_text::RULES_BYTES;
+use crate::outlet::start_of_day;
 use crate::registry::{NewRules, RuleTrial, RulesLook};
 
 pub(super) async fn show(
@@ -120,9 +121,7 @@ async fn keep(
 ) -> Result<(), Problem> {
     let valid_from = match from {
         "" => None,
-        day => Some(
-            start_of_day(day, state.config.utc_offset_minutes).map_err(|refusal| refusal.at("valid_from"))?,
-        ),
+        day => Some(start_of_day("valid_from", day, state.config.utc_offset_minutes, 0)?),
     };
     let new = NewRules { kind, text: text.to_owned(), valid_from, note: note.to_owned(), seen };
     state.registry.keep_rules(new, &caller.actor()).await?;
@@ -350,7 +349,7 @@ pub(super) async fn send_weather(
     let offset = state.config.utc_offset_minutes;
     let until = match (form.field("end"), form.field("until")) {
         (Some(_), _) => Ok(None),
-        (None, Some(day)) => end_of_day(day, offset).map(Some),
+        (None, Some(day)) => end_of_day("until", day, offset).map(Some),
         (None, None) => Err(Refusal::new("form.day").at("until").with("read", shortened(""))),
     };
     let set = match until {
