@@ -25,7 +25,7 @@ use crate::store::{Tx, cases, people};
 /// Cases that are read, or reckoned anew in a transaction, at a time, so that reports do not wait for the sweep.
 const TURN: i64 = 200;
 /// Cases of a turn that are attended to in one transaction, for the same reason.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 32;
 /// Setting that names the rules by which open cases were reckoned last.
 const RECKONED: &str = "cases_reckoned_by";
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::script::Script;
 use super::sheet::{Sheet, cells};
-use super::{StoreError, Tx, on_db};
+use super::{EngineKind, StoreError, Tx, on_db};
 use crate::domain::history::{EntryHash, HistoryEntry};
 use crate::domain::ids::{CaseId, ManholeId, Millis};
 
@@ -29,14 +29,17 @@ pub struct LockedFile {
 
 /// Takes the file for writing until the commit; `None` when there is none.
 pub async fn lock_file(tx: &mut Tx, manhole: ManholeId) -> Result<Option<LockedFile>, StoreError> {
-    // An update of nothing takes the row lock on PostgreSQL; on SQLite the writer is alone anyway.
-    let row: Option<(i64, Vec<u8>, String)> = on_db!(tx, |c| sqlx::query_as(
-        "UPDATE manholes SET history_length = history_length WHERE id = $1
-         RETURNING history_length, history_hash, district"
-    )
-    .bind(manhole.0)
-    .fetch_optional(&mut *c)
-    .await?);
+    // An update of nothing takes the row lock on PostgreSQL. On SQLite the writer is alone anyway, and it would write
+    // the page once more.
+    let sql = match tx.engine() {
+        EngineKind::Sqlite => "SELECT history_length, history_hash, district FROM manholes WHERE id = $1",
+        EngineKind::Postgres => {
+            "UPDATE manholes SET history_length = history_length WHERE id = $1
+             RETURNING history_length, history_hash, district"
+        }
+    };
+    let row: Option<(i64, Vec<u8>, String)> =
+        on_db!(tx, |c| sqlx::query_as(sql).bind(manhole.0).fetch_optional(&mut *c).await?);
     row.map(|(length, hash, district)| {
         let head = ChainHead { length, hash: to_hash(hash, manhole.0, "manholes")? };
         Ok(LockedFile { head, district })

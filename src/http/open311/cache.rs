@@ -2,6 +2,7 @@
 //! same question is answered from memory.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -72,11 +73,14 @@ struct Kept {
     bytes: usize,
 }
 
+/// Questions that wait for one another only where they are the same, or fall on the same of these turns by chance.
+const TURNS: usize = 32;
+
 #[derive(Default)]
 pub(in crate::http) struct RequestCache {
     kept: Mutex<Kept>,
     /// Who asks the same at once waits for one answer instead of asking the database as often.
-    turn: tokio::sync::Mutex<()>,
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
 impl RequestCache {
@@ -94,7 +98,9 @@ impl RequestCache {
         kept.lists.insert(key, written.clone());
     }
 
-    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.turn.lock().await
+    pub(super) async fn turn(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.turns[hasher.finish() as usize % TURNS].lock().await
     }
 }

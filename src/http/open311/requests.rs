@@ -54,7 +54,7 @@ pub(in crate::http) async fn list_requests(
     if let Some(written) = cache.find(asked, &key) {
         return Ok(written.answer(asking.format, &headers));
     }
-    let _turn = cache.turn().await;
+    let _turn = cache.turn(&key).await;
     // Read before the requests: what is committed in between makes the list be written anew.
     let moment = (state.registry.last_change().await?, minute);
     if let Some(written) = cache.find(moment, &key) {

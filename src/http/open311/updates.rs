@@ -32,7 +32,7 @@ pub(in crate::http) async fn list_updates(
     };
     check_span(from, until)?;
     // One at a time: a long stretch is a walk through all that was done in it.
-    let _turn = state.shared.open311.turn().await;
+    let _turn = state.shared.open311.turn("updates").await;
     // Moments are told in whole seconds: whoever asks until one wants all of it.
     let steps = state.registry.list_request_steps((from, Millis(until.0 + 999)), asking.page()?).await?;
     let updates = steps.iter().filter_map(|step| update(&reader, &asking, step)).collect();
