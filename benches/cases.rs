@@ -159,6 +159,7 @@ async fn on_the_clock(data: &Path) {
             photos: Vec::new(),
             actor: Actor::Citizen,
             language: "zh-CN",
+            origin: None,
         };
         let begun = Instant::now();
         let reported = registry.file_finding(finding).await.expect("it is filed");

@@ -18,6 +18,12 @@ mod contract {
     pub mod house;
 }
 
+#[allow(dead_code, reason = "laid for the stories of the tests")]
+#[path = "../tests/it/outbox"]
+mod outbox {
+    pub mod hook;
+}
+
 #[path = "../tests/it/year/mod.rs"]
 mod year;
 

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Refusal;
+use crate::domain::abuse::AbuseRules;
 use crate::domain::crew::CrewRules;
 use crate::domain::quality::Rules;
 use crate::domain::receiver::OutboxRules;
+use crate::domain::reward::RewardRules;
 use crate::domain::task::TaskRules;
 use crate::domain::token::PlateScheme;
 
@@ -61,6 +63,12 @@ pub struct Config {
     /// Where receivers of events may lie, and how long events are kept.
     #[serde(skip_serializing_if = "is_default")]
     pub outbox: OutboxRules,
+    /// What is doubtful about a report that nobody signed for, and how long it may be held.
+    #[serde(skip_serializing_if = "is_default")]
+    pub abuse: AbuseRules,
+    /// What the first to report a hazard earns, and limits of that.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rewards: RewardRules,
     /// What other systems are told that come over Open311.
     #[serde(skip_serializing_if = "is_default")]
     pub open311: Open311,
@@ -109,6 +117,8 @@ impl Default for Config {
             crew: CrewRules::default(),
             tasks: TaskRules::default(),
             outbox: OutboxRules::default(),
+            abuse: AbuseRules::default(),
+            rewards: RewardRules::default(),
             open311: Open311::default(),
         }
     }
@@ -146,6 +156,8 @@ impl Config {
         config.quality.check()?;
         config.crew.check()?;
         config.tasks.check()?;
+        config.abuse.check()?;
+        config.rewards.check()?;
         Ok(config)
     }
 

@@ -243,6 +243,8 @@ impl Ground {
             crew: config.crew,
             tasks: config.tasks,
             outbox: config.outbox.clone(),
+            abuse: config.abuse.clone(),
+            rewards: config.rewards.clone(),
             cache,
         };
         Ok(Registry::open(&self.database(), options).await?)

@@ -215,6 +215,16 @@ async fn watch_deadlines(registry: Registry) {
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "deadlines of open cases wait"),
         }
+        match registry.sweep_holds().await {
+            Ok(0) => {}
+            Ok(released) => {
+                tracing::info!(cases.released = released, "held cases at which nobody looked go on")
+            }
+            Err(error) => tracing::warn!(%error, "held cases wait"),
+        }
+        if let Err(error) = registry.sweep_rewards().await {
+            tracing::warn!(%error, "claims of rewards wait");
+        }
         tokio::time::sleep(DEADLINE_PAUSE).await;
     }
 }

@@ -549,6 +549,7 @@ async fn report(
             Language::Zh => "zh-CN",
             Language::En => "en",
         },
+        origin: None,
     };
     Ok(stage.registry.report_hazard(new).await?)
 }
@@ -580,5 +581,6 @@ async fn take_photo(store: &PhotoStore, subject: Subject, seed: u32) -> Outcome<
         bytes: stored.bytes,
         width: stored.width,
         height: stored.height,
+        look: stored.look,
     })
 }

@@ -24,6 +24,7 @@ use super::open311::Open311Kind;
 use super::plate::{PlateSpot, PlateState};
 use super::plate_batch::{BatchLabels, BatchState, Ordered, PlateWords, PrinterRecord};
 use super::position::PositionMethod;
+use super::reward::{RewardReason, RewardState, RewardStep};
 use super::role::Role;
 use super::rule_set::RuleKind;
 use super::task::{CheckAnswers, TaskKind, TaskResult, TaskState};
@@ -688,6 +689,49 @@ pub const TABLES: &[Table] = {
             refers: &[],
         },
         Table {
+            name: "reward_payouts",
+            columns: &[must("id", Id), must("number", Text), must("actor", Text), must("created_at", Whole)],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "rewards",
+            columns: &[
+                must("id", Id),
+                must("report_id", Id),
+                must("case_id", Id),
+                must("person", Bytes),
+                must("payee", Text),
+                must("payee_name", Text),
+                must("amount_fen", Whole),
+                must("month", Text),
+                must("state", Word(is::<RewardState>)),
+                may("reason", Word(is::<RewardReason>)),
+                must("note", Text),
+                may("payout_id", Id),
+                may("payment", Text),
+                must("created_at", Whole),
+                must("updated_at", Whole),
+                must("version", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "reward_steps",
+            columns: &[
+                must("reward_id", Id),
+                must("version", Whole),
+                must("at", Whole),
+                must("actor", Text),
+                must("step", Word(is::<RewardStep>)),
+                must("state", Word(is::<RewardState>)),
+                must("note", Text),
+            ],
+            key: &["reward_id", "version"],
+            refers: &[],
+        },
+        Table {
             name: "open311_requests",
             columns: &[
                 must("report_id", Id),
@@ -809,6 +853,10 @@ pub const LEFT_BEHIND: &[(&str, &str)] = &[
     ("outbox_receivers", "has been heard where the registry was"),
     ("receivers", "they hold secrets, and hear where the registry was"),
     ("deliveries", "of the receivers that stay behind"),
+    ("report_origins", "digests under the secret that stays behind"),
+    ("blocks", "digests under the secret that stays behind"),
+    ("case_holds", "of the last day; where the registry goes on, its cases are public"),
+    ("photo_looks", "of some months; photos that come from now on are known again"),
     ("upstream_cases", "ids of a platform that a registry in another house is not bound to"),
 ];
 

@@ -21,6 +21,8 @@ named_enum! {
         PlateChecked = "plate_checked",
         Reported = "reported",
         ReportJoined = "report_joined",
+        /// A case that waited for a look goes on.
+        HoldEnded = "hold_ended",
         CaseMoved = "case_moved",
         /// 超期: the step at which it stood was over.
         CaseOverdue = "case_overdue",

@@ -75,6 +75,12 @@ uuid_id! {
     UploadId,
     /// 事件接收方: who hears of events by webhook.
     ReceiverId,
+    /// A sender whose reports wait for a look.
+    BlockId,
+    /// 红包: what is owed for a report.
+    RewardId,
+    /// 发放批次
+    PayoutId,
     /// Client-made; repeating a call under the same key gives the first answer.
     IdempotencyKey,
 }

@@ -1,6 +1,7 @@
 //! Nouns and rules, pure: no async, no SQL, no HTTP, no clock.
 //! Everything here can be called from every other room; nothing here calls out.
 
+pub mod abuse;
 pub mod archive;
 mod archive_tables;
 pub mod area;
@@ -33,6 +34,7 @@ pub mod position;
 pub mod quality;
 pub mod receiver;
 pub mod refusal;
+pub mod reward;
 pub mod role;
 pub mod routing;
 pub mod rule_set;

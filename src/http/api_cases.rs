@@ -28,12 +28,18 @@ pub(super) struct CaseQuery {
     district: Option<String>,
     party: Option<String>,
     emergency: Option<String>,
+    held: Option<String>,
     source: Option<String>,
     due_before: Option<String>,
     external_number: Option<String>,
     text: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
+}
+
+fn yes_or_no(field: &'static str, text: Option<&str>) -> Result<Option<bool>, Refusal> {
+    let unreadable = |text: &str| Refusal::new("form.true_or_false").at(field).with("read", shortened(text));
+    text.map(|text| text.parse().map_err(|_| unreadable(text))).transpose()
 }
 
 fn case_filter(query: CaseQuery) -> Result<CaseFilter, Refusal> {
@@ -47,15 +53,8 @@ fn case_filter(query: CaseQuery) -> Result<CaseFilter, Refusal> {
             .map(str::parse::<PartyId>)
             .transpose()
             .map_err(|refusal| refusal.at("party"))?,
-        emergency: query
-            .emergency
-            .as_deref()
-            .map(|text| {
-                text.parse::<bool>().map_err(|_| {
-                    Refusal::new("form.true_or_false").at("emergency").with("read", shortened(text))
-                })
-            })
-            .transpose()?,
+        emergency: yes_or_no("emergency", query.emergency.as_deref())?,
+        held: yes_or_no("held", query.held.as_deref())?,
         source: query.source.as_deref().map(str::parse).transpose()?,
         due: query
             .due_before
@@ -103,6 +102,9 @@ pub(super) async fn find_case(
         "asks": file.asks.iter().map(shapes::case_ask).collect::<Vec<_>>(),
         "advice": shapes::advice(&state.registry.advise_case(&file).await?),
     });
+    if let Some(hold) = &file.hold {
+        answer["hold"] = json!({"doubts": hold.doubts, "since": hold.held_at.to_rfc3339()});
+    }
     if let Some(cover) = &file.cover {
         answer["cover_code"] = json!(cover.code.digits);
     }

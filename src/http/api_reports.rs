@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::ask::{Asked, From, Named, Nothing, Object, Reader, Said, has_media_type, idempotency_key};
 use super::forms::{Form, store_photos};
-use super::public::{REPORT_BYTES, send_report};
+use super::public::send_report;
+use super::sender::Sender;
 use super::{AppState, Problem, json as shapes};
 use crate::domain::case::PhonePosition;
 use crate::domain::hazard::Hazard;
@@ -28,40 +29,45 @@ struct ReportBody {
 
 pub(super) async fn create_report(
     State(state): State<AppState>,
-    From(network): From,
+    mut sender: Sender,
     reader: Reader,
     _: Asked<Nothing>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    state.shared.reports.count(network, state.registry.now())?;
     let key = idempotency_key(request.headers())?;
     let language = reader.language.tag();
     let new = if has_media_type(request.headers(), "multipart/form-data") {
-        DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+        DefaultBodyLimit::max(sender.most_bytes()).apply(&mut request);
         let mut form = Form::from_request(request, &state).await?;
         form.only(&["token", "hazard", "description", "contact", "lon", "lat", "accuracy_m"])?;
+        let hazard: Hazard = form.needed("hazard")?.parse()?;
+        sender.admit(Some(hazard))?;
         let photos = std::mem::take(&mut form.photos);
         NewReport {
             key,
             token: form.needed("token")?.parse()?,
-            hazard: form.needed("hazard")?.parse::<Hazard>()?,
+            hazard,
             description: form.field("description").unwrap_or_default().to_owned(),
             contact: form.field("contact").map(str::to_owned),
             phone_position: form.phone_position()?,
             photos: store_photos(&state, photos).await?,
             language,
+            origin: Some(sender.origin),
         }
     } else {
         let Said(body) = Said::<ReportBody>::from_request(request, &state).await?;
+        let hazard: Hazard = body.hazard.parse()?;
+        sender.admit(Some(hazard))?;
         NewReport {
             key,
             token: body.token.parse()?,
-            hazard: body.hazard.parse()?,
+            hazard,
             description: body.description,
             contact: body.contact,
             phone_position: body.phone_position.map(|Object(position)| position),
             photos: Vec::new(),
             language,
+            origin: Some(sender.origin),
         }
     };
     let (link, reported) = send_report(&state, new).await?;

@@ -162,6 +162,8 @@ impl CaseQueryText {
                 Some("due") => CaseOrder::Due,
                 Some(other) => return Err(unknown_choice("order", other, "urgent, due")),
             },
+            // They have a page of their own.
+            held: Some(false),
             text: filled(&self.text).map(str::to_owned),
             before: filled(&self.before).map(str::to_owned),
             skip: self.skipped(),
@@ -265,8 +267,9 @@ pub(super) async fn case_list(
         order: query.order.clone(),
         text: query.text.clone(),
     };
+    let held = state.registry.count_held().await?;
     let around = reader.page(&state, caller.session.as_ref());
-    Ok(page(views::case_list(&around, &shown, &lines, next.as_deref(), &districts, &parties, None)))
+    Ok(page(views::case_list(&around, &shown, &lines, (next.as_deref(), held), &districts, &parties, None)))
 }
 
 /// The case page, with what went wrong where something did.

@@ -178,6 +178,7 @@ async fn finding(
         photos: store_photos(state, photos).await?,
         actor: caller.actor(),
         language: "zh-CN",
+        origin: None,
     })
 }
 
@@ -260,6 +261,7 @@ pub(super) async fn create_case(
             photos: Vec::new(),
             actor: caller.actor(),
             language: "zh-CN",
+            origin: None,
         }
     };
     let reported = send_finding(&state, new).await?;

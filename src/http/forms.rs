@@ -301,6 +301,7 @@ pub(super) async fn store_photos(
             bytes: stored.bytes,
             width: stored.width,
             height: stored.height,
+            look: stored.look,
         })
     });
     try_join_all(stored).await

@@ -37,6 +37,7 @@ mod api_profiles;
 mod api_quality;
 mod api_receivers;
 mod api_reports;
+mod api_rewards;
 mod area_desk;
 mod ask;
 mod auth;
@@ -68,6 +69,7 @@ mod exemplary_pages;
 mod exports;
 mod form_texts;
 mod forms;
+mod held_pages;
 mod import_desk;
 mod import_runs;
 mod imports;
@@ -97,7 +99,9 @@ mod quality_board;
 mod quality_files;
 mod receiver_pages;
 mod report_place;
+mod reward_pages;
 mod rule_desk;
+mod sender;
 mod statistics_pages;
 mod structure_pages;
 mod tiles;
@@ -232,6 +236,7 @@ fn build(state: AppState) -> doors::Doors {
     const EXPORT: Access = Access::Staff(&[Role::Supervisor, Role::Engineer, Role::Admin]);
     const CASE_EXPORT: Access =
         Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Engineer, Role::Admin]);
+    const REWARD_DESK: Access = Access::Staff(crate::domain::reward::REWARD_DESK);
     const FIGURES: Access = Access::Staff(ledger_pages::READERS);
     use Access::Public;
     doors::Doors::new(state)
@@ -249,6 +254,8 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/report/send", Public, post(report_place::send))
         .open("GET", "/r/{tracking}", Public, get(public::tracking))
         .open("GET", "/r/{tracking}/photos/{n}", Public, get(public::tracking_photo))
+        .open("GET", "/r/{tracking}/reward", Public, get(reward_pages::offer))
+        .open("POST", "/r/{tracking}/reward", Public, post(reward_pages::claim))
         .open("POST", "/language", Public, post(public::language))
         .open("GET", "/assets/{name}", Public, get(public::asset))
         .open("GET", "/crew", Public, get(crew_shell::show))
@@ -262,6 +269,12 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/desk", STAFF, get(desk::case_list))
         .open("GET", "/desk/cases/{number}", STAFF, get(desk::case_file))
         .open("POST", "/desk/cases/{number}/moves", STAFF, post(desk::move_case))
+        .open("GET", "/admin/rewards", REWARD_DESK, get(reward_pages::list))
+        .open("POST", "/admin/rewards", REWARD_DESK, post(reward_pages::send))
+        .open("GET", "/desk/held", DESK, get(held_pages::list))
+        .open("POST", "/desk/held", DESK, post(held_pages::lift))
+        .open("GET", "/desk/cases/{number}/senders", DESK, get(held_pages::senders))
+        .open("POST", "/desk/cases/{number}/senders", DESK, post(held_pages::block))
         .open("GET", "/desk/ledger", FIGURES, get(ledger_pages::show))
         .open("GET", "/desk/ledger/export", FIGURES, get(ledger_pages::export))
         .open("GET", "/desk/statistics", FIGURES, get(statistics_pages::show))
@@ -441,6 +454,17 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/notices/{number}", NOTICE_READERS, get(api_notices::find_notice))
         .open("POST", "/api/v1/notices/{number}/moves", NOTICE_ACTORS, post(api_notices::move_notice))
         .open("POST", "/api/v1/notices/{number}/feedback", NOTICE_PARTIES, post(api_notices::answer_notice))
+        .open("GET", "/api/v1/cases/{number}/senders", DESK, get(held_pages::list_senders))
+        .open("GET", "/api/v1/rewards", REWARD_DESK, get(api_rewards::list_rewards))
+        .open("GET", "/api/v1/rewards/{id}", REWARD_DESK, get(api_rewards::find_reward))
+        .open("POST", "/api/v1/rewards/{id}/steps", REWARD_DESK, post(api_rewards::step_reward))
+        .open("GET", "/api/v1/reward-payouts", REWARD_DESK, get(api_rewards::list_payouts))
+        .open("POST", "/api/v1/reward-payouts", REWARD_DESK, post(api_rewards::create_payout))
+        .open("GET", "/api/v1/reward-payouts/{number}", REWARD_DESK, get(api_rewards::payout_csv))
+        .open("POST", "/api/v1/reward-payouts/{number}/results", REWARD_DESK, post(api_rewards::send_results))
+        .open("GET", "/api/v1/blocks", DESK, get(held_pages::list_blocks))
+        .open("POST", "/api/v1/blocks", DESK, post(held_pages::create_block))
+        .open("POST", "/api/v1/blocks/{id}/lift", DESK, post(held_pages::lift_block))
         .open("GET", "/api/v1/meetings", MEETING_READERS, get(api_meetings::list_meetings))
         .open("POST", "/api/v1/meetings", MEETING_DESK, post(api_meetings::create_meeting))
         .open("GET", "/api/v1/meetings/{number}", MEETING_READERS, get(api_meetings::find_meeting))

@@ -10,6 +10,7 @@ use super::ask::{Asked, From, Named, Nothing, Reader};
 use super::forms::{Form, store_photos};
 use super::page_cache::Drawn;
 use super::problem::page_with_problem;
+use super::sender::{Sender, know_again};
 use super::views::{self, ReportDraft, ReportTarget};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
@@ -154,6 +155,7 @@ async fn reportable(
 pub(super) async fn report_form(
     State(state): State<AppState>,
     reader: Reader,
+    headers: HeaderMap,
     Named(text): Named,
 ) -> Result<Response, Problem> {
     let scanned = match reportable(&state, &reader, &text).await? {
@@ -161,7 +163,8 @@ pub(super) async fn report_form(
         Err(response) => return Ok(response),
     };
     let target = ReportTarget::Plate(&scanned);
-    Ok(page(views::report_form(&reader.page(&state, None), &target, &ReportDraft::empty(), None)))
+    let html = views::report_form(&reader.page(&state, None), &target, &ReportDraft::empty(), None);
+    Ok(know_again(&state, &headers, page(html)))
 }
 
 const REPORT_FIELDS: &[&str] = &["key", "hazard", "description", "contact", "lon", "lat", "accuracy_m"];
@@ -182,22 +185,22 @@ pub(super) const REPORT_BYTES: usize = 4 * (12 << 20) + 200_000;
 
 pub(super) async fn report(
     State(state): State<AppState>,
-    From(network): From,
+    mut sender: Sender,
     reader: Reader,
     Named(text): Named,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    state.shared.reports.count(network, state.registry.now())?;
     let scanned = match reportable(&state, &reader, &text).await? {
         Ok(scanned) => scanned,
         Err(response) => return Ok(response),
     };
-    axum::extract::DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+    axum::extract::DefaultBodyLimit::max(sender.most_bytes()).apply(&mut request);
     let (mut form, trouble) = Form::with_trouble(request, &state).await?;
     form.only(REPORT_FIELDS)?;
+    sender.admit(form.field("hazard").and_then(|word| word.parse().ok()))?;
     let photos = std::mem::take(&mut form.photos);
     let filed = match trouble {
-        None => file_report(&state, &reader, scanned.plate.token, &form, photos).await,
+        None => file_report((&state, &reader), sender, scanned.plate.token, &form, photos).await,
         Some(trouble) => Err(trouble),
     };
     match filed {
@@ -215,8 +218,8 @@ pub(super) async fn report(
 }
 
 async fn file_report(
-    state: &AppState,
-    reader: &Reader,
+    (state, reader): (&AppState, &Reader),
+    sender: Sender,
     token: Token,
     form: &Form,
     photos: Vec<axum::body::Bytes>,
@@ -230,6 +233,7 @@ async fn file_report(
         phone_position: form.phone_position()?,
         photos: store_photos(state, photos).await?,
         language: reader.language.tag(),
+        origin: Some(sender.origin),
     };
     send_report(state, new).await.map(|(link, _)| link)
 }

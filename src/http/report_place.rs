@@ -2,14 +2,14 @@
 //! one behind a plate.
 
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::ask::{Asked, From, Nothing, Reader};
 use super::desk::page;
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
-use super::public::REPORT_BYTES;
+use super::sender::{Sender, know_again};
 use super::views::{self, PlaceView, ReportDraft, ReportTarget};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
@@ -29,9 +29,10 @@ const NONE: &str = "none";
 pub(super) async fn show(
     State(state): State<AppState>,
     reader: Reader,
+    headers: HeaderMap,
     _: Asked<Nothing>,
 ) -> Result<Response, Problem> {
-    Ok(page(views::place_start(&reader.page(&state, None), None)))
+    Ok(know_again(&state, &headers, page(views::place_start(&reader.page(&state, None), None))))
 }
 
 /// The form with the covers close by, or with the one of a typed code.
@@ -105,18 +106,18 @@ const FIELDS: &[&str] = &[
 
 pub(super) async fn send(
     State(state): State<AppState>,
-    From(network): From,
+    mut sender: Sender,
     reader: Reader,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    state.shared.reports.count(network, state.registry.now())?;
-    DefaultBodyLimit::max(REPORT_BYTES).apply(&mut request);
+    DefaultBodyLimit::max(sender.most_bytes()).apply(&mut request);
     let (mut form, trouble) = Form::with_trouble(request, &state).await?;
     form.only(FIELDS)?;
+    sender.admit(form.field("hazard").and_then(|word| word.parse().ok()))?;
     let photos = std::mem::take(&mut form.photos);
     let place = form.position_of(["place_lon", "place_lat", "place_accuracy_m"])?;
     let filed = match trouble {
-        None => file(&state, &reader, &form, place, photos).await,
+        None => file((&state, &reader), sender, &form, place, photos).await,
         Some(trouble) => Err(trouble),
     };
     match filed {
@@ -145,8 +146,8 @@ pub(super) async fn send(
 }
 
 async fn file(
-    state: &AppState,
-    reader: &Reader,
+    (state, reader): (&AppState, &Reader),
+    sender: Sender,
     form: &Form,
     place: Option<PhonePosition>,
     photos: Vec<axum::body::Bytes>,
@@ -168,6 +169,7 @@ async fn file(
         photos: store_photos(state, photos).await?,
         actor: Actor::Citizen,
         language: reader.language.tag(),
+        origin: Some(sender.origin),
     };
     Ok(state.registry.file_finding(new).await?)
 }

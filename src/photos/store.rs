@@ -36,6 +36,8 @@ pub struct StoredPhoto {
     /// Size of the original in pixels as a person sees it, orientation applied.
     pub width: u32,
     pub height: u32,
+    /// What it looks like; `None` where that says too little, or the same bytes were here already.
+    pub look: Option<i64>,
 }
 
 impl StoredPhoto {
@@ -77,8 +79,10 @@ impl PhotoStore {
         let header = inspect(bytes, &self.limits)?;
         let (width, height) = upright_size(bytes, &header, &self.limits)?;
         let digest = PhotoDigest::of(bytes);
+        let mut look = None;
         if self.verify(digest)? != Verified::Whole {
-            let public = render_public(bytes, &header, &self.limits)?;
+            let public;
+            (public, look) = render_public(bytes, &header, &self.limits)?;
             let public_path = self.public_path(digest);
             let checksum = format!("{}  {}\n", PhotoDigest::of(&public), file_name(&public_path));
             self.write(&self.checksum_path(digest), checksum.as_bytes())?;
@@ -87,7 +91,8 @@ impl PhotoStore {
         }
         // Also when all was there: another call may have named the files a moment ago.
         self.sync_folders(digest)?;
-        Ok(StoredPhoto { digest, media_type: header.media_type, bytes: bytes.len() as u64, width, height })
+        let (media_type, bytes) = (header.media_type, bytes.len() as u64);
+        Ok(StoredPhoto { digest, media_type, bytes, width, height, look })
     }
 
     /// The public rendition, a JPEG; `None` when there is no such photo.

@@ -336,6 +336,7 @@ impl FileClaims {
             | HistoryKind::PlateChecked
             | HistoryKind::PhotoAdded
             | HistoryKind::ReportJoined
+            | HistoryKind::HoldEnded
             | HistoryKind::CaseOverdue
             | HistoryKind::CaseAsked
             | HistoryKind::ToldApart

@@ -7,7 +7,7 @@ use super::case_flow::{self, Ground, event_body};
 use super::files::{self, NewEntry, PhotoHome};
 use super::reports::clean_text;
 use super::tasks::{self, NewTask};
-use super::{ActiveRules, AttachedPhoto, Call, Registry, RegistryError, sha256, year_at};
+use super::{ActiveRules, AttachedPhoto, Call, Hold, Registry, RegistryError, sha256, year_at};
 use crate::domain::Refusal;
 use crate::domain::case::{
     self, Case, CaseMove, CaseState, MoveRequest, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT,
@@ -26,7 +26,7 @@ use crate::store::cases as case_store;
 use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::ChainHead;
 use crate::store::photos::{self, PhotoRecord};
-use crate::store::{Tx, case_asks, covers, history, people};
+use crate::store::{EngineKind, Tx, case_asks, covers, history, people};
 
 /// Everything the case page shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,8 @@ pub struct CaseFile {
     pub timeline: Vec<HistoryEntry>,
     /// What its party asked of the desk, oldest first.
     pub asks: Vec<CaseAsk>,
+    /// Why it waits for a look before the public sees it.
+    pub hold: Option<Hold>,
 }
 
 /// A move that somebody at the desk or a party asks for.
@@ -130,6 +132,11 @@ impl Registry {
             photos: photos::list_case_photos(&mut tx, case.id).await?,
             timeline: history::list_case_entries(&mut tx, case.id).await?,
             asks: case_asks::list_case_asks(&mut tx, case.id).await?,
+            hold: match case.state {
+                CaseState::Reported => crate::store::abuse::find_hold(&mut tx, case.id).await?,
+                _ => None,
+            }
+            .filter(|hold| hold.ended_at.is_none()),
             case,
             cover,
             party,
@@ -290,6 +297,10 @@ pub(super) async fn make_move(
     if !case_store::update_case(tx, &case, version).await? {
         return Err(RegistryError::Conflict(Refusal::new("case.moved_meanwhile").with("state", from)));
     }
+    if from == CaseState::Reported {
+        // Somebody looked.
+        crate::store::abuse::end_hold(tx, case.id, &order.actor.word(), now).await?;
+    }
     if rule.made == CaseMove::Reopen {
         // While it was closed, a border may have been drawn anew.
         case_store::follow_manhole(tx, case.id).await?;
@@ -333,6 +344,10 @@ pub(super) async fn take_case(
     let mut taken = seen.manhole;
     loop {
         let file = files::lock(tx, taken).await?;
+        if tx.engine() == EngineKind::Sqlite {
+            // The one writer saw what stands.
+            return Ok((seen, file.head));
+        }
         let case = case_store::find_case_by_number(tx, number).await?.ok_or_else(unknown)?;
         if case.manhole == taken {
             return Ok((case, file.head));

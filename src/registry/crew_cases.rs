@@ -66,6 +66,7 @@ impl Work {
             actor: self.actor.word(),
             story: self.story(fix),
             language: filing::STAFF_LANGUAGE,
+            weighed: None,
         };
         let filed = filing::file(tx, &self.registry, &rules, finding).await?;
         let mut noted = Noted { cover: Some(file.cover), ..Noted::of(kind) };

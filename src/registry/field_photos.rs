@@ -110,7 +110,10 @@ pub(super) async fn named(
             Some((total, kept)) => {
                 let KeptPhoto { digest, media_type, width, height } = kept;
                 let bytes = u64::try_from(total).unwrap_or_default();
-                found.push((photo.role, AttachedPhoto { digest, media_type, bytes, width, height }));
+                found.push((
+                    photo.role,
+                    AttachedPhoto { digest, media_type, bytes, width, height, look: None },
+                ));
             }
             None => missing.push(photo.id.to_string()),
         }

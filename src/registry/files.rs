@@ -58,6 +58,8 @@ pub struct AttachedPhoto {
     pub bytes: u64,
     pub width: u32,
     pub height: u32,
+    /// What it looks like, by which it is known again when it was sent on; see `photos::Look`.
+    pub look: Option<i64>,
 }
 
 /// A line to be added to a file.

@@ -4,15 +4,19 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::abuse::{self, Weighed};
 use super::case_flow::{self, Ground, NewCase, event_body, triage_facts};
 use super::files::{self, NewEntry, PhotoHome};
+use super::report_desk::HELD_EVENT;
 use super::rule_book::ActiveRules;
 use super::{AttachedPhoto, Registry, RegistryError, year_at};
 use crate::domain::Refusal;
+use crate::domain::abuse::Doubt;
 use crate::domain::case::{Case, CaseSource, PhonePosition, Report};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
 use crate::domain::ids::{CoverId, ManholeId, Millis, ReportId};
+use crate::store::abuse::find_hold;
 use crate::store::feed::ChangeKind;
 use crate::store::history::ChainHead;
 use crate::store::reports::{self, Filed, JoinedReports};
@@ -46,6 +50,8 @@ pub(super) struct Finding {
     pub story: Map<String, Value>,
     /// In which whoever reported it is answered.
     pub language: &'static str,
+    /// Where it came from, where that is watched.
+    pub weighed: Option<Weighed>,
 }
 
 /// What became of it.
@@ -65,6 +71,14 @@ pub(super) async fn file(
     finding: Finding,
 ) -> Result<FiledReport, RegistryError> {
     let now = rules.now();
+    let attached: Vec<AttachedPhoto> = finding.photos.iter().map(|(_, photo)| photo.clone()).collect();
+    let mut weighed = finding.weighed;
+    if let Some(weighed) = weighed.as_mut().filter(|weighed| !weighed.by_staff)
+        && abuse::are_photos_seen(tx, &registry.abuse, &attached, (finding.manhole, now)).await?
+    {
+        weighed.doubts.push(Doubt::PhotoSeen);
+    }
+    let doubts = weighed.as_ref().map(|weighed| weighed.doubts.clone()).unwrap_or_default();
     let known = match &finding.known {
         Some(case) => Some(case.clone()),
         None => {
@@ -84,6 +98,12 @@ pub(super) async fn file(
     let mut opening = Vec::new();
     let case = match known {
         Some(mut case) => {
+            if doubts.is_empty() && find_hold(tx, case.id).await?.is_some_and(|hold| hold.ended_at.is_none())
+            {
+                filed.watched.confirmed.push(case.id);
+                opening.push(abuse::hold_ended(case.id, &case.number, "second_report"));
+                filed.news.events.push(case_flow::opened_event(&case));
+            }
             let expected_version = case.version;
             case.report_count += 1;
             case.version += 1;
@@ -110,7 +130,12 @@ pub(super) async fn file(
             };
             let opened = case_flow::open(tx, &registry.rule_book, rules, &finding.ground, new).await?;
             opening = opened.entries;
-            filed.news.events.push(case_flow::opened_event(&opened.case));
+            let mut event = case_flow::opened_event(&opened.case);
+            if registry.abuse.holds(finding.hazard, &doubts) {
+                filed.watched.held.push((opened.case.id, doubts));
+                HELD_EVENT.clone_into(&mut event.0);
+            }
+            filed.news.events.push(event);
             filed.news.events.extend(opened.events);
             opened.case
         }
@@ -135,6 +160,9 @@ pub(super) async fn file(
     };
     for (role, photo) in &finding.photos {
         filed.photos.extend(files::photo_records(home, role, std::slice::from_ref(photo), now));
+    }
+    if let Some(weighed) = weighed {
+        weighed.note(report.id, (&filed.photos, &attached), &mut filed.watched);
     }
     let mut body = finding.story;
     body.extend([

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, json};
 
+use super::abuse::{Origin, Weighed};
 use super::case_flow::Ground;
 use super::cases::take_case;
 use super::filing::{self, Finding};
@@ -55,6 +56,8 @@ pub struct NewFinding {
     pub actor: Actor,
     /// In which whoever reported it is answered.
     pub language: &'static str,
+    /// Where it comes from; `None` where that is known by an account.
+    pub origin: Option<Origin>,
 }
 
 impl Registry {
@@ -65,9 +68,13 @@ impl Registry {
         let now = self.now();
         let scope = format!("finding:{}", new.actor.word());
         let registry = self.clone();
+        let weighed = match &new.origin {
+            Some(origin) => Some(self.weigh_origin(origin, &place_of(&new.spot), now).await?),
+            None => None,
+        };
         self.once::<Reported, _>(Call { key: new.key, scope, hash: request_hash, now }, move |tx| {
-            let (registry, new) = (registry.clone(), new.clone());
-            Box::pin(async move { file(tx, &registry, new, now).await })
+            let (registry, new, weighed) = (registry.clone(), new.clone(), weighed.clone());
+            Box::pin(async move { file(tx, &registry, new, (now, weighed)).await })
         })
         .await
     }
@@ -133,6 +140,14 @@ fn source_of(new: &NewFinding) -> Result<CaseSource, Refusal> {
     }
 }
 
+/// What of a spot is counted together: the cover, or some 100 m.
+fn place_of(spot: &Spot) -> Vec<u8> {
+    match spot {
+        Spot::Cover(text) | Spot::Case(text) => text.as_bytes().to_vec(),
+        Spot::Place(place) => format!("{:.3} {:.3}", place.lon, place.lat).into_bytes(),
+    }
+}
+
 fn request_hash(new: &NewFinding) -> [u8; 32] {
     let place = |at: &Option<PhonePosition>| {
         at.map(|at| [at.lon, at.lat].map(f64::to_be_bytes).concat()).unwrap_or_default()
@@ -161,7 +176,7 @@ pub(super) async fn file(
     tx: &mut Tx,
     registry: &Registry,
     new: NewFinding,
-    now: Millis,
+    (now, weighed): (Millis, Option<Weighed>),
 ) -> Result<Reported, RegistryError> {
     let rules = registry.rule_book.active(tx, now).await?;
     let mut finding = Finding {
@@ -181,6 +196,7 @@ pub(super) async fn file(
         actor: new.actor.word(),
         story: Map::new(),
         language: new.language,
+        weighed,
     };
     let spot = match new.spot {
         Spot::Cover(code) => {

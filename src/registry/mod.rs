@@ -11,13 +11,16 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::domain::Refusal;
+use crate::domain::abuse::AbuseRules;
 use crate::domain::code::{ComponentCode, Scheme};
 use crate::domain::crew::CrewRules;
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::domain::receiver::OutboxRules;
+use crate::domain::reward::RewardRules;
 use crate::domain::task::TaskRules;
 use crate::store::{JobFuture, Store, StoreError, Tx, WriteError, people};
 
+mod abuse;
 mod agreement;
 mod amend;
 mod archive;
@@ -78,6 +81,7 @@ mod report_desk;
 mod reports;
 mod resurvey;
 mod retirement;
+mod rewards;
 mod rule_book;
 mod rules;
 mod staff;
@@ -89,6 +93,7 @@ mod upstream;
 mod user_areas;
 
 pub use crate::domain::edit::StoredRefusal;
+pub use crate::store::abuse::{Hold, ReportOrigin, SenderCount};
 pub use crate::store::case_list::{CaseFilter, CaseLine, CaseOrder, DueFilter};
 pub use crate::store::cases::NearCase;
 pub use crate::store::covers::PointRow;
@@ -103,9 +108,11 @@ pub use crate::store::photos::PhotoRecord;
 pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
 pub use crate::store::plate_steps::StockLine;
 pub use crate::store::receivers::{Receiver, UpstreamCase};
+pub use crate::store::rewards::{RewardFilter, StepRecord as RewardStepRecord};
 pub use crate::store::spot_checks::{CheckedPlate, Look, OpenDraw, SpotCheck};
 pub use crate::store::structure::Merge;
 pub use crate::store::{Database, PageCache};
+pub use abuse::{BlockOrder, Origin};
 pub use amend::{Amended, CoverOrder};
 pub use archive::{ArchiveCounts, ArchiveImport, ArchivePage, ArchiveSource};
 pub use areas::{AreaName, AreaPlan, AreaSet, BORDER_TOLERANCE_M, DistrictCheck, Others};
@@ -159,6 +166,7 @@ pub use receivers::{
 };
 pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;
+pub use rewards::{PaymentResult, ResultsTaken, RewardClaim, RewardOffer, RewardOrder};
 pub use rule_book::{ActiveRules, WeatherMode};
 pub use rules::{NewRules, RouteChange, RulesLook};
 pub use staff::{LogIn, NewUser, Session, User};
@@ -269,6 +277,8 @@ pub struct RegistryOptions {
     pub crew: CrewRules,
     pub tasks: TaskRules,
     pub outbox: OutboxRules,
+    pub abuse: AbuseRules,
+    pub rewards: RewardRules,
     pub cache: PageCache,
 }
 
@@ -282,6 +292,8 @@ impl Default for RegistryOptions {
             crew: CrewRules::default(),
             tasks: TaskRules::default(),
             outbox: OutboxRules::default(),
+            abuse: AbuseRules::default(),
+            rewards: RewardRules::default(),
             cache: PageCache::default(),
         }
     }
@@ -304,6 +316,9 @@ pub struct Registry {
     crew: CrewRules,
     tasks: TaskRules,
     outbox: OutboxRules,
+    abuse: AbuseRules,
+    rewards: Arc<RewardRules>,
+    senders: Arc<abuse::SenderBook>,
 }
 
 impl Registry {
@@ -327,6 +342,7 @@ impl Registry {
             options.clock.clone(),
             rule_book.clone(),
             options.utc_offset_minutes,
+            options.abuse.clone(),
         );
         Ok(Self {
             report_desk: Arc::new(desk),
@@ -342,6 +358,9 @@ impl Registry {
             crew: options.crew,
             tasks: options.tasks,
             outbox: options.outbox,
+            abuse: options.abuse,
+            rewards: Arc::new(options.rewards),
+            senders: Arc::default(),
         })
     }
 

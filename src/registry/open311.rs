@@ -272,8 +272,9 @@ async fn file(
         photos: sent.photos.clone(),
         actor: sent.actor.clone(),
         language: sent.language,
+        origin: None,
     };
-    let reported = intake::file(tx, registry, finding, now).await?;
+    let reported = intake::file(tx, registry, finding, (now, None)).await?;
     open311::add_record(tx, &sent.record(&reported, Open311Kind::Request, now)).await?;
     Ok(reported)
 }
@@ -330,6 +331,7 @@ async fn add_word(
         actor: sent.actor.word(),
         story: Map::new(),
         language: sent.language,
+        weighed: None,
     };
     let filed = filing::file(tx, registry, &rules, finding).await?;
     let reported = Reported {

@@ -23,6 +23,7 @@ pub struct ScannedPlate {
     pub plate: Plate,
     /// `None` = a blank plate, not bound yet.
     pub cover: Option<CoverFile>,
+    /// Those that everybody may know of.
     pub open_cases: Vec<Case>,
 }
 
@@ -44,7 +45,7 @@ impl Registry {
             None => None,
         };
         let open_cases = match plate.manhole {
-            Some(manhole) => cases::list_open_cases(&mut tx, manhole).await?,
+            Some(manhole) => cases::list_public_cases(&mut tx, manhole).await?,
             None => Vec::new(),
         };
         Ok(Some(ScannedPlate { plate, cover, open_cases }))

@@ -11,12 +11,14 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
+use super::abuse::{self, Weighed};
 use super::case_flow::{self, Ground, NewCase};
 use super::files::{self, NewEntry, PhotoHome};
 use super::filing::RECURS_WITHIN_MS;
 use super::rule_book::RuleBook;
 use super::{Clock, NewReport, RegistryError, Reported};
 use crate::domain::Refusal;
+use crate::domain::abuse::{AbuseRules, Doubt};
 use crate::domain::case::{Case, CaseSource, CaseState, Report};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
@@ -24,6 +26,7 @@ use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, ManholeId, Millis, Rep
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::domain::triage::TriageFacts;
+use crate::store::abuse::Watched;
 use crate::store::feed::ChangeKind;
 use crate::store::history::ChainHead;
 use crate::store::people::AnsweredCall;
@@ -37,6 +40,8 @@ const GROUP: usize = 256;
 /// commit of its own.
 const GATHERING: Duration = Duration::from_millis(1);
 const SCOPE: &str = "report";
+/// Not of the family `case.*`: other systems hear of the case when somebody looked.
+pub(super) const HELD_EVENT: &str = "moderation.held";
 
 /// A report that passed its checks.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub(super) struct Arrived {
     pub new: NewReport,
     /// SHA-256 of what the citizen said, to know a repeated call from another one under its key.
     pub request_hash: [u8; 32],
+    /// Where it came from, where that is watched.
+    pub weighed: Option<Weighed>,
 }
 
 struct Waiting {
@@ -57,9 +64,16 @@ pub(super) struct ReportDesk {
 }
 
 impl ReportDesk {
-    pub(super) fn open(store: Store, clock: Clock, book: Arc<RuleBook>, utc_offset_minutes: i32) -> Self {
+    pub(super) fn open(
+        store: Store,
+        clock: Clock,
+        book: Arc<RuleBook>,
+        utc_offset_minutes: i32,
+        abuse: AbuseRules,
+    ) -> Self {
         let (queue, arriving) = mpsc::channel(GROUP * 4);
-        tokio::spawn(file_groups(store, clock, book, utc_offset_minutes, arriving));
+        let rules = Arc::new((book, abuse));
+        tokio::spawn(file_groups(store, clock, rules, utc_offset_minutes, arriving));
         Self { queue }
     }
 
@@ -72,10 +86,13 @@ impl ReportDesk {
     }
 }
 
+/// By what reports are filed.
+type FilingRules = (Arc<RuleBook>, AbuseRules);
+
 async fn file_groups(
     store: Store,
     clock: Clock,
-    book: Arc<RuleBook>,
+    rules: Arc<FilingRules>,
     utc_offset_minutes: i32,
     mut arriving: mpsc::Receiver<Waiting>,
 ) {
@@ -87,7 +104,7 @@ async fn file_groups(
             take_group(&mut waiting).into_iter().map(|one| (one.arrived, one.reply)).unzip();
         let now = clock.now();
         let year = super::year_at(now, utc_offset_minutes);
-        let answers = file_group(&store, &book, group, now, year).await;
+        let answers = file_group(&store, &rules, group, now, year).await;
         under_way = replies.len() + waiting.len() + arriving.len();
         for (reply, answer) in replies.into_iter().zip(answers) {
             // The citizen may have gone away; the report stands all the same.
@@ -116,17 +133,17 @@ fn take_group(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
 /// Files a group together, or one by one where that cannot be done.
 async fn file_group(
     store: &Store,
-    book: &Arc<RuleBook>,
+    rules: &Arc<FilingRules>,
     group: Vec<Arrived>,
     now: Millis,
     year: i32,
 ) -> Vec<Result<Reported, RegistryError>> {
     let group: Arc<[Arrived]> = group.into();
     let together = store.write::<_, RegistryError, _>({
-        let (group, book) = (group.clone(), book.clone());
+        let (group, rules) = (group.clone(), rules.clone());
         move |tx| {
-            let (group, book) = (group.clone(), book.clone());
-            Box::pin(async move { file_together(tx, &book, &group, now, year).await })
+            let (group, rules) = (group.clone(), rules.clone());
+            Box::pin(async move { file_together(tx, &rules, &group, now, year).await })
         }
     });
     let error = match together.await {
@@ -139,10 +156,10 @@ async fn file_group(
     // Another server may have been faster with a key or a case: what it wrote is found now.
     let mut answers = Vec::with_capacity(group.len());
     for at in 0..group.len() {
-        let (group, book) = (group.clone(), book.clone());
+        let (group, rules) = (group.clone(), rules.clone());
         let alone = store.write::<_, RegistryError, _>(move |tx| {
-            let (group, book) = (group.clone(), book.clone());
-            Box::pin(async move { file_together(tx, &book, &group[at..=at], now, year).await })
+            let (group, rules) = (group.clone(), rules.clone());
+            Box::pin(async move { file_together(tx, &rules, &group[at..=at], now, year).await })
         });
         let stopped = || RegistryError::Broken(StoreError::Stopped);
         answers.push(match alone.await {
@@ -171,7 +188,7 @@ enum Standing {
 /// Files the reports, each with a key of its own; answers in their order.
 async fn file_together(
     tx: &mut Tx,
-    book: &RuleBook,
+    rules: &FilingRules,
     group: &[Arrived],
     now: Millis,
     year: i32,
@@ -207,7 +224,7 @@ async fn file_together(
                 standing.insert((place.cover, open.hazard), Standing::Known(open, 0));
             }
         }
-        let filed = file_placed(tx, book, &placed, standing, now, year).await?;
+        let filed = file_placed(tx, rules, &placed, standing, now, year).await?;
         for (report, reported) in placed.iter().zip(filed) {
             answers[report.at] = Some(Ok(reported));
         }
@@ -218,7 +235,7 @@ async fn file_together(
 
 async fn file_placed(
     tx: &mut Tx,
-    book: &RuleBook,
+    (book, abuse_rules): &FilingRules,
     placed: &[Placed<'_>],
     mut standing: HashMap<(CoverId, Hazard), Standing>,
     now: Millis,
@@ -249,6 +266,9 @@ async fn file_placed(
         let (new, place) = (&report.arrived.new, &report.place);
         report_number += 1;
         let tracking = format!("R{year}-{report_number:06}");
+        let weighed = weigh_photos(tx, abuse_rules, report, now).await?;
+        let doubts = weighed.as_ref().map(|weighed| weighed.doubts.as_slice()).unwrap_or_default();
+        let is_held = abuse_rules.holds(new.hazard, doubts);
         let mut opening = None;
         let stands = match standing.entry(of(report)) {
             Entry::Occupied(known) => known.into_mut(),
@@ -274,7 +294,10 @@ async fn file_placed(
         let case = stands.case();
         let (_, entries) = files.entry(place.manhole).or_insert_with(|| (place.file.head, Vec::new()));
         entries.push(report_entry(&tracking, new, case.id, joined));
-        filed.news.events.push(event(&case, new.hazard, joined));
+        if is_held && !joined {
+            filed.watched.held.push((case.id, doubts.to_vec()));
+        }
+        filed.news.events.push(event(&case, new.hazard, (joined, is_held)));
         if let Some((opening, events)) = opening {
             entries.extend(opening);
             filed.news.events.extend(events);
@@ -286,7 +309,11 @@ async fn file_placed(
             case: Some(case.id),
             report: Some(id),
         };
-        filed.photos.extend(files::photo_records(home, "report", &new.photos, now));
+        let photos: Vec<_> = files::photo_records(home, "report", &new.photos, now).collect();
+        if let Some(weighed) = weighed.clone() {
+            weighed.note(id, (&photos, &new.photos), &mut filed.watched);
+        }
+        filed.photos.extend(photos);
         let answer = Reported {
             report: id,
             tracking: tracking.clone(),
@@ -301,6 +328,12 @@ async fn file_placed(
             answer: super::answer_text(&answer),
         });
         answers.push(answer);
+        let is_confirmed = joined && doubts.is_empty() && stands.end_hold(&mut filed.watched);
+        let case = stands.case();
+        if is_confirmed {
+            entries.push(abuse::hold_ended(case.id, case.number, "second_report"));
+            filed.news.events.push(event(&case, new.hazard, (false, false)));
+        }
         let case = case.id;
         let (hazard, description, contact) = (new.hazard, new.description.clone(), new.contact.clone());
         let row = Report {
@@ -360,6 +393,21 @@ async fn file_placed(
     }
 }
 
+/// Where a report came from, with what speaks against its photos now that its place is known.
+async fn weigh_photos(
+    tx: &mut Tx,
+    rules: &AbuseRules,
+    report: &Placed<'_>,
+    now: Millis,
+) -> Result<Option<Weighed>, RegistryError> {
+    let Some(mut weighed) = report.arrived.weighed.clone() else { return Ok(None) };
+    let here = (report.place.manhole, now);
+    if !weighed.by_staff && abuse::are_photos_seen(tx, rules, &report.arrived.new.photos, here).await? {
+        weighed.doubts.push(Doubt::PhotoSeen);
+    }
+    Ok(Some(weighed))
+}
+
 fn ground_of(place: &Place) -> Ground {
     Ground {
         class: Some(place.class),
@@ -392,6 +440,24 @@ impl Standing {
         }
     }
 
+    /// Ends the hold of the case; `false` when it is not held.
+    fn end_hold(&mut self, watched: &mut Watched) -> bool {
+        match self {
+            Standing::Known(case, _) => {
+                let was_held = std::mem::take(&mut case.is_held);
+                if was_held {
+                    watched.confirmed.push(case.id);
+                }
+                was_held
+            }
+            Standing::Opened(case) => {
+                let held = watched.held.len();
+                watched.held.retain(|(id, _)| *id != case.id);
+                watched.held.len() < held
+            }
+        }
+    }
+
     /// One more report belongs to it.
     fn join(&mut self) {
         match self {
@@ -417,11 +483,12 @@ fn report_entry(tracking: &str, new: &NewReport, case: CaseId, joined: bool) -> 
     }
 }
 
-fn event(case: &CaseGlance<'_>, hazard: Hazard, joined: bool) -> (String, String) {
+fn event(case: &CaseGlance<'_>, hazard: Hazard, (joined, held): (bool, bool)) -> (String, String) {
     // Whatever happened to a new case at once is told by events of its own.
     let name = match (joined, case.emergency) {
         (true, _) => "report.joined",
         (false, true) => "case.filed",
+        (false, false) if held => HELD_EVENT,
         (false, false) => "case.reported",
     };
     let body =

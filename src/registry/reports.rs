@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::abuse::Origin;
 use super::report_desk::Arrived;
 use super::{AttachedPhoto, Registry, RegistryError, base32, same_secret, sha256};
 use crate::domain::Refusal;
@@ -29,6 +30,8 @@ pub struct NewReport {
     pub photos: Vec<AttachedPhoto>,
     /// `zh-CN` or `en`: in which the citizen is answered.
     pub language: &'static str,
+    /// Where it comes from; `None` where that is known by an account.
+    pub origin: Option<Origin>,
 }
 
 /// What the citizen gets back.
@@ -70,7 +73,13 @@ impl Registry {
         let new = checked(new)?;
         let request_hash = request_hash(&new);
         let place = new.phone_position;
-        let reported = self.report_desk.file(Arrived { new, request_hash }).await?;
+        let weighed = match &new.origin {
+            Some(origin) => {
+                Some(self.weigh_origin(origin, &new.token.to_i64().to_be_bytes(), self.now()).await?)
+            }
+            None => None,
+        };
+        let reported = self.report_desk.file(Arrived { new, request_hash, weighed }).await?;
         if let (Some(cover), Some(place)) = (reported.cover, place) {
             self.weigh_sighting(cover, place).await;
         }

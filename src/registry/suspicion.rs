@@ -83,6 +83,7 @@ async fn raise(tx: &mut Tx, registry: &Registry, cover: CoverId, now: Millis) ->
         actor: Actor::System.word(),
         story: story.as_object().cloned().unwrap_or_default(),
         language: filing::STAFF_LANGUAGE,
+        weighed: None,
     };
     filing::file(tx, registry, &rules_now, finding).await.map(drop)
 }

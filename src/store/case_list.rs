@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use super::abuse::HELD;
 use super::cases::{CaseRowSql, OPEN, case_columns};
 use super::piece::Piece::{self, Bool, Id, Int, Sql, Text};
 use super::piece::push_pieces;
@@ -25,6 +26,8 @@ pub struct CaseFilter {
     /// What another system calls it.
     pub external_number: Option<String>,
     pub emergency: Option<bool>,
+    /// Those that wait for a look because of doubts, or all others.
+    pub held: Option<bool>,
     /// Part of the case number, of the cover's code with or without its groups, or of the road.
     pub text: Option<String>,
     /// The last number of the page before; newest come first.
@@ -124,6 +127,9 @@ pub(super) fn conditions(filter: &CaseFilter, engine: EngineKind) -> Vec<Piece> 
     }
     if let Some(emergency) = filter.emergency {
         pieces.extend([Sql(" AND k.emergency = "), Bool(emergency)]);
+    }
+    if let Some(held) = filter.held {
+        pieces.extend([Sql(if held { " AND " } else { " AND NOT " }), Sql(HELD)]);
     }
     if let Some(text) = &filter.text {
         let pattern = search::part_of(text);

@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+use super::abuse::HELD;
 use super::sheet::{Sheet, cells};
 use super::{StoreError, Tx, on_db};
 use crate::domain::case::{Case, CaseCounts, PhonePosition, Report};
@@ -443,6 +444,15 @@ pub(super) const OPEN: &str = "k.state NOT IN ('closed', 'rejected', 'joined')";
 pub async fn list_open_cases(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<Case>, StoreError> {
     let rows: Vec<CaseRowSql> = on_db!(tx, |c| {
         let sql = format!("{CASE} WHERE k.manhole_id = $1 AND {OPEN} ORDER BY k.number");
+        sqlx::query_as(AssertSqlSafe(sql)).bind(manhole.0).fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(Case::try_from).collect()
+}
+
+/// The open cases of a manhole that everybody may know of: those at which somebody must look first are not among them.
+pub async fn list_public_cases(tx: &mut Tx, manhole: ManholeId) -> Result<Vec<Case>, StoreError> {
+    let rows: Vec<CaseRowSql> = on_db!(tx, |c| {
+        let sql = format!("{CASE} WHERE k.manhole_id = $1 AND {OPEN} AND NOT {HELD} ORDER BY k.number");
         sqlx::query_as(AssertSqlSafe(sql)).bind(manhole.0).fetch_all(&mut *c).await?
     });
     rows.into_iter().map(Case::try_from).collect()

@@ -384,9 +384,12 @@ struct PointSql {
     has_open_case: bool,
 }
 
+/// An open case that waits for a look shows nowhere.
 const POINT: &str = "SELECT c.id, h.lon, h.lat, h.quadkey, c.class, c.state,
     EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state = 'installed') AS has_plate,
-    EXISTS (SELECT 1 FROM cases k WHERE k.cover_id = c.id AND k.state NOT IN ('closed', 'rejected', 'joined'))
+    EXISTS (SELECT 1 FROM cases k WHERE k.cover_id = c.id AND k.state NOT IN ('closed', 'rejected', 'joined')
+        AND (k.state <> 'reported' OR NOT EXISTS
+            (SELECT 1 FROM case_holds q WHERE q.case_id = k.id AND q.ended_at IS NULL)))
         AS has_open_case
     FROM covers c JOIN manholes h ON h.id = c.manhole_id AND c.retired_at IS NULL ";
 

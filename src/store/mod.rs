@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{Postgres, Sqlite};
 use writer::Parents;
 
+pub mod abuse;
 pub mod archive;
 pub mod areas;
 pub mod bulk;
@@ -52,6 +53,7 @@ pub mod plates;
 pub mod quality;
 pub mod receivers;
 pub mod reports;
+pub mod rewards;
 pub mod rules;
 mod script;
 mod search;

@@ -125,8 +125,17 @@ impl TryFrom<RequestRow> for ServiceRequest {
     }
 }
 
-/// `n` is the case that goes on, where there is one.
-const REQUEST: &str = "SELECT r.tracking, COALESCE(n.id, k.id) AS case_id, k.hazard,
+/// The requests from which a page is chosen; `n` is the case that goes on, where there is one. Joins that no condition needs
+/// are left out by both engines, because they are outer joins on keys: what is skipped costs its index entry alone.
+const CHOSEN: &str = "SELECT r.id FROM reports r LEFT JOIN open311_requests o ON o.report_id = r.id
+    LEFT JOIN cases k ON k.id = r.case_id LEFT JOIN cases n ON n.id = o.case_id
+    WHERE (o.kind IS NULL OR o.kind <> 'word')
+    AND NOT EXISTS (SELECT 1 FROM case_holds q WHERE q.case_id = r.case_id AND q.ended_at IS NULL)";
+/// The newest first.
+const IN_ORDER: &str = " ORDER BY r.created_at DESC, r.tracking DESC";
+
+/// What is told of those that are chosen; their query stands between this and `DETAILS`.
+const COLUMNS: &str = "SELECT r.tracking, COALESCE(n.id, k.id) AS case_id, k.hazard,
     COALESCE(n.state, k.state) AS state, k.emergency, COALESCE(n.report_count, k.report_count) AS report_count,
     r.created_at, COALESCE(n.updated_at, k.updated_at) AS updated_at,
     CASE WHEN n.id IS NULL THEN k.closed_at ELSE n.closed_at END AS closed_at,
@@ -135,19 +144,20 @@ const REQUEST: &str = "SELECT r.tracking, COALESCE(n.id, k.id) AS case_id, k.haz
         THEN (SELECT MIN(j.tracking) FROM reports j WHERE j.case_id = k.joined_to) END AS joined_tracking,
     c.scheme, c.code, c.class, w.name AS owner, p.name AS party, d.name_zh AS district_zh,
     d.name_en AS district_en, h.road, h.lon, h.lat, o.kind, f.digest AS photo_digest
-    FROM reports r JOIN cases k ON k.id = r.case_id LEFT JOIN open311_requests o ON o.report_id = r.id
-    LEFT JOIN cases n ON n.id = o.case_id JOIN manholes h ON h.id = k.manhole_id
+    FROM (";
+const DETAILS: &str = ") AS page JOIN reports r ON r.id = page.id JOIN cases k ON k.id = r.case_id
+    LEFT JOIN open311_requests o ON o.report_id = r.id LEFT JOIN cases n ON n.id = o.case_id JOIN manholes h ON h.id = k.manhole_id
     JOIN districts d ON d.code = h.district LEFT JOIN covers c ON c.id = k.cover_id
     LEFT JOIN parties w ON w.id = c.owner_id LEFT JOIN parties p ON p.id = COALESCE(n.party_id, k.party_id)
     LEFT JOIN photos f ON f.id = (SELECT s.id FROM photos s WHERE s.case_id = COALESCE(n.id, k.id)
         AND s.role = 'close' AND s.report_id IS NULL AND COALESCE(n.state, k.state) = 'closed'
-        ORDER BY s.created_at, s.id LIMIT 1)
-    WHERE (o.kind IS NULL OR o.kind <> 'word')";
+        ORDER BY s.created_at, s.id LIMIT 1)";
 
 /// A page of requests, the newest first.
 pub async fn list_requests(tx: &mut Tx, filter: &RequestFilter) -> Result<Vec<ServiceRequest>, StoreError> {
     let rows: Vec<RequestRow> = on_db!(tx, |c| {
-        let mut query = sqlx::QueryBuilder::new(REQUEST);
+        let mut query = sqlx::QueryBuilder::new(COLUMNS);
+        query.push(CHOSEN);
         if let Some(ids) = &filter.ids {
             query.push(" AND r.tracking IN (");
             let mut list = query.separated(", ");
@@ -187,8 +197,9 @@ pub async fn list_requests(tx: &mut Tx, filter: &RequestFilter) -> Result<Vec<Se
             );
             query.push_bind(from).push(" AND ").push_bind(until).push(")");
         }
-        query.push(" ORDER BY r.created_at DESC, r.tracking DESC LIMIT ").push_bind(filter.limit);
+        query.push(IN_ORDER).push(" LIMIT ").push_bind(filter.limit);
         query.push(" OFFSET ").push_bind(filter.skip);
+        query.push(DETAILS).push(IN_ORDER);
         query.build_query_as().fetch_all(&mut *c).await?
     });
     rows.into_iter().map(ServiceRequest::try_from).collect()

@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::abuse::{self, HELD, Watched};
 use super::cases::OPEN;
 use super::feed::{self, News};
 use super::history::{self, ChainHead, LockedFile};
@@ -51,6 +52,8 @@ pub struct OpenCase {
     pub report_count: i64,
     /// The hazard was there before.
     pub recurs: bool,
+    /// It waits for a look before the public sees it.
+    pub is_held: bool,
     pub created_at: Millis,
     pub version: i64,
 }
@@ -77,6 +80,7 @@ struct SceneRow {
     emergency: Option<bool>,
     report_count: Option<i64>,
     recurs: Option<Uuid>,
+    is_held: bool,
     created_at: Option<i64>,
     version: Option<i64>,
 }
@@ -119,6 +123,7 @@ impl TryFrom<SceneRow> for Scene {
                     emergency,
                     report_count: row.report_count.unwrap_or(1),
                     recurs: row.recurs.is_some(),
+                    is_held: row.is_held,
                     created_at: Millis(row.created_at.unwrap_or(0)),
                     version,
                 })
@@ -148,7 +153,7 @@ pub async fn take_scenes(tx: &mut Tx, tokens: &[Token]) -> Result<Vec<Scene>, St
             "SELECT p.token, p.manhole_id, p.cover_id, h.history_length, h.history_hash, h.district,
              c.retired_at, c.class, h.road, h.placement, c.owner_id, c.maintainer_id, c.supervisor_id,
              k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.report_count, k.recurs, k.created_at,
-             k.version
+             k.version, {HELD} AS is_held
              FROM plates p LEFT JOIN manholes h ON h.id = p.manhole_id LEFT JOIN covers c ON c.id = p.cover_id
              LEFT JOIN cases k ON k.cover_id = p.cover_id AND {OPEN} WHERE p.token IN ("
         ));
@@ -184,6 +189,7 @@ pub struct Filed {
     /// Those of one manhole stand together, in order.
     pub entries: Vec<HistoryEntry>,
     pub answers: Vec<AnsweredCall>,
+    pub watched: Watched,
     pub news: News,
 }
 
@@ -203,6 +209,7 @@ pub async fn write(tx: &mut Tx, filed: &Filed, scope: &str, at: Millis) -> Resul
     ));
     script.add(report_sheet(&filed.reports));
     script.add(photos::photo_sheet(&filed.photos));
+    abuse::add_watched(&mut script, &filed.watched, at);
     history::add_entries(&mut script, &filed.entries);
     let columns = ["key", "scope", "request_hash", "answer", "at"];
     let answer = |call| {

@@ -54,7 +54,7 @@ impl Street {
         settle(&town).await;
         town.registry.close().await;
         let settings = "secure_cookies = false\ncity_zh = \"东营市井盖服务\"\ncity_en = \"Dongying manhole covers\"\n\
-             plate_host = \"lid.example.cn\"\n";
+             plate_host = \"lid.example.cn\"\n[rewards]\nenabled = true\n";
         std::fs::write(ground.home().folder().join("lidmark.toml"), settings).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let photo = folder.path().join("photo.jpg");

@@ -26,6 +26,7 @@ mod registry;
 mod rooms;
 mod self_test;
 mod spatial;
+mod stranger_pages;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]
 mod support;
 mod tour;

@@ -6,6 +6,7 @@ use super::super::auth::percent_encode;
 use super::ask_pages::AskView;
 use super::case_advice::{AdviceView, DueView, limit_words};
 use super::downloads::downloads;
+use super::held_pages::HoldView;
 use super::words::{Choice, Line, Names, PublicCover, joined, lines};
 use super::{CaseQuery, Page, write};
 use crate::domain::Refusal;
@@ -48,6 +49,8 @@ struct DeskPage<'a> {
     dues: Vec<Choice>,
     orders: Vec<Choice>,
     next: Option<&'a str>,
+    /// Cases that wait for a look because of doubts.
+    held: i64,
     /// Addresses of files to be downloaded, with what they are; none for those who may not.
     downloads: Vec<(String, String)>,
     wrong: Option<String>,
@@ -82,7 +85,7 @@ pub fn case_list(
     page: &Page,
     query: &CaseQuery,
     cases: &[CaseLine],
-    next: Option<&str>,
+    (next, held): (Option<&str>, i64),
     districts: &[District],
     parties: &[Party],
     wrong: Option<&Refusal>,
@@ -149,6 +152,7 @@ pub fn case_list(
             })
             .into(),
         next,
+        held,
         downloads: case_downloads(page, query),
         wrong: wrong.map(|refusal| page.catalogue.refusal_in_words(refusal)),
     })
@@ -304,6 +308,7 @@ struct CasePage<'a> {
     reports: Vec<Said>,
     photos: Vec<Shot>,
     lines: Vec<Line>,
+    hold: Option<HoldView>,
     moves: Vec<MoveForm<'a>>,
     photo_limit: usize,
     wrong: Option<String>,
@@ -369,6 +374,7 @@ pub fn case_file(
             .collect(),
         photos: file.photos.iter().map(|photo| Shot::new(page, photo)).collect(),
         lines: lines(page, names, &file.timeline),
+        hold: file.hold.as_ref().map(|hold| HoldView::new(page, hold)),
         moves,
         photo_limit: PHOTO_LIMIT,
         wrong: wrong.map(|(refusal, _)| page.catalogue.refusal_in_words(refusal)),

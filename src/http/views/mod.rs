@@ -40,6 +40,7 @@ mod duplicate_pages;
 mod edit_page;
 mod exemplary_pages;
 mod field_words;
+mod held_pages;
 mod import_desk;
 mod intake_page;
 mod ledger_page;
@@ -53,6 +54,7 @@ mod profile_pages;
 mod public_pages;
 mod quality_pages;
 mod receiver_pages;
+mod reward_pages;
 mod rule_pages;
 mod statistics_page;
 mod statistics_paper;
@@ -88,6 +90,7 @@ pub use due_dates_page::{DueDatesView, due_dates};
 pub use duplicate_pages::{CloseFiles, DuplicatesView, duplicate_cells, duplicate_headings, duplicates};
 pub use edit_page::{Clash, EditView, FormAround, cover_form};
 pub use exemplary_pages::{ExemplaryView, exemplary_cells, exemplary_headings, exemplary_list};
+pub use held_pages::{SendersView, held, senders};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
 pub use intake_page::{IntakeDraft, IntakeView, intake};
 pub use ledger_page::{LedgerView, ledger, ledger_as_shown, ledger_cells, ledger_table};
@@ -104,6 +107,7 @@ pub use quality_pages::{
     quality_sum_cells,
 };
 pub use receiver_pages::{LettersView, ReceiverListView, ReceiverView, letters, receiver, receivers};
+pub use reward_pages::{RewardListView, reward, rewards};
 pub use rule_pages::{RuleEditView, RulesView, TrialDraft, TrialView, rule_edit, rule_trial, rules};
 pub use statistics_page::{StatisticsView, statistics};
 pub use statistics_paper::statistics_paper;
@@ -206,6 +210,12 @@ impl<'a> Page<'a> {
     /// Whether the one who is logged in looks after the server itself.
     fn administers(&self) -> bool {
         self.session.is_some_and(|session| session.user.role == Role::Admin)
+    }
+
+    /// Whether the one who is logged in reviews rewards, where the city pays any.
+    fn reviews_rewards(&self) -> bool {
+        let reviews = |role| crate::domain::reward::REWARD_DESK.contains(&role);
+        self.config.rewards.enabled && self.session.is_some_and(|session| reviews(session.user.role))
     }
 
     /// Whether the one who is logged in looks after crews.

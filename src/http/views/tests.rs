@@ -316,6 +316,7 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         photos: vec![photo(None, "hand_in")],
         timeline: history(),
         asks: Vec::new(),
+        hold: None,
     };
     let moves: Vec<(&MoveRule, IdempotencyKey)> =
         MOVES.iter().zip(100..).map(|(rule, key)| (rule, IdempotencyKey(id(key)))).collect();
@@ -359,9 +360,17 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
     vec![
         (
             "desk",
-            case_list(page, &query, &lines, Some("/desk?before=2026-000001"), &[place], &[party()], None),
+            case_list(
+                page,
+                &query,
+                &lines,
+                (Some("/desk?before=2026-000001"), 3),
+                &[place],
+                &[party()],
+                None,
+            ),
         ),
-        ("empty desk", case_list(page, &query, &[], None, &[], &[], Some(&refusal))),
+        ("empty desk", case_list(page, &query, &[], (None, 0), &[], &[], Some(&refusal))),
         ("case", case_file(page, &file, &moves, (&advice(), names), Some((&refusal, &draft)))),
         ("file", view(ChainState::Whole { length: 3 })),
         ("broken file", view(ChainState::Broken { sequence: 2 })),

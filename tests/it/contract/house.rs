@@ -175,6 +175,7 @@ impl House {
             secure_cookies: false,
             tries_per_minute: 100_000,
             reports_per_minute: 100_000,
+            rewards: town.registry.reward_rules().clone(),
             ..Config::default()
         };
         settle(&mut config);

@@ -1,5 +1,6 @@
 //! `openapi.yaml` against the router and against what the server really answers.
 
+mod abuse;
 mod areas;
 mod crew;
 mod crew_shell;
@@ -17,6 +18,7 @@ mod profiles;
 mod quality;
 mod receivers;
 mod refusals;
+mod rewards;
 mod statistics;
 mod story;
 mod tasks;

@@ -4,6 +4,7 @@ use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use serde_json::{Value, json};
 
+use super::abuse::abuse;
 use super::areas::areas;
 use super::crew::crews;
 use super::crew_shell::crew_shell;
@@ -18,6 +19,7 @@ use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
 use super::receivers::receivers;
+use super::rewards::rewards;
 use super::statistics::statistics;
 use super::tasks::tasks;
 use crate::both_engines;
@@ -37,9 +39,10 @@ both_engines! {
         let house = House::on(ground).await;
         operators(&house).await;
         map(&house).await;
-        let link = citizen_reports(&house).await;
+        let (first, link) = citizen_reports(&house).await;
         citizen_pages(&house, &link).await;
         desk_handles(&house, &link).await;
+        rewards(&house, &first).await;
         files(&house).await;
         census(&house).await;
         census_desk(&house).await;
@@ -59,6 +62,7 @@ both_engines! {
         tasks(&house).await;
         notices(&house).await;
         receivers(&house).await;
+        abuse(&house).await;
         statistics(&house).await;
         open311(&house).await;
         feed(&house).await;
@@ -112,7 +116,8 @@ async fn map(house: &House) {
 }
 
 /// Reports over the API; answers the secret link of the first one.
-async fn citizen_reports(house: &House) -> String {
+/// Answers the links of the first to report a hazard, and of the second.
+async fn citizen_reports(house: &House) -> (String, String) {
     let token = house.plates[0].to_string();
     let plate = format!("/api/v1/plates/{token}");
     let before = house.get(CITIZEN, &plate).expect(200).await.json();
@@ -159,7 +164,8 @@ async fn citizen_reports(house: &House) -> String {
 
     let after = house.get(CITIZEN, &plate).expect(200).await.json();
     assert_eq!(after["open_hazards"][0]["hazard"], "broken");
-    let link = second["link"].as_str().unwrap().strip_prefix("/r/").unwrap().to_owned();
+    let link_of = |said: &Value| said["link"].as_str().unwrap().strip_prefix("/r/").unwrap().to_owned();
+    let link = link_of(&second);
     let tracked = house.get(CITIZEN, &format!("/api/v1/reports/{link}")).expect(200).await.json();
     assert_eq!(tracked["state"], "reported");
     assert_eq!(tracked["photos"].as_array().unwrap().len(), 2, "{tracked}");
@@ -167,7 +173,7 @@ async fn citizen_reports(house: &House) -> String {
     let photo = tracked["photos"][0].as_str().unwrap();
     let photo = house.get(CITIZEN, photo).expect(200).await;
     assert_eq!(photo.header("content-type"), Some("image/jpeg"));
-    link
+    (link_of(&first), link)
 }
 
 async fn citizen_pages(house: &House, link: &str) {

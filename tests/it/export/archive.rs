@@ -42,6 +42,7 @@ fn keep(store: &PhotoStore, shade: u8) -> AttachedPhoto {
         bytes: stored.bytes,
         width: stored.width,
         height: stored.height,
+        look: stored.look,
     }
 }
 

@@ -229,6 +229,7 @@ both_engines! {
             key: IdempotencyKey::fresh(), spot, hazard: Hazard::Broken, source: None, description: "巡查发现".into(),
             contact: None, external_number: None, phone_position: None, photos: vec![], actor: who.clone(),
             language: "zh-CN",
+            origin: None,
         };
         let report = |who: &Actor, spot: Spot| town.registry.file_finding(found(who, spot));
         let place = Spot::Place(PhonePosition { lon: 118.66, lat: 37.45, accuracy_m: 5.0 });

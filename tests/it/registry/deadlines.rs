@@ -24,7 +24,7 @@ const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
 /// A code of the refusal of a move.
-fn code<T>(result: Result<T, RegistryError>) -> &'static str {
+pub fn code<T>(result: Result<T, RegistryError>) -> &'static str {
     match result.err() {
         Some(
             RegistryError::Refused(refusal)
@@ -36,15 +36,15 @@ fn code<T>(result: Result<T, RegistryError>) -> &'static str {
     }
 }
 
-struct Desk<'t> {
+pub struct Desk<'t> {
     town: &'t Town,
-    dispatcher: Actor,
+    pub dispatcher: Actor,
     handler: Actor,
-    supervisor: Actor,
+    pub supervisor: Actor,
 }
 
 impl<'t> Desk<'t> {
-    async fn of(town: &'t Town) -> Self {
+    pub async fn of(town: &'t Town) -> Self {
         Self {
             dispatcher: town.staff("dispatch", Role::Dispatcher).await,
             handler: town.staff("handler", Role::Handler).await,
@@ -53,7 +53,7 @@ impl<'t> Desk<'t> {
         }
     }
 
-    async fn make(&self, order: MoveOrder) -> Case {
+    pub async fn make(&self, order: MoveOrder) -> Case {
         self.town.registry.move_case(order).await.unwrap()
     }
 
@@ -69,7 +69,7 @@ impl<'t> Desk<'t> {
     }
 
     /// From a report to its strike-off.
-    async fn close(&self, number: &str) -> Case {
+    pub async fn close(&self, number: &str) -> Case {
         self.dispatch(number).await;
         self.make(order(number, CaseMove::Accept, &self.handler)).await;
         let hand_in = with_photo(order(number, CaseMove::HandIn, &self.handler), photo(7));
@@ -258,6 +258,7 @@ both_engines! {
             photos: Vec::new(),
             actor: desk.dispatcher.clone(),
             language: "zh-CN",
+            origin: None,
         };
         let filed = town.registry.file_finding(call(Hazard::Missing)).await.unwrap();
         let case = desk.find(&filed.case_number).await;
@@ -340,6 +341,7 @@ both_engines! {
             photos: vec![photo(1)],
             actor: Actor::Citizen,
             language: "en",
+            origin: None,
         };
         assert_eq!(code(town.registry.file_finding(call(0.5)).await), "finding.outside");
         let new = call(118.5903);

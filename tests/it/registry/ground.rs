@@ -10,6 +10,7 @@ use lidmark::domain::ids::{CoverId, IdempotencyKey, Millis, PartyId};
 use lidmark::domain::plate::{Plate, PlateSpot, PlateState, SymbolRecord};
 use lidmark::domain::position::{Position, PositionMethod, RawPosition};
 use lidmark::domain::receiver::OutboxRules;
+use lidmark::domain::reward::RewardRules;
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::{PlateScheme, Token, plate_payload};
 use lidmark::registry::{
@@ -34,8 +35,15 @@ impl Town {
         let clock = Arc::new(AtomicI64::new(MONDAY));
         // Receivers of events lie on this machine.
         let outbox = OutboxRules { private_receivers: true, ..OutboxRules::default() };
-        let options =
-            RegistryOptions { clock: Clock::Fixed(clock.clone()), outbox, ..RegistryOptions::default() };
+        // Two rewards a person and month.
+        let rewards = RewardRules {
+            enabled: true,
+            person_month_fen: 4_000,
+            month_fen: 7_000,
+            ..RewardRules::default()
+        };
+        let clock_of = Clock::Fixed(clock.clone());
+        let options = RegistryOptions { clock: clock_of, outbox, rewards, ..RegistryOptions::default() };
         let registry = Registry::open(&ground.database(), options).await.unwrap();
         let district =
             District { code: "370502".into(), name_zh: "东营区".into(), name_en: "Dongying".into() };
@@ -208,9 +216,17 @@ pub fn report(token: Token, hazard: lidmark::domain::hazard::Hazard) -> NewRepor
         phone_position: None,
         photos: Vec::new(),
         language: "zh-CN",
+        origin: None,
     }
 }
 
 pub fn photo(byte: u8) -> AttachedPhoto {
-    AttachedPhoto { digest: [byte; 32], media_type: "image/jpeg".into(), bytes: 1000, width: 40, height: 30 }
+    AttachedPhoto {
+        digest: [byte; 32],
+        media_type: "image/jpeg".into(),
+        bytes: 1000,
+        width: 40,
+        height: 30,
+        look: None,
+    }
 }

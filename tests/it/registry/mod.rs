@@ -1,5 +1,6 @@
 //! Contract of the verbs and, beneath them, of every store function: each story on both engines.
 
+mod abuse;
 mod any_changes;
 mod areas;
 pub mod bulk_edits;
@@ -7,7 +8,7 @@ mod cases;
 mod census;
 mod crew;
 mod crew_watch;
-mod deadlines;
+pub(crate) mod deadlines;
 pub mod editing;
 pub(crate) mod ground;
 mod history;
@@ -20,6 +21,7 @@ mod plates;
 pub(crate) mod quality;
 mod report_desk;
 mod retirement;
+mod rewards;
 mod staff;
 pub mod structure;
 mod tasks;

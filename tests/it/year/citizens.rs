@@ -112,6 +112,8 @@ impl City<'_> {
         let call = Call { who: CITIZEN, method: "POST", path: "/api/v1/reports".into(), body };
         let said = self.expect(call, 201).await.json();
         self.heard(&said, Some(cover), hazard);
+        let (link, number) = self.links.last().unwrap().clone();
+        self.claim(&link, &number, said["joined"] == json!(false)).await;
     }
 
     /// What the server answers to a program.
@@ -148,7 +150,8 @@ impl City<'_> {
         let number = tracked.case.number;
         let joined = self.cases.contains_key(&number);
         self.filed(&number, cover, hazard, joined);
-        self.links.push((link, number));
+        self.links.push((link.clone(), number.clone()));
+        self.claim(&link, &number, !joined).await;
     }
 
     async fn at_place(&mut self, hazard: Hazard, about: &str) {

@@ -15,9 +15,15 @@ use super::slate::{DAY, HOUR, Turn, recount};
 const LISTENER: &str = "year";
 const SUPERVISOR: Who = Who::Staff(Role::Supervisor);
 
+/// Whether an event says where a case stands.
+fn is_of_case(event: &str, body: &Value) -> bool {
+    body["state"].is_string() && !event.starts_with("reward.")
+}
+
 impl City<'_> {
     pub async fn evening(&mut self) {
         self.listen().await;
+        self.carry_events().await;
         self.nobody_is_forgotten();
         self.counts_agree().await;
         self.wishes_are_on_the_desk().await;
@@ -26,6 +32,7 @@ impl City<'_> {
             self.reread().await;
         }
         if self.day % 30 == 29 {
+            self.outside_is_right().await;
             self.month_ends().await;
         }
         self.tally.days += 1;
@@ -39,8 +46,9 @@ impl City<'_> {
             let said = registry.list_waiting_events(LISTENER, 1000).await.unwrap();
             let Some(newest) = said.last() else { break };
             for event in &said {
+                self.outside.told(event.sequence);
                 let body: Value = serde_json::from_str(&event.body).unwrap();
-                let Some(number) = body["case"].as_str().filter(|_| body["state"].is_string()) else {
+                let Some(number) = body["case"].as_str().filter(|_| is_of_case(&event.event, &body)) else {
                     continue;
                 };
                 match event.event.as_str() {

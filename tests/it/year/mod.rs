@@ -22,6 +22,7 @@ pub use self::city::Size;
 mod citizens;
 mod city;
 mod evening;
+mod outside;
 mod slate;
 mod staff;
 
@@ -63,6 +64,7 @@ pub async fn live(size: Size, seed: u64) {
     }
     city.open_links(city.links.len()).await;
     city.strikes_are_numbered_once().await;
+    city.outside_is_right().await;
     say(&format!(
         "{} year, seed {seed}, {:.0} s: {}",
         size.name,
@@ -81,6 +83,8 @@ pub async fn live(size: Size, seed: u64) {
         ("notices", tally.notices),
         ("reopened", tally.reopened),
         ("recurred", tally.recurred),
+        ("paid", city.outside.paid),
+        ("beyond a limit", city.outside.refused),
     ] {
         assert!(count > 0, "a year in which nothing was {what}");
     }
@@ -93,6 +97,7 @@ impl City<'_> {
         self.set_clock(3, 0);
         self.sweep().await;
         self.house.town.registry.sweep_tasks().await.unwrap();
+        self.house.town.registry.sweep_holds().await.unwrap();
         self.report(0..by_night).await;
         self.set_clock(9, 0);
         self.sweep().await;
@@ -133,6 +138,13 @@ impl City<'_> {
         if self.is_workday() {
             self.answer().await;
             self.reopen().await;
+        }
+        self.house.town.registry.sweep_rewards().await.unwrap();
+        if self.day % 7 == 2 {
+            self.review_rewards().await;
+        }
+        if self.day % 30 == 15 {
+            self.pay_rewards().await;
         }
         self.set_clock(21, 0);
         self.sweep().await;

@@ -1,0 +1,160 @@
+//! What leaves the house: events to a receiver outside, and rewards for those who reported first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lidmark::domain::ids::IdempotencyKey;
+use lidmark::domain::role::Role;
+use lidmark::outbox::Courier;
+use serde_json::{Value, json};
+
+use super::city::{Body, Call, City, Who};
+use crate::contract::house::House;
+use crate::outbox::hook::{self, Hook};
+
+const SUPERVISOR: Who = Who::Staff(Role::Supervisor);
+/// People who want their rewards.
+const PEOPLE: usize = 5;
+
+/// Who listens outside, and what the year knows of rewards by itself.
+pub struct Outside {
+    hook: Hook,
+    courier: Courier,
+    /// Numbers of events since the receiver is there.
+    events: BTreeSet<i64>,
+    /// Claims by their tracking numbers, with the case.
+    claims: BTreeMap<String, String>,
+    /// Fen that were approved, by month and person.
+    approved: BTreeMap<(String, String), i64>,
+    pub paid: usize,
+    pub refused: usize,
+}
+
+impl Outside {
+    pub async fn listen_to(house: &House) -> Self {
+        let registry = &house.town.registry;
+        let hook = Hook::open(hook::ok).await;
+        hook::register(registry, &hook).await;
+        Self {
+            courier: hook::courier(registry),
+            hook,
+            events: BTreeSet::new(),
+            claims: BTreeMap::new(),
+            approved: BTreeMap::new(),
+            paid: 0,
+            refused: 0,
+        }
+    }
+
+    pub fn told(&mut self, sequence: i64) {
+        self.events.insert(sequence);
+    }
+}
+
+impl City<'_> {
+    /// Some of those who reported want their reward; whoever was not the first, or is staff, is told that there is none.
+    pub async fn claim(&mut self, link: &str, number: &str, is_first: bool) {
+        let about = format!("claim {link}");
+        if !self.chance(20, &about) {
+            return;
+        }
+        use rand::RngExt;
+        let payee = format!("1380000000{}", self.dice(&about).random_range(0..PEOPLE));
+        let fields = vec![("key", IdempotencyKey::fresh().to_string()), ("payee", payee)];
+        let path = format!("/r/{link}/reward");
+        let call = Call { who: Who::Citizen, method: "POST", path, body: Body::Form(fields, Vec::new()) };
+        self.expect(call, if is_first { 303 } else { 409 }).await;
+        if is_first {
+            let tracking = link.rsplit_once('-').unwrap().0.to_owned();
+            self.outside.claims.insert(tracking, number.to_owned());
+        }
+    }
+
+    /// A supervisor approves what waits, as far as the city's limits go.
+    pub async fn review_rewards(&mut self) {
+        loop {
+            let page = self.get(SUPERVISOR, "/api/v1/rewards?state=review&limit=200").await.json();
+            let rewards = page["rewards"].as_array().unwrap().clone();
+            if rewards.is_empty() {
+                return;
+            }
+            for reward in rewards {
+                let path = format!("/api/v1/rewards/{}/steps", reward["id"].as_str().unwrap());
+                let step = |body: Value| Call {
+                    who: SUPERVISOR,
+                    method: "POST",
+                    path: path.clone(),
+                    body: Body::Json(body),
+                };
+                let text = |name: &str| reward[name].as_str().unwrap().to_owned();
+                let answer = self.send_all(vec![step(json!({"step": "approve"}))]).await.remove(0);
+                if answer.status == 200 {
+                    *self.outside.approved.entry((text("month"), text("payee"))).or_default() +=
+                        reward["amount_fen"].as_i64().unwrap();
+                } else {
+                    assert_eq!((answer.status, answer.code().as_str()), (409, "reward.cap"));
+                    self.expect(step(json!({"step": "refuse", "note": "超过上限"})), 200).await;
+                    self.outside.refused += 1;
+                }
+            }
+        }
+    }
+
+    /// The payer is told once a month and says back what went through.
+    pub async fn pay_rewards(&mut self) {
+        let path = "/api/v1/reward-payouts".to_owned();
+        let call = Call { who: SUPERVISOR, method: "POST", path, body: Body::Json(json!({})) };
+        let made = self.send_all(vec![call]).await.remove(0);
+        if made.status == 409 {
+            return;
+        }
+        let number = made.json()["number"].as_str().unwrap().to_owned();
+        let file = self.get(SUPERVISOR, &format!("/api/v1/reward-payouts/{number}.csv")).await.text();
+        let answered = file.replace(",¥,,", ",¥,paid,42");
+        let fields = vec![("csrf", String::new()), ("payout", number), ("results", answered)];
+        let path = "/admin/rewards".to_owned();
+        let call = Call { who: SUPERVISOR, method: "POST", path, body: Body::Form(fields, Vec::new()) };
+        self.expect(call, 200).await;
+        self.outside.paid += made.json()["count"].as_u64().unwrap() as usize;
+    }
+
+    pub async fn carry_events(&self) {
+        while self.outside.courier.turn().await.unwrap() > 0 {}
+    }
+
+    /// Every event was heard once, those of a case in their order; no limit is broken, and whoever claimed was answered.
+    pub async fn outside_is_right(&self) {
+        let taken = self.outside.hook.taken();
+        let numbers: Vec<i64> = taken.iter().map(|heard| heard.sequence()).collect();
+        let heard: BTreeSet<i64> = numbers.iter().copied().collect();
+        assert_eq!((heard.len(), &heard), (numbers.len(), &self.outside.events), "each event once");
+        for (case, sequences) in self.outside.hook.by_case() {
+            // What is about no case keeps the order of what it is about.
+            assert!(case.is_empty() || sequences.is_sorted(), "{case}: {sequences:?}");
+        }
+
+        let rules = self.house.town.registry.reward_rules();
+        let mut months: BTreeMap<&str, i64> = BTreeMap::new();
+        for ((month, person), fen) in &self.outside.approved {
+            assert!(*fen <= i64::from(rules.person_month_fen), "{person} in {month}: {fen}");
+            *months.entry(month).or_default() += fen;
+        }
+        for (month, fen) in months {
+            assert!(fen <= i64::from(rules.month_fen), "{month}: {fen}");
+            let sums = self.get(SUPERVISOR, &format!("/api/v1/rewards?month={month}")).await.json();
+            let owed = |sum: &&Value| matches!(sum["state"].as_str(), Some("approved" | "exported" | "paid"));
+            let counted: i64 = sums["sums"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(owed)
+                .map(|sum| sum["fen"].as_i64().unwrap())
+                .sum();
+            assert_eq!(counted, fen, "{month}");
+        }
+        let page = self.get(SUPERVISOR, "/api/v1/rewards?state=claimed&limit=200").await.json();
+        for reward in page["rewards"].as_array().unwrap() {
+            let case = &self.outside.claims[reward["tracking"].as_str().unwrap()];
+            assert!(self.open.contains(case), "{case} is over and nobody said anything of its reward");
+        }
+    }
+}
