@@ -11,8 +11,13 @@ use crate::domain::crew::CrewRules;
 use crate::domain::quality::Rules;
 use crate::domain::receiver::OutboxRules;
 use crate::domain::reward::RewardRules;
+use crate::domain::sensor::SensorRules;
 use crate::domain::task::TaskRules;
 use crate::domain::token::PlateScheme;
+
+mod mqtt;
+
+pub use mqtt::{Mqtt, MqttTopic, MqttVersion};
 
 /// Everything a city can set. Every field has a default, so that an empty file will do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +77,28 @@ pub struct Config {
     /// What other systems are told that come over Open311.
     #[serde(skip_serializing_if = "is_default")]
     pub open311: Open311,
+    /// What sensors say; see `labels/sensors.toml`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sensors: Sensors,
+}
+
+/// What sensors say, and the broker from which it is heard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Table")]
+pub struct Sensors {
+    #[serde(flatten)]
+    pub rules: SensorRules,
+    /// `None` = over HTTP alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<Mqtt>,
+}
+
+impl TryFrom<toml::Table> for Sensors {
+    type Error = toml::de::Error;
+    fn try_from(mut said: toml::Table) -> Result<Self, Self::Error> {
+        let mqtt = said.remove("mqtt").map(toml::Value::try_into).transpose()?;
+        Ok(Self { rules: said.try_into()?, mqtt })
+    }
 }
 
 /// Open311: what its discovery says.
@@ -120,6 +147,7 @@ impl Default for Config {
             abuse: AbuseRules::default(),
             rewards: RewardRules::default(),
             open311: Open311::default(),
+            sensors: Sensors::default(),
         }
     }
 }
@@ -158,6 +186,10 @@ impl Config {
         config.tasks.check()?;
         config.abuse.check()?;
         config.rewards.check()?;
+        config.sensors.rules.check()?;
+        if let Some(mqtt) = &config.sensors.mqtt {
+            mqtt.check(&config.sensors.rules)?;
+        }
         Ok(config)
     }
 
@@ -218,6 +250,26 @@ mod tests {
         assert!(Config::from_toml("[quality.claims]\nnotice_days = 0").is_err());
         let refusal = Config::from_toml("[quality.age]\nyaers = 3").unwrap_err();
         assert!(refusal.to_string().contains("yaers"), "{refusal}");
+    }
+
+    #[test]
+    fn sensors_are_judged_and_heard_as_the_city_says() {
+        let text =
+            "[sensors.alarms.tilt]\non = 20\n[sensors.mqtt]\nurl = 'mqtt://broker:1883'\nversion = '5'";
+        let config = Config::from_toml(text).unwrap();
+        assert_eq!(config.sensors.rules.alarms["tilt"].on, 20.0);
+        let mqtt = config.sensors.mqtt.as_ref().unwrap();
+        assert_eq!((mqtt.version, mqtt.topics.len()), (MqttVersion::V5, 1));
+        assert_eq!(Config::from_toml(&config.to_toml()), Ok(config));
+        for wrong in [
+            "[sensors]\nsilent_hour = 3",
+            "[sensors.mqtt]\nurl = 'http://broker'",
+            "[sensors.mqtt]\nurl = 'mqtt://broker'\nversion = '4'",
+            "[sensors.mqtt]\nurl = 'mqtt://broker'\ntopics = [{ topic = 'a/{serial}', mapping = 'acme' }]",
+            "[sensors.mqtt]\nurl = 'mqtt://broker'\ntopics = [{ topic = 'a/{serial}x' }]",
+        ] {
+            assert!(Config::from_toml(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod plates;
 pub mod press;
 pub mod quality;
 pub mod registry;
+pub mod sensors;
 pub mod spatial;
 pub mod stats;
 pub mod store;

@@ -178,6 +178,9 @@ impl Catalogue {
             (_, "notice_state") => "notice_state",
             (_, "notice_move") => "notice_move",
             ("notice.role", "fits") => "role",
+            ("sensor.move", "fits") | (_, "sensor_state") => "sensor_state",
+            ("sensor.role", "fits") => "role",
+            (_, "sensor_move") => "sensor_move",
             (_, "class" | "is_class") => "class",
             _ => return Cow::Borrowed(value),
         };

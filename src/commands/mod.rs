@@ -245,6 +245,7 @@ impl Ground {
             outbox: config.outbox.clone(),
             abuse: config.abuse.clone(),
             rewards: config.rewards.clone(),
+            sensors: config.sensors.rules.clone(),
             cache,
         };
         Ok(Registry::open(&self.database(), options).await?)

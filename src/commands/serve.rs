@@ -19,8 +19,9 @@ use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
 use crate::registry::{
-    ChangeKind, Clock, PointRow, Registry, RegistryError, Reminded, Settled, Swept, TasksSwept,
+    ChangeKind, Clock, PointRow, Registry, RegistryError, Reminded, SensorsSwept, Settled, Swept, TasksSwept,
 };
+use crate::sensors;
 use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
 
 const POINT_PAGE: i64 = 10_000;
@@ -81,6 +82,12 @@ pub(super) async fn run(
     tracing::info!(covers = snapshot.load().len(), version = snapshot.version(), "the map is loaded");
     let private_receivers = config.outbox.private_receivers;
     let claim_rules = config.quality.claims.clone();
+    let broker = config.sensors.mqtt.clone();
+    if let Some(mqtt) = &broker {
+        // What the settings name must be there before anybody relies on it.
+        mqtt.credentials()?;
+        mqtt.authority()?;
+    }
     let state = AppState::new(registry.clone(), snapshot.clone(), photos, config, ground.place.data.clone());
     let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
     let counting = state.clone();
@@ -96,6 +103,8 @@ pub(super) async fn run(
     let clearing = tokio::spawn(outbox::clear(registry.clone()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
     let deadlines = tokio::spawn(watch_deadlines(registry.clone()));
+    let watching = tokio::spawn(watch_sensors(registry.clone()));
+    let hearing = broker.map(|mqtt| tokio::spawn(sensors::run(registry.clone(), mqtt)));
     state.resume_plate_orders().await;
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::new)?;
@@ -134,6 +143,10 @@ pub(super) async fn run(
     clearing.abort();
     unfinished.abort();
     deadlines.abort();
+    watching.abort();
+    if let Some(hearing) = hearing {
+        hearing.abort();
+    }
     registry.close().await;
     match ended {
         Some(Ok(Err(error))) => Err(anyhow::Error::new(error).context("the server stopped").into()),
@@ -248,6 +261,35 @@ async fn sweep_tasks(registry: Registry) {
             Err(error) => tracing::warn!(%error, "tasks wait for the next look"),
         }
         tokio::time::sleep(TASK_PAUSE).await;
+    }
+}
+
+/// How often it is looked whether an alarm has lasted, or planned work is over.
+const SENSOR_PAUSE: Duration = Duration::from_secs(2);
+/// After so many looks, hours that nobody asks for any more are cleared away.
+const SENSOR_LOOKS: u32 = 1800;
+
+/// Does what time does with sensors, until the task is dropped. The first look waits, so that what a broker kept while the
+/// server was away is heard before.
+async fn watch_sensors(registry: Registry) {
+    tokio::time::sleep(10 * SENSOR_PAUSE).await;
+    for look in 0_u32.. {
+        match registry.sweep_sensors().await {
+            Ok(swept) if swept != SensorsSwept::default() => tracing::info!(
+                sensors.alarms = swept.alarms,
+                sensors.quiet = swept.quiet,
+                sensors.armed = swept.armed,
+                "sensors were waited for"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "alarms of sensors wait for the next look"),
+        }
+        if look % SENSOR_LOOKS == 0
+            && let Err(error) = registry.clear_sensor_hours().await
+        {
+            tracing::warn!(%error, "old hours of sensors stay for now");
+        }
+        tokio::time::sleep(SENSOR_PAUSE).await;
     }
 }
 

@@ -69,6 +69,9 @@ pub(super) enum TokenCommand {
         /// For another system that sends in over Open311, such as FixMyStreet: opens nothing else
         #[arg(long)]
         open311: bool,
+        /// For devices or their platform that send in what they measured: opens nothing else
+        #[arg(long, conflicts_with = "open311")]
+        sensors: bool,
     },
     /// Every token by name, never its secret
     List,
@@ -187,10 +190,11 @@ pub(super) async fn token(ground: &Ground, command: TokenCommand) -> Outcome<End
     let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
     let say = ground.say;
     match command {
-        TokenCommand::Add { name, login, open311 } => {
-            let secret = match open311 {
-                true => registry.add_open311_key(&login, &name).await?,
-                false => registry.add_api_token(&login, &name).await?,
+        TokenCommand::Add { name, login, open311, sensors } => {
+            let secret = match (open311, sensors) {
+                (true, _) => registry.add_open311_key(&login, &name).await?,
+                (_, true) => registry.add_sensor_token(&login, &name).await?,
+                _ => registry.add_api_token(&login, &name).await?,
             };
             say.line(&secret);
             say.summary(&json!({"name": name, "login": login, "token": secret}));

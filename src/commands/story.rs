@@ -25,6 +25,7 @@ use crate::registry::{
     AttachedPhoto, CoverFilter, MoveOrder, NewReport, NewUser, Registry, RegistryError, Reported, User,
 };
 
+mod devices;
 mod picture;
 mod supervision;
 
@@ -290,9 +291,12 @@ pub(super) async fn tell(stage: &Stage<'_>) -> Outcome<Told> {
         let crew = actor_of(&staff, Role::Crew);
         stage.registry.add_cover_photos(&first.code.digits, vec![photo], &crew).await?;
     }
+    times.at(stage.now - 3 * DAY_MS);
+    devices::install(stage, &staff, &street).await?;
     let tracking = play_cases(stage, &staff, party, (&plates, &photos)).await?;
     times.at(stage.now);
     supervision::leave_work(stage, &staff, party).await?;
+    devices::speak(stage).await?;
     // A file with something in it: the cover of the case that was closed.
     let shown = street.get(1).or(street.first()).ok_or_else(|| Refusal::new("batch.empty"))?;
     let token = plates.first().ok_or_else(|| Refusal::new("batch.empty"))?.token;

@@ -27,6 +27,7 @@ use super::position::PositionMethod;
 use super::reward::{RewardReason, RewardState, RewardStep};
 use super::role::Role;
 use super::rule_set::RuleKind;
+use super::sensor::{SensorState, check_serial};
 use super::task::{CheckAnswers, TaskKind, TaskResult, TaskState};
 
 const fn must(name: &'static str, kind: Kind) -> Column {
@@ -750,6 +751,22 @@ pub const TABLES: &[Table] = {
             refers: &[],
         },
         Table {
+            name: "sensors",
+            columns: &[
+                must("id", Id),
+                must("serial", Word(is_serial)),
+                must("model", Text),
+                must("state", Word(is::<SensorState>)),
+                may("cover_id", Id),
+                may("installed_at", Whole),
+                may("disarmed_until", Whole),
+                may("disarm_reason", Text),
+                must("created_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
             name: "crew_actions",
             columns: &[
                 must("id", Id),
@@ -857,8 +874,18 @@ pub const LEFT_BEHIND: &[(&str, &str)] = &[
     ("blocks", "digests under the secret that stays behind"),
     ("case_holds", "of the last day; where the registry goes on, its cases are public"),
     ("photo_looks", "of some months; photos that come from now on are known again"),
+    ("sensors.heard_at", "devices say it again within a day; the same of what follows"),
+    ("sensors.next_at", "of what devices say"),
+    ("sensors.alarmed", "of what devices say"),
+    ("sensors.low_battery", "of what devices say"),
+    ("sensors.memory", "of what devices say"),
+    ("sensor_hours", "of what devices say; old after some weeks"),
     ("upstream_cases", "ids of a platform that a registry in another house is not bound to"),
 ];
+
+fn is_serial(text: &str) -> bool {
+    check_serial(text) == Ok(text)
+}
 
 fn is_outline(text: &str) -> bool {
     serde_json::from_str::<AreaShape>(text).is_ok()

@@ -73,6 +73,15 @@ named_enum! {
         ExemplaryUnmarked = "exemplary_unmarked",
         /// 数字城管一体化平台: what an upstream platform said of a case, where it moved nothing.
         UpstreamSaid = "upstream_said",
+        /// A sensor was put under a cover of this manhole.
+        SensorInstalled = "sensor_installed",
+        SensorRemoved = "sensor_removed",
+        /// 撤防: planned work, until a moment; what the sensor says meanwhile files no case.
+        SensorDisarmed = "sensor_disarmed",
+        /// 设防: by a person, or by itself when that was over.
+        SensorArmed = "sensor_armed",
+        /// The sensor that raised a case no longer says that anything is wrong.
+        SensorQuiet = "sensor_quiet",
         /// The file came from another registry, whole.
         Transferred = "transferred",
     }

@@ -81,6 +81,8 @@ uuid_id! {
     RewardId,
     /// 发放批次
     PayoutId,
+    /// 传感器
+    SensorId,
     /// Client-made; repeating a call under the same key gives the first answer.
     IdempotencyKey,
 }

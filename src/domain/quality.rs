@@ -223,7 +223,7 @@ impl TryFrom<toml::Table> for Rules {
 }
 
 /// Lays one table over another, table by table; a list is replaced whole.
-fn lay_over(below: &mut toml::Table, above: toml::Table) {
+pub(super) fn lay_over(below: &mut toml::Table, above: toml::Table) {
     for (name, value) in above {
         match (below.get_mut(&name), value) {
             (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),

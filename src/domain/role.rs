@@ -30,6 +30,8 @@ named_enum! {
         Staff = "staff",
         /// Sending in over Open311, and nothing else.
         Open311 = "open311",
+        /// Sending in what sensors measured, and nothing else.
+        Sensors = "sensors",
     }
 }
 

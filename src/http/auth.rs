@@ -76,14 +76,27 @@ pub(super) async fn gate(
     next.run(request).await
 }
 
+/// Stands before what devices send in.
+pub(super) async fn sensor_gate(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let is_known = match bearer(request.headers()) {
+        Some(secret) => state.registry.is_sensor_token(secret).await,
+        None => Ok(false),
+    };
+    match is_known {
+        Ok(true) => next.run(request).await,
+        Ok(false) => ask_to_log_in(&request),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (kind, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    kind.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
 async fn find_caller(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
-    if let Some((_, secret)) = bearer {
-        let user = state.registry.find_api_token(secret.trim()).await?;
+    if let Some(secret) = bearer(headers) {
+        let user = state.registry.find_api_token(secret).await?;
         return Ok(user.map(|user| Caller { user, session: None }));
     }
     let Some(secret) = cookie(headers, session_cookie(state)) else { return Ok(None) };

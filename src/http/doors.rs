@@ -13,6 +13,8 @@ pub enum Access {
     Public,
     /// Staff with one of these roles; an empty list means any of them. Admins always.
     Staff(&'static [Role]),
+    /// Programs with a token for sensors.
+    Sensors,
 }
 
 /// One line of the list.
@@ -46,6 +48,8 @@ impl Doors {
             Access::Public => handler,
             Access::Staff(roles) => handler
                 .route_layer(axum::middleware::from_fn_with_state((self.state.clone(), roles), auth::gate)),
+            Access::Sensors => handler
+                .route_layer(axum::middleware::from_fn_with_state(self.state.clone(), auth::sensor_gate)),
         };
         self.list.push(Door { method, path, access });
         self.router = self.router.route(path, handler);

@@ -38,6 +38,7 @@ mod api_quality;
 mod api_receivers;
 mod api_reports;
 mod api_rewards;
+mod api_sensors;
 mod area_desk;
 mod ask;
 mod auth;
@@ -102,6 +103,7 @@ mod report_place;
 mod reward_pages;
 mod rule_desk;
 mod sender;
+mod sensor_pages;
 mod statistics_pages;
 mod structure_pages;
 mod tiles;
@@ -221,6 +223,7 @@ fn build(state: AppState) -> doors::Doors {
     const DESK: Access = Access::Staff(&[Role::Dispatcher, Role::Supervisor, Role::Admin]);
     // An account of the platform's own: what it says is what such a person may do.
     const UPSTREAM: Access = Access::Staff(&[Role::Handler, Role::Dispatcher, Role::Supervisor, Role::Admin]);
+    const SENSORS: Access = Access::Staff(crate::domain::sensor::SENSOR_READERS);
     const WEATHER: Access = Access::Staff(&[Role::Supervisor, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
     const CREW: Access = Access::Staff(&[Role::Crew, Role::GridWorker, Role::Engineer, Role::Admin]);
@@ -396,6 +399,10 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/admin/receivers/{id}/steps", ADMIN, post(receiver_pages::step))
         .open("GET", "/admin/receivers/{id}/letters", ADMIN, get(receiver_pages::letters))
         .open("POST", "/admin/receivers/{id}/letters", ADMIN, post(receiver_pages::step_letter))
+        .open("GET", "/admin/sensors", SENSORS, get(sensor_pages::list))
+        .open("POST", "/admin/sensors", REGISTRY, post(sensor_pages::add))
+        .open("GET", "/admin/sensors/{serial}", SENSORS, get(sensor_pages::show))
+        .open("POST", "/admin/sensors/{serial}/moves", SENSORS, post(sensor_pages::make_move))
         .open("GET", "/admin/areas", REGISTRY, get(area_desk::show))
         .open("POST", "/admin/areas", ADMIN, post(area_desk::send))
         .open("POST", "/admin/areas/assign", ADMIN, post(area_desk::assign))
@@ -523,6 +530,12 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/receivers/{id}/letters", ADMIN, get(api_receivers::list_letters))
         .open("POST", "/api/v1/receivers/{id}/letters/{sequence}", ADMIN, post(api_receivers::step_letter))
         .open("POST", "/api/v1/upstream/{id}/states", UPSTREAM, post(api_receivers::hear_upstream))
+        .open("POST", "/api/v1/sensor-readings", Access::Sensors, post(api_sensors::take_readings))
+        .open("GET", "/api/v1/sensors", SENSORS, get(api_sensors::list_sensors))
+        .open("POST", "/api/v1/sensors", REGISTRY, post(api_sensors::create_sensors))
+        .open("GET", "/api/v1/sensors/{serial}", SENSORS, get(api_sensors::find_sensor))
+        .open("GET", "/api/v1/sensors/{serial}/hours", SENSORS, get(api_sensors::list_hours))
+        .open("POST", "/api/v1/sensors/{serial}/moves", SENSORS, post(api_sensors::move_sensor))
         .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
         .open("GET", "/open311/{document}", Public, get(open311::discover))
         .open("GET", "/open311/v2/services.xml", Public, get(open311::list_services))

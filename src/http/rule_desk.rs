@@ -187,21 +187,25 @@ impl TrialQuery {
             maintainer: owned(&self.maintainer),
             at: match filled(&self.at) {
                 None => now,
-                Some(text) => local_moment(text, utc_offset_minutes)?,
+                Some(text) => local_moment(text, "at", utc_offset_minutes)?,
             },
         })
     }
 }
 
 /// A moment as RFC 3339 has it, or as a form has it on the city's clock: `2026-11-29T08:30`.
-fn local_moment(text: &str, utc_offset_minutes: i32) -> Result<Millis, Refusal> {
+pub(super) fn local_moment(
+    text: &str,
+    field: &'static str,
+    utc_offset_minutes: i32,
+) -> Result<Millis, Refusal> {
     let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]");
     match time::PrimitiveDateTime::parse(text, format) {
         Ok(local) if (1970..=2200).contains(&local.year()) => {
             let seconds = local.assume_utc().unix_timestamp() - i64::from(utc_offset_minutes) * 60;
             Ok(Millis(seconds * 1000))
         }
-        _ => moment(text, "at"),
+        _ => moment(text, field),
     }
 }
 

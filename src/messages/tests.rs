@@ -18,6 +18,8 @@ use crate::domain::position::PositionMethod;
 use crate::domain::quality::{FileField, Finding};
 use crate::domain::receiver::{LetterState, LetterStep, ReceiverKind, ReceiverState, ReceiverStep};
 use crate::domain::role::Role;
+use crate::domain::sensor::{Quantity, SensorMark, SensorMove, SensorState};
+use crate::domain::sensor_watch::Phase;
 use crate::domain::task::{TaskKind, TaskResult, TaskState};
 
 fn texts_under(folder: &Path, ending: &str) -> Vec<String> {
@@ -145,6 +147,12 @@ fn every_stored_word_has_a_shown_one() {
     words("notice_state", NoticeState::ALL);
     words("notice_standing", NoticeStanding::ALL);
     words("notice_move", NoticeMove::ALL);
+    words("sensor_state", SensorState::ALL);
+    words("sensor_mark", SensorMark::ALL);
+    words("sensor_move", SensorMove::ALL);
+    words("sensor_move_hint", SensorMove::ALL);
+    words("quantity", Quantity::ALL);
+    words("phase", Phase::ALL);
 }
 
 #[test]

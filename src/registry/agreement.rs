@@ -29,6 +29,8 @@ pub(super) struct Claims {
     notices: HashMap<(Uuid, String), String>,
     /// Case and number of a 督办单 → state of that notice.
     supervised: HashMap<(Uuid, String), &'static str>,
+    /// Serial number and cover → whether the sensor is there.
+    sensors: HashMap<(String, Uuid), bool>,
 }
 
 /// A file's last word on a cover; `None` = this file does not say. Parties are left out: the file has
@@ -119,6 +121,12 @@ struct NoticeClaim {
 }
 
 #[derive(Deserialize)]
+struct SensorClaim {
+    sensor: String,
+    cover: Uuid,
+}
+
+#[derive(Deserialize)]
 struct SupervisionClaim {
     supervision: String,
 }
@@ -132,6 +140,7 @@ struct FileClaims {
     cases: HashMap<Uuid, String>,
     notices: HashMap<(Uuid, String), String>,
     supervised: HashMap<(Uuid, String), &'static str>,
+    sensors: HashMap<(String, Uuid), bool>,
 }
 
 impl Claims {
@@ -157,6 +166,7 @@ impl Claims {
         }
         self.cases.extend(file.cases);
         self.supervised.extend(file.supervised);
+        self.sensors.extend(file.sensors);
     }
 
     fn read_report(&mut self, entry: &HistoryEntry) {
@@ -207,6 +217,16 @@ impl Claims {
                 None => {
                     report.add("notice.missing", number, format!("the file says that case {case} is on it"))
                 }
+            }
+        }
+        for ((serial, cover), claimed) in self.sensors.drain() {
+            match integrity::find_standing_sensor(tx, &serial).await? {
+                Some(lies) if (lies == Some(cover)) == claimed => {}
+                Some(_) => {
+                    let word = if claimed { "under" } else { "no longer under" };
+                    report.add("sensor.differs", serial, format!("the file says it is {word} {cover}"));
+                }
+                None => report.add("sensor.missing", serial, format!("the file of {cover} speaks of it")),
             }
         }
         *self = Self::default();
@@ -272,6 +292,11 @@ impl Claims {
     }
 }
 
+/// Whether covers left this file or came into it.
+fn is_move(kind: HistoryKind) -> bool {
+    matches!(kind, HistoryKind::Merged | HistoryKind::MergedAway | HistoryKind::Unmerged | HistoryKind::Split)
+}
+
 impl FileClaims {
     fn of(manhole: Uuid) -> Self {
         Self {
@@ -282,6 +307,7 @@ impl FileClaims {
             cases: HashMap::new(),
             notices: HashMap::new(),
             supervised: HashMap::new(),
+            sensors: HashMap::new(),
         }
     }
 
@@ -318,6 +344,10 @@ impl FileClaims {
             | HistoryKind::ClaimUndone => {
                 self.change(&change()?)?;
                 self.read_claim(entry);
+                if is_move(entry.kind) {
+                    // Where covers come and go, the file to which they went says what became of their sensors.
+                    self.sensors.clear();
+                }
             }
             HistoryKind::ClaimOpened | HistoryKind::ClaimAnswered => self.read_claim(entry),
             HistoryKind::PlateInstalled | HistoryKind::PlateChanged => self.read_plate(entry),
@@ -331,6 +361,7 @@ impl FileClaims {
                 }
             }
             HistoryKind::NoticeIssued | HistoryKind::NoticeFeedback => self.read_supervision(entry, "issued"),
+            HistoryKind::SensorInstalled | HistoryKind::SensorRemoved => self.read_sensor(entry),
             HistoryKind::NoticeWithdrawn => self.read_supervision(entry, "withdrawn"),
             HistoryKind::PlateMade
             | HistoryKind::PlateChecked
@@ -347,6 +378,9 @@ impl FileClaims {
             | HistoryKind::ExemplaryMarked
             | HistoryKind::ExemplaryUnmarked
             | HistoryKind::UpstreamSaid
+            | HistoryKind::SensorDisarmed
+            | HistoryKind::SensorArmed
+            | HistoryKind::SensorQuiet
             | HistoryKind::Transferred => {}
         }
         Some(())
@@ -355,6 +389,14 @@ impl FileClaims {
     fn read_claim(&mut self, entry: &HistoryEntry) {
         let Ok(claim) = serde_json::from_str::<NoticeClaim>(&entry.body) else { return };
         self.notices.insert((claim.cover, claim.notice), claim.claim_state);
+    }
+
+    fn read_sensor(&mut self, entry: &HistoryEntry) {
+        let Ok(claim) = serde_json::from_str::<SensorClaim>(&entry.body) else { return };
+        // It lies under one cover at a time.
+        self.sensors.retain(|(serial, _), _| *serial != claim.sensor);
+        let is_there = entry.kind == HistoryKind::SensorInstalled;
+        self.sensors.insert((claim.sensor, claim.cover), is_there);
     }
 
     fn read_supervision(&mut self, entry: &HistoryEntry, state: &'static str) {

@@ -17,6 +17,7 @@ use crate::domain::crew::CrewRules;
 use crate::domain::ids::{IdempotencyKey, Millis};
 use crate::domain::receiver::OutboxRules;
 use crate::domain::reward::RewardRules;
+use crate::domain::sensor::SensorRules;
 use crate::domain::task::TaskRules;
 use crate::store::{JobFuture, Store, StoreError, Tx, WriteError, people};
 
@@ -84,6 +85,9 @@ mod retirement;
 mod rewards;
 mod rule_book;
 mod rules;
+mod sensor_alarms;
+mod sensor_desk;
+mod sensors;
 mod staff;
 mod structure;
 mod suspicion;
@@ -109,6 +113,7 @@ pub use crate::store::plate_batches::{Batch, BatchOrder, PlateLine};
 pub use crate::store::plate_steps::StockLine;
 pub use crate::store::receivers::{Receiver, UpstreamCase};
 pub use crate::store::rewards::{RewardFilter, StepRecord as RewardStepRecord};
+pub use crate::store::sensors::{SensorFilter, SensorLine, SensorRecord};
 pub use crate::store::spot_checks::{CheckedPlate, Look, OpenDraw, SpotCheck};
 pub use crate::store::structure::Merge;
 pub use crate::store::{Database, PageCache};
@@ -169,6 +174,9 @@ pub use retirement::Retirement;
 pub use rewards::{PaymentResult, ResultsTaken, RewardClaim, RewardOffer, RewardOrder};
 pub use rule_book::{ActiveRules, WeatherMode};
 pub use rules::{NewRules, RouteChange, RulesLook};
+pub use sensor_alarms::SensorsSwept;
+pub use sensor_desk::{IntakeOutcome, MessageAnswer};
+pub use sensors::{NewSensors, SensorCounts, SensorOrder};
 pub use staff::{LogIn, NewUser, Session, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
 pub use tasks::{
@@ -279,6 +287,7 @@ pub struct RegistryOptions {
     pub outbox: OutboxRules,
     pub abuse: AbuseRules,
     pub rewards: RewardRules,
+    pub sensors: SensorRules,
     pub cache: PageCache,
 }
 
@@ -294,6 +303,7 @@ impl Default for RegistryOptions {
             outbox: OutboxRules::default(),
             abuse: AbuseRules::default(),
             rewards: RewardRules::default(),
+            sensors: SensorRules::default(),
             cache: PageCache::default(),
         }
     }
@@ -306,6 +316,7 @@ pub struct Registry {
     clock: Clock,
     schemes: Arc<BTreeMap<String, Scheme>>,
     report_desk: Arc<report_desk::ReportDesk>,
+    sensor_desk: Arc<sensor_desk::SensorDesk>,
     rule_book: Arc<RuleBook>,
     /// From which the secret part of tracking links is derived; never leaves the process.
     instance_secret: Arc<[u8; 32]>,
@@ -319,6 +330,7 @@ pub struct Registry {
     abuse: AbuseRules,
     rewards: Arc<RewardRules>,
     senders: Arc<abuse::SenderBook>,
+    sensors: Arc<SensorRules>,
 }
 
 impl Registry {
@@ -346,6 +358,7 @@ impl Registry {
         );
         Ok(Self {
             report_desk: Arc::new(desk),
+            sensor_desk: Arc::default(),
             rule_book,
             store,
             clock: options.clock,
@@ -361,6 +374,7 @@ impl Registry {
             abuse: options.abuse,
             rewards: Arc::new(options.rewards),
             senders: Arc::default(),
+            sensors: Arc::new(options.sensors),
         })
     }
 

@@ -117,6 +117,11 @@ fn is_of_desk(role: Role) -> bool {
     matches!(role, Role::Dispatcher | Role::Supervisor | Role::Admin)
 }
 
+/// Whether people of this role answer for the devices under covers.
+fn keeps_devices(role: Role) -> bool {
+    matches!(role, Role::Engineer | Role::Admin)
+}
+
 fn draw_secret() -> String {
     base32(&rand::rng().random::<[u8; 25]>())
 }
@@ -272,6 +277,11 @@ impl Registry {
         self.add_token_for(login, name, TokenScope::Open311).await
     }
 
+    /// Makes a token with which devices or their platform may send in what they measured, and do nothing else.
+    pub async fn add_sensor_token(&self, login: &str, name: &str) -> Result<String, RegistryError> {
+        self.add_token_for(login, name, TokenScope::Sensors).await
+    }
+
     async fn add_token_for(
         &self,
         login: &str,
@@ -283,6 +293,9 @@ impl Registry {
             .ok_or_else(|| RegistryError::NotFound(Refusal::new("user.unknown").with("read", login)))?;
         if scope == TokenScope::Open311 && !is_of_desk(user.role) {
             return Err(Refusal::new("open311.key_role").at("login").with("role", user.role).into());
+        }
+        if scope == TokenScope::Sensors && !keeps_devices(user.role) {
+            return Err(Refusal::new("sensor.token_role").at("login").with("role", user.role).into());
         }
         let secret = draw_secret();
         let (hash, token_name, now) = (token_hash(&secret), name.to_owned(), self.now());
@@ -318,6 +331,18 @@ impl Registry {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a token may send in what devices measured: one made for it, or any API token of who keeps them.
+    pub async fn is_sensor_token(&self, secret: &str) -> Result<bool, RegistryError> {
+        let (mut tx, hash) = (self.store.read().await?, token_hash(secret));
+        for scope in [TokenScope::Sensors, TokenScope::Staff] {
+            let user = people::find_api_token_user(&mut tx, &hash, scope).await?;
+            if user.is_some_and(|user| keeps_devices(user.role)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub async fn list_api_tokens(&self) -> Result<Vec<ApiTokenRecord>, RegistryError> {

@@ -367,6 +367,14 @@ pub async fn find_standing_notice(
     .await?))
 }
 
+/// Under which cover a sensor is; `None` = there is no such sensor.
+pub async fn find_standing_sensor(tx: &mut Tx, serial: &str) -> Result<Option<Option<Uuid>>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_scalar("SELECT cover_id FROM sensors WHERE serial = $1")
+        .bind(serial)
+        .fetch_optional(&mut *c)
+        .await?))
+}
+
 /// Reports of the cases of those manholes.
 pub async fn list_standing_reports(
     tx: &mut Tx,

@@ -57,6 +57,7 @@ pub mod rewards;
 pub mod rules;
 mod script;
 mod search;
+pub mod sensors;
 mod sheet;
 pub mod spot_checks;
 pub mod structure;

@@ -25,6 +25,8 @@ mod receiver_pages;
 mod registry;
 mod rooms;
 mod self_test;
+mod sensor_pages;
+mod sensors;
 mod spatial;
 mod stranger_pages;
 #[allow(dead_code, reason = "the ground is also laid for stories to come")]

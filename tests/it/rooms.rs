@@ -23,6 +23,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("registry", &["store", "spatial", "domain"]),
     ("outbox", &["registry", "domain"]),
+    ("sensors", &["registry", "config", "domain"]),
     ("intake", &["registry", "import", "domain"]),
     ("outlet", &["registry", "export", "crs", "spatial", "messages", "photos", "domain"]),
     ("press", &["registry", "plates", "messages", "config", "domain"]),
@@ -36,8 +37,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "http", "outbox", "demo", "registry", "intake", "outlet", "press", "import", "crs", "plates",
-            "spatial", "tiles", "photos", "messages", "config", "domain",
+            "http", "outbox", "sensors", "demo", "registry", "intake", "outlet", "press", "import", "crs",
+            "plates", "spatial", "tiles", "photos", "messages", "config", "domain",
         ],
     ),
 ];

@@ -56,6 +56,7 @@ mod quality_pages;
 mod receiver_pages;
 mod reward_pages;
 mod rule_pages;
+mod sensor_pages;
 mod statistics_page;
 mod statistics_paper;
 mod structure_pages;
@@ -109,6 +110,7 @@ pub use quality_pages::{
 pub use receiver_pages::{LettersView, ReceiverListView, ReceiverView, letters, receiver, receivers};
 pub use reward_pages::{RewardListView, reward, rewards};
 pub use rule_pages::{RuleEditView, RulesView, TrialDraft, TrialView, rule_edit, rule_trial, rules};
+pub use sensor_pages::{SensorDraft, SensorListView, SensorView, sensor, sensors};
 pub use statistics_page::{StatisticsView, statistics};
 pub use statistics_paper::statistics_paper;
 pub use structure_pages::{
@@ -232,6 +234,12 @@ impl<'a> Page<'a> {
     /// Whether the one who is logged in reads notices of supervisors.
     fn reads_notices(&self) -> bool {
         self.session.is_some_and(|session| NOTICE_READERS.contains(&session.user.role))
+    }
+
+    /// Whether the one who is logged in sees what lies under covers and measures.
+    fn reads_sensors(&self) -> bool {
+        let readers = crate::domain::sensor::SENSOR_READERS;
+        self.session.is_some_and(|session| readers.contains(&session.user.role))
     }
 
     /// Whether a crew is logged in.

@@ -200,6 +200,16 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     if let Some(meters) = body["distance_m"].as_f64() {
         add("line.distance", &format!("{meters:.0}"));
     }
+    add("line.sensor", text("sensor"));
+    if let (Some(quantity), Some(value)) = (body["quantity"].as_str(), body["value"].as_f64()) {
+        add("line.state", &format!("{} {value}", page.word("quantity", quantity)));
+    }
+    if let Some(since) = body["since_at"].as_i64() {
+        add("line.since", &page.date_time(Millis(since)));
+    }
+    if let Some(until) = body["until_at"].as_i64() {
+        add("line.until", &page.date_time(Millis(until)));
+    }
     add("line.note", text("note"));
     if let Some(photos) = body["photos"].as_array().filter(|photos| !photos.is_empty()) {
         add("line.photos", &photos.len().to_string());

@@ -13,6 +13,7 @@ use crate::support::contract::contract;
 fn access_word(access: Access) -> Value {
     match access {
         Access::Public => json!("public"),
+        Access::Sensors => json!("sensors"),
         Access::Staff([]) => json!("staff"),
         Access::Staff(roles) => json!(roles.iter().map(|role| role.as_str()).collect::<Vec<_>>()),
     }
@@ -54,6 +55,7 @@ async fn nobody_and_wrong_roles_stop_at_every_door_that_says_so() {
             .replace("{token}", "000000000000")
             .replace("{digest}", &"0".repeat(64))
             .replace("{sequence}", "1")
+            .replace("{serial}", "LM-000001")
             .replace("{id}", "019aafe2-7c00-7000-8000-000000000001");
         let nobody = house.ask(As::Nobody, door.method, &path).send().await;
         let is_page = door.method == "GET" && !path.starts_with("/api/");

@@ -19,6 +19,7 @@ mod quality;
 mod receivers;
 mod refusals;
 mod rewards;
+mod sensors;
 mod statistics;
 mod story;
 mod tasks;

@@ -20,6 +20,7 @@ use super::profiles::profiles;
 use super::quality::quality;
 use super::receivers::receivers;
 use super::rewards::rewards;
+use super::sensors::sensors;
 use super::statistics::statistics;
 use super::tasks::tasks;
 use crate::both_engines;
@@ -63,6 +64,7 @@ both_engines! {
         notices(&house).await;
         receivers(&house).await;
         abuse(&house).await;
+        sensors(&house).await;
         statistics(&house).await;
         open311(&house).await;
         feed(&house).await;

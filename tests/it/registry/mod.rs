@@ -22,6 +22,7 @@ pub(crate) mod quality;
 mod report_desk;
 mod retirement;
 mod rewards;
+pub(crate) mod sensors;
 mod staff;
 pub mod structure;
 mod tasks;

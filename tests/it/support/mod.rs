@@ -1,6 +1,7 @@
 //! What the stories of this binary stand on: a private PostgreSQL, the real program, a real browser,
 //! decoders, and the contract. Nothing in here is a test.
 
+pub mod broker;
 pub mod browser;
 pub mod contract;
 pub mod decode;
