@@ -74,6 +74,9 @@ pub struct Config {
     /// What the first to report a hazard earns, and limits of that.
     #[serde(skip_serializing_if = "is_default")]
     pub rewards: RewardRules,
+    /// By which server citizens are told by mail how it goes on; nobody is told where none is named.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mail: Mail,
     /// What other systems are told that come over Open311.
     #[serde(skip_serializing_if = "is_default")]
     pub open311: Open311,
@@ -113,6 +116,97 @@ pub struct Open311 {
     pub key_service: String,
 }
 
+/// Mail to citizens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mail {
+    /// Host of the SMTP server; empty = no mail.
+    pub server: String,
+    /// 0 = the usual one: 465 with `tls`, 587 with `starttls`, 25 with `none`.
+    pub port: u16,
+    pub tls: MailTls,
+    /// Log-in at the server; empty = none is needed.
+    pub user: String,
+    /// File that holds the password alone, so that no settings file does; beside the settings or absolute.
+    pub password_file: PathBuf,
+    /// Who it is from, e.g. `井盖服务 <noreply@example.cn>`.
+    pub from: String,
+    pub reply_to: String,
+    /// How links in messages begin, e.g. `https://lid.example.cn`; empty = as on the plates.
+    pub site: String,
+    /// Messages also go to telephone numbers, by a receiver of events that hears what is personal: a gateway for short
+    /// messages or WeChat.
+    pub by_gateway: bool,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self {
+            server: String::new(),
+            port: 0,
+            tls: MailTls::Tls,
+            user: String::new(),
+            password_file: PathBuf::new(),
+            from: String::new(),
+            reply_to: String::new(),
+            site: String::new(),
+            by_gateway: false,
+        }
+    }
+}
+
+/// How the connection to the mail server is kept secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// From its first byte.
+    Tls,
+    /// After `STARTTLS`, without which nothing is sent.
+    StartTls,
+    /// Not at all: for a server on the same machine.
+    None,
+}
+
+impl Mail {
+    pub fn is_on(&self) -> bool {
+        !self.server.is_empty()
+    }
+
+    /// Whether there is any way to tell citizens something.
+    pub fn tells(&self) -> bool {
+        self.is_on() || self.by_gateway
+    }
+
+    pub fn port(&self) -> u16 {
+        match (self.port, self.tls) {
+            (0, MailTls::Tls) => 465,
+            (0, MailTls::StartTls) => 587,
+            (0, MailTls::None) => 25,
+            (port, _) => port,
+        }
+    }
+
+    fn check(&self, has_host: bool) -> Result<(), Refusal> {
+        let wrong = |reason: &str| Err(Refusal::new("config.unusable").with("reason", reason));
+        if self.is_on() && self.from.is_empty() {
+            return wrong("[mail] from says who mail is from, e.g. from = \"noreply@example.cn\"");
+        }
+        if self.tells() && self.site.is_empty() && !has_host {
+            return wrong("[mail] site says how links in messages begin, or plate_host does");
+        }
+        if !self.site.is_empty() && !self.site.starts_with("https://") && !self.site.starts_with("http://") {
+            return wrong("[mail] site begins with https://");
+        }
+        if !self.user.is_empty() && self.password_file.as_os_str().is_empty() {
+            return wrong("[mail] password_file names the file that holds the password of user");
+        }
+        if !self.user.is_empty() && self.tls == MailTls::None {
+            return wrong("[mail] user needs tls or starttls, or the password would go in the clear");
+        }
+        Ok(())
+    }
+}
+
 fn is_built_in(rules: &Rules) -> bool {
     rules == Rules::built_in()
 }
@@ -146,6 +240,7 @@ impl Default for Config {
             outbox: OutboxRules::default(),
             abuse: AbuseRules::default(),
             rewards: RewardRules::default(),
+            mail: Mail::default(),
             open311: Open311::default(),
             sensors: Sensors::default(),
         }
@@ -190,12 +285,21 @@ impl Config {
         if let Some(mqtt) = &config.sensors.mqtt {
             mqtt.check(&config.sensors.rules)?;
         }
+        config.mail.check(!config.plate_host.is_empty())?;
         Ok(config)
     }
 
     /// What the address of a plate begins with, as people open it.
     pub fn plate_base(&self) -> String {
         format!("{}://{}", self.plate_scheme, self.plate_host)
+    }
+
+    /// What links in messages begin with.
+    pub fn site_base(&self) -> String {
+        match self.mail.site.trim_end_matches('/') {
+            "" => self.plate_base(),
+            site => site.to_owned(),
+        }
     }
 
     /// As a settings file.
@@ -270,6 +374,25 @@ mod tests {
         ] {
             assert!(Config::from_toml(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn mail_is_off_until_it_can_be_sent() {
+        let mail = |text: &str| Config::from_toml(&format!("plate_host = 'lid.example.cn'\n[mail]\n{text}"));
+        assert!(!Config::from_toml("").unwrap().mail.tells());
+        let config = mail("server = 'mail.example.cn'\ntls = 'starttls'\nfrom = 'a@example.cn'").unwrap();
+        assert_eq!((config.mail.port(), config.site_base().as_str()), (587, "https://lid.example.cn"));
+        assert_eq!(Config::from_toml(&config.to_toml()), Ok(config));
+        for wrong in [
+            "server = 'mail.example.cn'",
+            "server = 'x'\nfrom = 'a@b.cn'\nuser = 'a'",
+            "server = 'x'\nfrom = 'a@b.cn'\nuser = 'a'\npassword_file = 'p'\ntls = 'none'",
+            "server = 'x'\nfrom = 'a@b.cn'\nsite = 'lid.example.cn'",
+            "password = 'secret'",
+        ] {
+            assert!(mail(wrong).is_err(), "{wrong}");
+        }
+        assert!(Config::from_toml("[mail]\nby_gateway = true").is_err(), "no address for links");
     }
 
     #[test]

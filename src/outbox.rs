@@ -12,7 +12,9 @@ use crate::domain::ids::{Millis, ReceiverId};
 use crate::registry::{OutboxEvent, Registry, RegistryError};
 
 mod courier;
+mod mail;
 mod post;
+mod scribe;
 mod sign;
 mod upstream;
 
@@ -58,6 +60,14 @@ pub async fn clear(registry: Registry) {
                 tracing::info!(events.cleared = cleared, "events that everybody has heard are cleared away")
             }
             Err(error) => tracing::warn!(%error, "events are kept longer"),
+        }
+        match registry.forget_unconfirmed().await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::info!(
+                addresses.forgotten = forgotten,
+                "addresses that nobody confirmed are forgotten"
+            ),
+            Err(error) => tracing::warn!(%error, "addresses that nobody confirmed are kept longer"),
         }
         tokio::time::sleep(CLEARING).await;
     }

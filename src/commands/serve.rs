@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Ending, Ground, Outcome};
-use crate::config::Config;
+use crate::config::{Config, Mail};
 use crate::domain::Refusal;
 use crate::domain::claim::ClaimRules;
 use crate::domain::ids::CoverId;
@@ -81,6 +81,13 @@ pub(super) async fn run(
     let snapshot = Arc::new(LiveSnapshot::new(build_snapshot(&registry).await?));
     tracing::info!(covers = snapshot.load().len(), version = snapshot.version(), "the map is loaded");
     let private_receivers = config.outbox.private_receivers;
+    let mail = config.mail.clone();
+    let password = mail_password(ground, &mail)?;
+    let server = mail.is_on().then(|| format!("smtp://{}:{}", mail.server, mail.port()));
+    if let Err(error) = registry.settle_mail_receiver(server).await {
+        tracing::warn!(%error, "mail to citizens waits for a start on a disk that can be written");
+    }
+    let writing = config.clone();
     let claim_rules = config.quality.claims.clone();
     let broker = config.sensors.mqtt.clone();
     if let Some(mqtt) = &broker {
@@ -98,7 +105,9 @@ pub(super) async fn run(
     let tasks = tokio::spawn(sweep_tasks(registry.clone()));
     let reminding = tokio::spawn(remind(registry.clone()));
     let outbox = tokio::spawn(outbox::run(registry.clone(), ground.place.outbox()));
-    let courier = outbox::Courier::new(registry.clone(), private_receivers).map_err(anyhow::Error::new)?;
+    let courier = outbox::Courier::new(registry.clone(), private_receivers)
+        .and_then(|courier| courier.writing_to_citizens(&writing, password))
+        .map_err(anyhow::Error::new)?;
     let courier = tokio::spawn(courier.run());
     let clearing = tokio::spawn(outbox::clear(registry.clone()));
     let unfinished = tokio::spawn(finish_bulk_edits(registry.clone()));
@@ -153,6 +162,18 @@ pub(super) async fn run(
         Some(Err(error)) if error.is_panic() => Err(anyhow::Error::new(error).into()),
         _ => Ok(Ending::Done),
     }
+}
+
+/// The password for the mail server, from the file that the settings name.
+fn mail_password(ground: &Ground, mail: &Mail) -> Outcome<Option<String>> {
+    if mail.user.is_empty() {
+        return Ok(None);
+    }
+    let file = ground.place.data.join(&mail.password_file);
+    let read = std::fs::read_to_string(&file).map_err(|error| {
+        Refusal::new("config.unreadable").with("file", file.display()).with("reason", error)
+    })?;
+    Ok(Some(read.trim().to_owned()))
 }
 
 /// Loads the map. The number of the last change is read first: what is committed in between comes

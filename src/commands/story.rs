@@ -22,7 +22,8 @@ use crate::domain::role::{Actor, Role};
 use crate::photos::{PhotoLimits, PhotoStore};
 use crate::press::{self, PlateOrder, Wanted};
 use crate::registry::{
-    AttachedPhoto, CoverFilter, MoveOrder, NewReport, NewUser, Registry, RegistryError, Reported, User,
+    AttachedPhoto, CitizenSays, CityWord, CoverFilter, MoveOrder, NewRating, NewReport, NewUser, Registry,
+    RegistryError, Reported, User,
 };
 
 mod devices;
@@ -505,6 +506,7 @@ async fn play_cases(
                 party: (step.made == CaseMove::Dispatch).then_some(party),
                 reason: step.why.map(|(zh, en)| stage.say(zh, en)),
                 until,
+                release: step.made == CaseMove::Close,
                 ..MoveRequest::default()
             };
             let order = MoveOrder {
@@ -527,11 +529,36 @@ async fn play_cases(
                 moved => drop(moved?),
             }
         }
+        if at == 0 {
+            talk(stage, &actor_of(staff, Role::Dispatcher), &reported).await?;
+        }
         if script.hazard == Hazard::Missing {
             before = reported.case_number;
         }
     }
     Ok(tracking)
+}
+
+/// The desk asks whether it is well now; the citizen answers and says how content they are.
+async fn talk(stage: &Stage<'_>, desk: &Actor, reported: &Reported) -> Outcome<()> {
+    let link = stage.registry.tracking_link(reported);
+    let asked = CityWord {
+        key: key(90_001),
+        number: reported.case_number.clone(),
+        tracking: Some(reported.tracking.clone()),
+        text: stage.say(
+            "已经更换新井盖。请问现在走过去还有异常吗？",
+            "The cover was replaced. Is anything still wrong with it?",
+        ),
+        actor: desk.clone(),
+    };
+    stage.registry.write_to_citizen(asked).await?;
+    let text = stage.say("很平稳，谢谢！", "It sits well now, thank you!");
+    stage.registry.say_as_citizen(&link, CitizenSays { key: key(90_002), text, photos: Vec::new() }).await?;
+    let text = stage.say("处理得很快", "That was quick");
+    let rating = NewRating { key: key(90_003), score: 5, text, wish: None, contact: None };
+    stage.registry.rate(&link, rating).await?;
+    Ok(())
 }
 
 async fn report(

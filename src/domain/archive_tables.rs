@@ -10,6 +10,7 @@ use super::campaign::{CampaignStage, CampaignState, Repeat, Scope};
 use super::case::{CaseSource, CaseState};
 use super::case_ask::{AskKind, AskState};
 use super::checklist::Checklist;
+use super::citizen::{Voice, is_boxes};
 use super::claim::{ClaimAnswer, ClaimState};
 use super::cover::{CoverClass, CoverState, LoadClass, Material, Placement, Shape};
 use super::crew::CrewKind;
@@ -825,6 +826,63 @@ pub const TABLES: &[Table] = {
             refers: &[],
         },
         Table {
+            name: "citizen_words",
+            columns: &[
+                must("id", Id),
+                must("report_id", Id),
+                must("voice", Word(is::<Voice>)),
+                must("text", Text),
+                must("actor", Text),
+                must("created_at", Whole),
+                may("answered_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "released_photos",
+            columns: &[
+                must("photo_id", Id),
+                must("boxes", Word(is_boxes)),
+                must("actor", Text),
+                must("released_at", Whole),
+            ],
+            key: &["photo_id"],
+            refers: &[],
+        },
+        Table {
+            name: "ratings",
+            columns: &[
+                must("report_id", Id),
+                must("score", Whole),
+                must("text", Text),
+                may("again_id", Id),
+                must("rated_at", Whole),
+                must("changed_at", Whole),
+            ],
+            key: &["report_id"],
+            refers: &[],
+        },
+        Table {
+            name: "call_backs",
+            columns: &[
+                must("id", Id),
+                must("report_id", Id),
+                must("asked_at", Whole),
+                may("outcome", Text),
+                may("done_by", Text),
+                may("done_at", Whole),
+            ],
+            key: &["id"],
+            refers: &[],
+        },
+        Table {
+            name: "same_here",
+            columns: &[must("case_id", Id), must("key", Id), must("at", Whole)],
+            key: &["case_id", "key"],
+            refers: &[],
+        },
+        Table {
             name: "rule_versions",
             columns: &[
                 must("kind", Word(is::<RuleKind>)),
@@ -880,6 +938,8 @@ pub const LEFT_BEHIND: &[(&str, &str)] = &[
     ("sensors.low_battery", "of what devices say"),
     ("sensors.memory", "of what devices say"),
     ("sensor_hours", "of what devices say; old after some weeks"),
+    ("followers", "addresses of people, who gave them to the house where the registry was"),
+    ("citizen_messages", "of the followers that stay behind"),
     ("upstream_cases", "ids of a platform that a registry in another house is not bound to"),
 ];
 

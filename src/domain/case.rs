@@ -195,6 +195,8 @@ pub struct MoveRequest {
     pub photos: usize,
     pub target: Option<CaseId>,
     pub until: Option<Millis>,
+    /// Whether the photos that come with a closing are released to the public as they are: whoever closes has looked.
+    pub release: bool,
 }
 
 /// The line of the table for a move from this state.
@@ -512,6 +514,7 @@ mod tests {
             photos: 1,
             target: Some(CaseId(Uuid::from_u128(9))),
             until: Some(Millis(1)),
+            release: false,
         }
     }
 

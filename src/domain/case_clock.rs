@@ -377,6 +377,7 @@ mod tests {
                     photos: 1,
                     target: Some(crate::domain::ids::CaseId(Uuid::from_u128(99))),
                     until: Some(Millis(now + DAY_MS)),
+                    release: false,
                 };
                 let who = actor(role, (role == Role::Handler).then_some(speaks_for).flatten());
                 if check_move(&case, rule.made, &who, &request).is_err() {

@@ -82,6 +82,16 @@ named_enum! {
         SensorArmed = "sensor_armed",
         /// The sensor that raised a case no longer says that anything is wrong.
         SensorQuiet = "sensor_quiet",
+        /// What the desk and whoever reported said to each other.
+        CitizenWord = "citizen_word",
+        /// How content whoever reported is.
+        CitizenRated = "citizen_rated",
+        /// 回访: somebody called whoever was not content.
+        CitizenCalled = "citizen_called",
+        /// A photo of work was looked at, and the public may see it.
+        PhotoReleased = "photo_released",
+        /// That was taken back.
+        PhotoWithdrawn = "photo_withdrawn",
         /// The file came from another registry, whole.
         Transferred = "transferred",
     }

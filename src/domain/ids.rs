@@ -73,6 +73,14 @@ uuid_id! {
     BulkEditId,
     /// A census file that waits to be looked at and written.
     UploadId,
+    /// What passes between the desk and whoever reported.
+    WordId,
+    /// Who wants to hear of a report or a cover.
+    FollowerId,
+    /// What one of them is told.
+    MessageId,
+    /// 回访: somebody wants to be called.
+    CallBackId,
     /// 事件接收方: who hears of events by webhook.
     ReceiverId,
     /// A sender whose reports wait for a look.

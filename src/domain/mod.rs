@@ -11,6 +11,7 @@ pub mod case;
 pub mod case_ask;
 pub mod case_clock;
 pub mod checklist;
+pub mod citizen;
 pub mod claim;
 pub mod clock;
 pub mod code;

@@ -21,6 +21,8 @@ named_enum! {
         Webhook = "webhook",
         /// 数字城管一体化平台: cases are created there and their states told.
         Upstream = "upstream",
+        /// Messages to citizens go out as mail; there is one where the city's settings name a server, and none else.
+        Mail = "mail",
     }
 }
 
@@ -157,7 +159,8 @@ fn is_pattern(text: &str) -> bool {
 
 /// What an event is about: events of one key are delivered in their order, events of different keys need not be.
 pub fn order_key(event: &str, body: &Value) -> String {
-    let about = ["case", "plate", "cover", "notice", "meeting"];
+    // Messages of one person keep their order; whose mail server is slow holds nobody else up.
+    let about = ["follower", "case", "plate", "cover", "notice", "meeting"];
     let named = about.iter().find_map(|name| Some(format!("{name}:{}", body.get(name)?.as_str()?)));
     named.unwrap_or_else(|| event.split('.').next().unwrap_or(event).to_owned())
 }

@@ -18,7 +18,7 @@ use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::case::possible_moves;
 use crate::domain::ids::PartyId;
-use crate::registry::{CaseFilter, DueFilter};
+use crate::registry::{CaseFile, CaseFilter, DueFilter, PhotoRecord};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,7 +96,7 @@ pub(super) async fn find_case(
     let mut answer = json!({
         "case": shapes::case(&file.case),
         "reports": file.reports.iter().map(shapes::report).collect::<Vec<_>>(),
-        "photos": file.photos.iter().map(shapes::photo).collect::<Vec<_>>(),
+        "photos": file.photos.iter().map(|photo| case_photo(&file, photo)).collect::<Vec<_>>(),
         "timeline": file.timeline.iter().map(shapes::entry).collect::<Vec<_>>(),
         "moves": moves,
         "asks": file.asks.iter().map(shapes::case_ask).collect::<Vec<_>>(),
@@ -112,6 +112,14 @@ pub(super) async fn find_case(
         answer["party"] = shapes::party(party);
     }
     Ok(([(header::ETAG, etag(file.case.version))], Json(answer)).into_response())
+}
+
+/// A photo with its id, by which it is released, and whether it was.
+fn case_photo(file: &CaseFile, photo: &PhotoRecord) -> Value {
+    let mut shape = shapes::photo(photo);
+    shape["id"] = json!(photo.id);
+    shape["released"] = json!(file.voices.released.contains(&photo.id));
+    shape
 }
 
 fn etag(version: i64) -> String {

@@ -40,7 +40,7 @@ impl Reader {
         let path = uri.path();
         let program = ["/api/", "/tiles/", "/openapi.yaml", "/healthz", "/readyz", "/metrics"];
         let accept = text(header::ACCEPT).unwrap_or_default();
-        let opens = ["/r/", "/photos/"];
+        let opens = ["/r/", "/mail/", "/photos/"];
         Self {
             language: Language::from_header(text(header::ACCEPT_LANGUAGE), cookie(headers, "lang")),
             wants_json: program.iter().any(|start| path.starts_with(start))

@@ -24,6 +24,7 @@ pub(super) const MOVE_FIELDS: &[&str] = &[
     "target",
     "until",
     "condition",
+    "release",
     "lon",
     "lat",
     "accuracy_m",
@@ -43,6 +44,9 @@ pub(super) struct SaidMove {
     until: Option<String>,
     condition: Option<String>,
     position: Option<PhonePosition>,
+    /// Photos of a closing are released as they are.
+    #[serde(default)]
+    release: bool,
 }
 
 impl SaidMove {
@@ -57,6 +61,7 @@ impl SaidMove {
             until: owned("until"),
             condition: owned("condition"),
             position: form.phone_position()?,
+            release: form.field("release").is_some(),
         })
     }
 
@@ -94,6 +99,7 @@ impl SaidMove {
                 party: party.map_err(|refusal| refusal.at("party"))?,
                 reason: self.reason,
                 until: self.until.as_deref().map(read_until).transpose()?,
+                release: self.release,
                 ..MoveRequest::default()
             },
             target_number: self.target,

@@ -36,7 +36,7 @@ pub(super) fn time(at: Millis) -> Value {
     json!(at.to_rfc3339())
 }
 
-fn time_if(at: Option<Millis>) -> Value {
+pub(super) fn time_if(at: Option<Millis>) -> Value {
     at.map_or(Value::Null, time)
 }
 

@@ -25,6 +25,7 @@ mod api_batches;
 mod api_bulk;
 mod api_campaigns;
 mod api_cases;
+mod api_citizens;
 mod api_covers;
 mod api_crew;
 mod api_crew_actions;
@@ -53,6 +54,8 @@ mod case_moves;
 mod case_tally;
 mod census_files;
 mod census_work;
+mod citizen_desk;
+mod citizen_pages;
 mod claim_pages;
 mod conflict;
 mod cover_list;
@@ -224,6 +227,8 @@ fn build(state: AppState) -> doors::Doors {
     // An account of the platform's own: what it says is what such a person may do.
     const UPSTREAM: Access = Access::Staff(&[Role::Handler, Role::Dispatcher, Role::Supervisor, Role::Admin]);
     const SENSORS: Access = Access::Staff(crate::domain::sensor::SENSOR_READERS);
+    // Who writes to citizens.
+    const TALKERS: Access = UPSTREAM;
     const WEATHER: Access = Access::Staff(&[Role::Supervisor, Role::Admin]);
     const FIELD: Access = Access::Staff(&[Role::Crew, Role::Engineer, Role::Admin]);
     const CREW: Access = Access::Staff(&[Role::Crew, Role::GridWorker, Role::Engineer, Role::Admin]);
@@ -259,6 +264,14 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/r/{tracking}/photos/{n}", Public, get(public::tracking_photo))
         .open("GET", "/r/{tracking}/reward", Public, get(reward_pages::offer))
         .open("POST", "/r/{tracking}/reward", Public, post(reward_pages::claim))
+        .open("POST", "/r/{tracking}/words", Public, post(citizen_pages::send_word))
+        .open("POST", "/r/{tracking}/rating", Public, post(citizen_pages::send_rating))
+        .open("POST", "/r/{tracking}/follow", Public, post(citizen_pages::follow_report))
+        .open("POST", "/c/{token}/same", Public, post(citizen_pages::tap_same))
+        .open("GET", "/c/{token}/follow", Public, get(citizen_pages::follow_form))
+        .open("POST", "/c/{token}/follow", Public, post(citizen_pages::follow_cover))
+        .open("GET", "/mail/{link}/{step}", Public, get(citizen_pages::show_mail_link))
+        .open("POST", "/mail/{link}/{step}", Public, post(citizen_pages::use_mail_link))
         .open("POST", "/language", Public, post(public::language))
         .open("GET", "/assets/{name}", Public, get(public::asset))
         .open("GET", "/crew", Public, get(crew_shell::show))
@@ -278,6 +291,11 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/desk/held", DESK, post(held_pages::lift))
         .open("GET", "/desk/cases/{number}/senders", DESK, get(held_pages::senders))
         .open("POST", "/desk/cases/{number}/senders", DESK, post(held_pages::block))
+        .open("POST", "/desk/cases/{number}/words", TALKERS, post(citizen_desk::send_word))
+        .open("GET", "/desk/cases/{number}/photos/{id}", DESK, get(citizen_desk::show_release))
+        .open("POST", "/desk/cases/{number}/photos/{id}", DESK, post(citizen_desk::send_release))
+        .open("GET", "/desk/citizens", DESK, get(citizen_desk::show))
+        .open("POST", "/desk/call-backs/{id}", DESK, post(citizen_desk::finish_call))
         .open("GET", "/desk/ledger", FIGURES, get(ledger_pages::show))
         .open("GET", "/desk/ledger/export", FIGURES, get(ledger_pages::export))
         .open("GET", "/desk/statistics", FIGURES, get(statistics_pages::show))
@@ -447,6 +465,12 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/api/v1/cases", STAFF, post(desk_intake::create_case))
         .open("GET", "/api/v1/cases/similar", STAFF, get(desk_intake::list_similar))
         .open("POST", "/api/v1/cases/{number}/asks", STAFF, post(case_asks::create_ask))
+        .open("GET", "/api/v1/cases/{number}/words", STAFF, get(api_citizens::list_words))
+        .open("POST", "/api/v1/cases/{number}/words", TALKERS, post(api_citizens::create_word))
+        .open("POST", "/api/v1/cases/{number}/photos/{id}", DESK, post(api_citizens::release_photo))
+        .open("GET", "/api/v1/citizen-words", DESK, get(api_citizens::list_open_words))
+        .open("GET", "/api/v1/call-backs", DESK, get(api_citizens::list_call_backs))
+        .open("POST", "/api/v1/call-backs/{id}", DESK, post(api_citizens::finish_call_back))
         .open("GET", "/api/v1/asks", DESK, get(case_asks::list_asks))
         .open("POST", "/api/v1/asks/{id}", DESK, post(case_asks::answer_ask))
         .open("GET", "/api/v1/rules", DESK, get(rule_desk::list_rules))

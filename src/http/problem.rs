@@ -154,9 +154,15 @@ fn generic(status: StatusCode) -> &'static str {
 
 /// The scripts are named by their digests; no other text or address of a script runs.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let scripts = [views::REPORT_SCRIPT, views::UPLOAD_SCRIPT, views::DESIGNER_SCRIPT, views::CASE_SCRIPT]
-        .map(|script| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script))))
-        .join(" ");
+    let scripts = [
+        views::REPORT_SCRIPT,
+        views::UPLOAD_SCRIPT,
+        views::DESIGNER_SCRIPT,
+        views::CASE_SCRIPT,
+        views::RELEASE_SCRIPT,
+    ]
+    .map(|script| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script))))
+    .join(" ");
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src {scripts}; img-src 'self' data: blob:; \
          connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::ask::{Asked, From, Named, Nothing, Reader};
+use super::citizen_pages::check_address;
 use super::forms::{Form, store_photos};
 use super::page_cache::Drawn;
 use super::problem::page_with_problem;
@@ -14,11 +15,12 @@ use super::sender::{Sender, know_again};
 use super::views::{self, ReportDraft, ReportTarget};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
+use crate::domain::citizen::BlurBox;
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{IdempotencyKey, PhotoId};
 use crate::domain::token::Token;
-use crate::photos::{PhotoDigest, PhotoError};
-use crate::registry::{NewReport, ScannedPlate};
+use crate::photos::{PhotoDigest, PhotoError, PhotoStore};
+use crate::registry::{NewFollower, NewReport, ScannedPlate};
 
 pub(super) async fn home(State(state): State<AppState>, reader: Reader, _: Asked<Nothing>) -> Response {
     page(views::home(&reader.page(&state, None), None))
@@ -88,7 +90,8 @@ pub(super) async fn scan(
         return Ok(page(views::blank_plate(&around, token)));
     };
     let photos = state.registry.list_public_photos((cover.manhole, cover.cover)).await?;
-    let html = views::scan(&around, &scanned, photos.first());
+    let taps = state.registry.count_same_here(&scanned.open_cases).await?;
+    let html = views::scan(&around, &scanned, &taps, photos.first().map(|(photo, _)| photo));
     let drawn = Drawn::new(html, state.registry.now());
     state.shared.pages.keep(moment, (token, reader.language), cover.cover, &drawn);
     Ok(drawn_page(drawn, gzip))
@@ -96,6 +99,12 @@ pub(super) async fn scan(
 
 fn drawn_page(drawn: Drawn, gzip: bool) -> Response {
     const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+    // A page with a tap to count has a key of its own for whoever reads it, so it cannot be kept shrunk.
+    if let Ok(text) = std::str::from_utf8(&drawn.plain)
+        && text.contains(views::TAP_KEY)
+    {
+        return page(text.replace(views::TAP_KEY, &IdempotencyKey::fresh().to_string()));
+    }
     let mut response =
         Response::new(if gzip { drawn.gzipped.into() } else { axum::body::Body::from(drawn.plain) });
     let headers = response.headers_mut();
@@ -124,9 +133,9 @@ pub(super) async fn cover_photo(
     };
     let cover = scanned.cover.filter(|_| scanned.plate.state.is_live()).ok_or_else(unknown)?;
     let photos = state.registry.list_public_photos((cover.manhole, cover.cover)).await?;
-    let photo = photos.iter().find(|photo| photo.id == id).ok_or_else(unknown)?;
+    let (photo, boxes) = photos.into_iter().find(|(photo, _)| photo.id == id).ok_or_else(unknown)?;
     // Not for long: a case that is opened again takes its photo back.
-    public_photo(&state, &headers, photo.digest, "public, max-age=600").await
+    covered_photo(&state, &headers, (photo.digest, boxes), "public, max-age=600").await
 }
 
 /// A live plate with a cover, or the answer that says what to do instead.
@@ -167,7 +176,8 @@ pub(super) async fn report_form(
     Ok(know_again(&state, &headers, page(html)))
 }
 
-const REPORT_FIELDS: &[&str] = &["key", "hazard", "description", "contact", "lon", "lat", "accuracy_m"];
+const REPORT_FIELDS: &[&str] =
+    &["key", "hazard", "description", "contact", "tell", "lon", "lat", "accuracy_m"];
 
 impl ReportDraft {
     pub(super) fn of_form(form: &Form) -> Self {
@@ -176,6 +186,7 @@ impl ReportDraft {
             hazard: form.field("hazard").and_then(|word| word.parse().ok()),
             description: form.field("description").unwrap_or_default().to_owned(),
             contact: form.field("contact").unwrap_or_default().to_owned(),
+            tell: form.field("tell").is_some(),
         }
     }
 }
@@ -199,12 +210,15 @@ pub(super) async fn report(
     form.only(REPORT_FIELDS)?;
     sender.admit(form.field("hazard").and_then(|word| word.parse().ok()))?;
     let photos = std::mem::take(&mut form.photos);
-    let filed = match trouble {
+    let filed = match trouble.or_else(|| check_telling(&state, &form).err().map(Problem::from)) {
         None => file_report((&state, &reader), sender, scanned.plate.token, &form, photos).await,
         Some(trouble) => Err(trouble),
     };
     match filed {
-        Ok(link) => Ok(Redirect::to(&format!("/r/{link}")).into_response()),
+        Ok(link) => {
+            tell_reporter(&state, &reader, &form, &link).await;
+            Ok(Redirect::to(&format!("/r/{link}")).into_response())
+        }
         Err(problem) if problem.status.is_client_error() => {
             // What was typed is kept; photos must be chosen again, browsers do not let them be.
             let draft = ReportDraft::of_form(&form);
@@ -214,6 +228,23 @@ pub(super) async fn report(
             Ok(page_with_problem(problem.status, html))
         }
         Err(problem) => Err(problem),
+    }
+}
+
+/// Who wants to be told needs an address to be told at.
+pub(super) fn check_telling(state: &AppState, form: &Form) -> Result<(), Refusal> {
+    match form.field("tell") {
+        Some(_) => check_address(state, form.field("contact").unwrap_or_default(), "contact"),
+        None => Ok(()),
+    }
+}
+
+/// Has whoever reported told how it goes on, where they want to be. The report stands whatever comes of this.
+pub(super) async fn tell_reporter(state: &AppState, reader: &Reader, form: &Form, link: &str) {
+    let (Some(_), Some(contact)) = (form.field("tell"), form.field("contact")) else { return };
+    let new = NewFollower { address: contact.to_owned(), language: reader.language.tag() };
+    if let Err(error) = state.registry.follow_report(link, new).await {
+        tracing::warn!(%error, "somebody who reported is not told how it goes on");
     }
 }
 
@@ -258,7 +289,7 @@ pub(super) async fn tracking(
         state.shared.tries.count(network, state.registry.now())?;
         return Err(Problem::not_found("report.unknown"));
     };
-    Ok(page(views::tracking(&reader.page(&state, None), &link, &tracked)))
+    Ok(page(views::tracking(&reader.page(&state, None), &link, &tracked, None)))
 }
 
 pub(super) async fn tracking_photo(
@@ -274,8 +305,27 @@ pub(super) async fn tracking_photo(
     };
     let number: usize = number.parse().map_err(|_| unknown())?;
     let photo = tracked.photos.get(number).ok_or_else(unknown)?;
-    // Private, because the address is a secret.
-    public_photo(&state, &headers, photo.digest, "private, max-age=3600").await
+    let released = tracked.released.iter().find(|released| released.photo == photo.id);
+    let boxes = released.map(|released| released.boxes.clone()).unwrap_or_default();
+    // Private, because the address is a secret; of the work not for long, because it may be taken back.
+    let kept = if released.is_some() { "private, max-age=600" } else { "private, max-age=3600" };
+    covered_photo(&state, &headers, (photo.digest, boxes), kept).await
+}
+
+/// The rendition with what is covered up in it.
+pub(super) async fn covered_photo(
+    state: &AppState,
+    asked: &HeaderMap,
+    (digest, boxes): ([u8; 32], Vec<BlurBox>),
+    kept: &'static str,
+) -> Result<Response, Problem> {
+    if boxes.is_empty() {
+        return public_photo(state, asked, digest, kept).await;
+    }
+    let digest = PhotoDigest(digest);
+    let photos = state.photos.clone();
+    let name = PhotoStore::covered_name(digest, &boxes);
+    send_photo(asked, name, kept, move || photos.open_covered(digest, &boxes)).await
 }
 
 /// The rendition without metadata. Its bytes never change, so its digest is the tag.
@@ -286,13 +336,22 @@ pub(super) async fn public_photo(
     kept: &'static str,
 ) -> Result<Response, Problem> {
     let digest = PhotoDigest(digest);
-    let etag = format!("\"{digest}\"");
+    let photos = state.photos.clone();
+    send_photo(asked, digest, kept, move || photos.open_public(digest)).await
+}
+
+async fn send_photo(
+    asked: &HeaderMap,
+    name: PhotoDigest,
+    kept: &'static str,
+    open: impl FnOnce() -> Result<Option<std::fs::File>, PhotoError> + Send + 'static,
+) -> Result<Response, Problem> {
+    let etag = format!("\"{name}\"");
     let headers = [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, kept.to_owned())];
     if asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    let photos = state.photos.clone();
-    let bytes = read_file(move || photos.open_public(digest)).await?;
+    let bytes = read_file(open).await?;
     Ok((headers, [(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response())
 }
 

@@ -119,7 +119,7 @@ async fn file_page(
 ) -> Result<String, Problem> {
     let upstream = match file.receiver.kind {
         ReceiverKind::Upstream => state.registry.list_upstream_cases(file.receiver.id).await?,
-        ReceiverKind::Webhook => Vec::new(),
+        ReceiverKind::Webhook | ReceiverKind::Mail => Vec::new(),
     };
     let view = ReceiverView {
         file,

@@ -9,6 +9,7 @@ use super::ask::{Asked, From, Nothing, Reader};
 use super::desk::page;
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
+use super::public::{check_telling, tell_reporter};
 use super::sender::{Sender, know_again};
 use super::views::{self, PlaceView, ReportDraft, ReportTarget};
 use super::{AppState, Problem};
@@ -95,6 +96,7 @@ const FIELDS: &[&str] = &[
     "hazard",
     "description",
     "contact",
+    "tell",
     "lon",
     "lat",
     "accuracy_m",
@@ -116,14 +118,16 @@ pub(super) async fn send(
     sender.admit(form.field("hazard").and_then(|word| word.parse().ok()))?;
     let photos = std::mem::take(&mut form.photos);
     let place = form.position_of(["place_lon", "place_lat", "place_accuracy_m"])?;
-    let filed = match trouble {
+    let filed = match trouble.or_else(|| check_telling(&state, &form).err().map(Problem::from)) {
         None => file((&state, &reader), sender, &form, place, photos).await,
         Some(trouble) => Err(trouble),
     };
     match filed {
         Ok(reported) => {
             state.covers_changed(reported.cover.as_slice());
-            Ok(Redirect::to(&format!("/r/{}", state.registry.tracking_link(&reported))).into_response())
+            let link = state.registry.tracking_link(&reported);
+            tell_reporter(&state, &reader, &form, &link).await;
+            Ok(Redirect::to(&format!("/r/{link}")).into_response())
         }
         Err(problem) if problem.status.is_client_error() => {
             let chosen = form.field("cover").unwrap_or_default();

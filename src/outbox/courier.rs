@@ -10,15 +10,19 @@ use std::time::Duration;
 use axum::body::Bytes;
 use futures_util::{StreamExt, stream};
 use rand::RngExt;
+use serde_json::json;
 use tokio::task::JoinSet;
 use url::Url;
 
+use super::mail::Mailer;
 use super::post::{Answer, CONNECTIONS, Post};
+use super::scribe::Scribe;
 use super::sign::signatures;
 use super::{OutboxError, webhook_id};
+use crate::config::Config;
 use crate::domain::ids::{Millis, ReceiverId};
 use crate::domain::receiver::{LetterState, ReceiverKind, Verdict, end_of_absence, judge, next_try};
-use crate::registry::{Letter, OutboxEvent, Receiver, Registry};
+use crate::registry::{CitizenLetter, Letter, OutboxEvent, Receiver, Registry};
 
 /// How long a courier with nothing to bring sleeps.
 const IDLE: Duration = Duration::from_millis(500);
@@ -29,14 +33,29 @@ const PAGE: i64 = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Delivered,
-    Failed { status: Option<i64>, trouble: Option<String> },
-    Absent { trouble: String, retry_after_s: Option<i64> },
+    Failed {
+        status: Option<i64>,
+        trouble: Option<String>,
+    },
+    /// It will never be taken: no further try.
+    Refused {
+        status: Option<i64>,
+        trouble: Option<String>,
+    },
+    Absent {
+        trouble: String,
+        retry_after_s: Option<i64>,
+    },
     Gone,
 }
 
 impl Outcome {
     pub(super) fn failed(status: Option<i64>, trouble: String) -> Self {
         Outcome::Failed { status, trouble: Some(trouble.chars().take(200).collect()) }
+    }
+
+    pub(super) fn refused(status: Option<i64>, trouble: String) -> Self {
+        Outcome::Refused { status, trouble: Some(trouble.chars().take(200).collect()) }
     }
 
     pub(super) fn of(kind: ReceiverKind, answer: Answer) -> Self {
@@ -58,6 +77,9 @@ impl Outcome {
 pub struct Courier {
     registry: Registry,
     post: Post,
+    /// How messages to citizens are written, and the way to the mail server where there is one.
+    scribe: Option<Arc<Scribe>>,
+    mailer: Option<Mailer>,
     /// What was delivered beyond a receiver's cursor before it became absent, so that it is not sent twice.
     ahead: Arc<Mutex<HashMap<ReceiverId, BTreeSet<i64>>>>,
 }
@@ -65,7 +87,34 @@ pub struct Courier {
 impl Courier {
     /// `private`: whether receivers may lie in the house's own network.
     pub fn new(registry: Registry, private: bool) -> std::io::Result<Self> {
-        Ok(Self { registry, post: Post::new(private)?, ahead: Arc::default() })
+        let post = Post::new(private)?;
+        Ok(Self { registry, post, scribe: None, mailer: None, ahead: Arc::default() })
+    }
+
+    /// The courier that also writes to citizens, as the city's settings say. `password`: of the log-in at its mail server.
+    pub fn writing_to_citizens(mut self, config: &Config, password: Option<String>) -> std::io::Result<Self> {
+        let scribe = Scribe::new(config);
+        if config.mail.is_on() {
+            self.mailer = Some(Mailer::new(&config.mail, password, &scribe.site)?);
+        }
+        self.scribe = Some(Arc::new(scribe));
+        Ok(self)
+    }
+
+    pub(super) fn mailer(&self) -> Option<(&Mailer, &Scribe)> {
+        self.mailer.as_ref().zip(self.scribe.as_deref())
+    }
+
+    /// The message that an event names; `None` when it names none, or nobody wants it any more.
+    pub(super) async fn find_letter(
+        &self,
+        event: &OutboxEvent,
+    ) -> Result<Option<CitizenLetter>, OutboxError> {
+        let body: serde_json::Value = serde_json::from_str(&event.body).unwrap_or_default();
+        match body["message"].as_str().and_then(|id| id.parse().ok()) {
+            Some(id) => Ok(self.registry.compose_message(id).await?),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -157,8 +206,7 @@ impl Courier {
         let ahead = self.ahead_of(receiver.id);
         let round = Round::new(self, receiver);
         let keys = grouped(page.events);
-        // One at first where it was absent: it may still be.
-        let width = if receiver.absences > 0 { 1 } else { CONNECTIONS };
+        let width = width_for(receiver);
         let under_way: Vec<_> = keys
             .into_iter()
             .map(|(key, events)| {
@@ -193,7 +241,7 @@ impl Courier {
         if receiver.next_at > self.registry.now() {
             return Ok(0);
         }
-        let width = if receiver.absences > 0 { 1 } else { CONNECTIONS };
+        let width = width_for(receiver);
         let due = self.registry.list_due_letters(receiver.id, width as i64).await?;
         if due.is_empty() {
             return Ok(0);
@@ -213,6 +261,9 @@ impl Courier {
                 Outcome::Delivered => delivered.push(letter.sequence),
                 Outcome::Failed { status, trouble } => {
                     failed.push(self.tried_again(letter, status, trouble));
+                }
+                Outcome::Refused { status, trouble } => {
+                    failed.push(given_up(letter, status, trouble));
                 }
                 Outcome::Absent { .. } | Outcome::Gone => {}
             }
@@ -236,8 +287,10 @@ impl Courier {
 
     /// Sends one event.
     async fn carry(&self, receiver: &Receiver, event: &OutboxEvent) -> Result<Outcome, OutboxError> {
-        if receiver.kind == ReceiverKind::Upstream {
-            return self.tell_upstream(receiver, event).await;
+        match receiver.kind {
+            ReceiverKind::Upstream => return self.tell_upstream(receiver, event).await,
+            ReceiverKind::Mail => return self.send_mail(event).await,
+            ReceiverKind::Webhook => {}
         }
         let Ok(url) = Url::parse(&receiver.url) else {
             return Ok(Outcome::failed(None, "its address is none".to_owned()));
@@ -247,10 +300,30 @@ impl Courier {
         Ok(Outcome::of(receiver.kind, self.post.send(&url, &headers, body).await))
     }
 
-    /// What a receiver hears of an event. What is only for some receivers is added here.
-    async fn body_for(&self, _: &Receiver, event: &OutboxEvent) -> Result<String, OutboxError> {
-        let (name, at) = (serde_json::json!(event.event), Millis(event.created_at).to_rfc3339());
-        Ok(format!("{{\"type\":{name},\"timestamp\":\"{at}\",\"data\":{}}}", event.body))
+    /// What a receiver hears of an event. What is only for some receivers is added here: a message to a citizen is
+    /// written out for those that may hear of people, so that a gateway can send it on.
+    async fn body_for(&self, receiver: &Receiver, event: &OutboxEvent) -> Result<String, OutboxError> {
+        let (name, at) = (json!(event.event), Millis(event.created_at).to_rfc3339());
+        let mut more = String::new();
+        if let Some(scribe) = &self.scribe
+            && receiver.wishes.personal
+            && event.event == "citizen.message"
+        {
+            let citizen = self.find_letter(event).await?.map(|letter| {
+                let written = scribe.write(&letter);
+                json!({
+                    "channel": letter.channel,
+                    "address": letter.address,
+                    "language": letter.language,
+                    "subject": written.subject,
+                    "text": written.text,
+                    "link": written.link,
+                    "unsubscribe": written.stop,
+                })
+            });
+            more = format!(",\"citizen\":{}", json!(citizen));
+        }
+        Ok(format!("{{\"type\":{name},\"timestamp\":\"{at}\",\"data\":{}{more}}}", event.body))
     }
 
     pub(super) fn signed_headers(
@@ -374,6 +447,9 @@ impl<'c> Round<'c> {
                     waits = true;
                     group.letters.push(self.courier.tried_again(letter_of(&key, event), status, trouble));
                 }
+                Outcome::Refused { status, trouble } => {
+                    group.letters.push(given_up(letter_of(&key, event), status, trouble));
+                }
                 Outcome::Absent { .. } | Outcome::Gone => {
                     let rest = events.iter().map(|event| event.sequence);
                     group.left.extend(rest.filter(|sequence| *sequence >= event.sequence));
@@ -410,6 +486,22 @@ impl<'c> Round<'c> {
             }
         }
     }
+}
+
+/// How many events go out at once: one at first where it was absent, since it may still be.
+fn width_for(receiver: &Receiver) -> usize {
+    match receiver.kind {
+        _ if receiver.absences > 0 => 1,
+        ReceiverKind::Mail => super::mail::CONNECTIONS,
+        _ => CONNECTIONS,
+    }
+}
+
+/// A letter that nobody will ever take.
+fn given_up(mut letter: Letter, status: Option<i64>, trouble: Option<String>) -> Letter {
+    letter.tries += 1;
+    (letter.last_status, letter.trouble, letter.state) = (status, trouble, LetterState::Dead);
+    letter
 }
 
 /// An event that is not delivered in its turn.

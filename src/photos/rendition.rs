@@ -11,6 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, L
 use super::PhotoLimits;
 use super::container::{Header, MediaType};
 use crate::domain::Refusal;
+use crate::domain::citizen::BlurBox;
 
 /// Longest side of a public rendition, in pixels.
 pub const PUBLIC_SIDE: u32 = 1600;
@@ -51,6 +52,37 @@ pub(super) fn render_public(
         picture.apply_orientation(orientation);
         let picture = flatten(picture);
         Ok((encode(&picture).map_err(|_| damaged())?, look_of(&picture)))
+    })
+}
+
+/// What is left where something was covered up: nothing of it, not even a mean color.
+const COVERED: image::Rgb<u8> = image::Rgb([96, 96, 96]);
+
+/// A rendition of ours with these boxes covered up.
+pub(super) fn cover_up(public: &[u8], boxes: &[BlurBox]) -> Result<Vec<u8>, Refusal> {
+    shielded(|| {
+        let mut reader = ImageReader::with_format(Cursor::new(public), ImageFormat::Jpeg);
+        let mut bounds = Limits::default();
+        bounds.max_image_width = Some(PUBLIC_SIDE);
+        bounds.max_image_height = Some(PUBLIC_SIDE);
+        reader.limits(bounds);
+        // Of ours, and upright already.
+        let decoder = reader.into_decoder().map_err(|_| damaged())?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|_| damaged())?.into_rgb8();
+        let (width, height) = picture.dimensions();
+        // Outward to whole pixels: nothing of the edge is left.
+        let span = |from: f64, length: f64, side: u32| {
+            let at = |percent: f64| percent / 100.0 * f64::from(side);
+            (at(from).floor() as u32)..(at(from + length).ceil() as u32).min(side)
+        };
+        for covered in boxes {
+            for y in span(covered.top, covered.height, height) {
+                for x in span(covered.left, covered.width, width) {
+                    picture.put_pixel(x, y, COVERED);
+                }
+            }
+        }
+        encode(&picture).map_err(|_| damaged())
     })
 }
 

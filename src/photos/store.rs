@@ -4,6 +4,7 @@
 //! original/ab/cdef…            as it came, private
 //! public/ab/cdef….jpg          the public rendition
 //! public/ab/cdef….jpg.sha256   its checksum, as sha256sum(1) writes it
+//! covered/ab/cdef….jpg         a rendition with parts covered up, named by photo and parts; made again where it is lost
 //! ```
 //!
 //! A file gets its name only when it is whole and on the disk; the original comes last, so a photo
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::container::{MediaType, inspect};
-use super::rendition::{PUBLIC_SIDE, render_public, upright_size};
+use super::rendition::{PUBLIC_SIDE, cover_up, render_public, upright_size};
 use super::{PhotoDigest, PhotoError, PhotoLimits};
+use crate::domain::citizen::BlurBox;
 
 /// The photo folder of one Lidmark. Cheap to clone; makes its folders when the first photo comes.
 #[derive(Debug, Clone)]
@@ -100,6 +102,33 @@ impl PhotoStore {
         open_if_there(&self.public_path(digest))
     }
 
+    /// The public rendition with parts covered up; `None` when there is no such photo.
+    pub fn open_covered(&self, digest: PhotoDigest, boxes: &[BlurBox]) -> Result<Option<File>, PhotoError> {
+        if boxes.is_empty() {
+            return self.open_public(digest);
+        }
+        let path = self.covered_path(digest, boxes);
+        if let Some(file) = open_if_there(&path)? {
+            return Ok(Some(file));
+        }
+        let Some(public) = read_if_there(&self.public_path(digest))? else { return Ok(None) };
+        self.write(&path, &cover_up(&public, boxes)?)?;
+        open_if_there(&path)
+    }
+
+    /// By what a rendition with parts covered up is known.
+    pub fn covered_name(digest: PhotoDigest, boxes: &[BlurBox]) -> PhotoDigest {
+        let parts = |one: &BlurBox| [one.left, one.top, one.width, one.height].map(f64::to_be_bytes).concat();
+        let mut named = digest.0.to_vec();
+        named.extend(boxes.iter().flat_map(parts));
+        PhotoDigest::of(&named)
+    }
+
+    fn covered_path(&self, digest: PhotoDigest, boxes: &[BlurBox]) -> PathBuf {
+        let name = Self::covered_name(digest, boxes);
+        self.folder_of("covered", name).join(format!("{}.jpg", &name.to_string()[2..]))
+    }
+
     /// The original with all its metadata: for staff only. `None` when there is no such photo.
     pub fn open_original(&self, digest: PhotoDigest) -> Result<Option<File>, PhotoError> {
         open_if_there(&self.original_path(digest))
@@ -142,7 +171,8 @@ impl PhotoStore {
     /// starts: nobody else may be taking photos in at this time.
     pub fn remove_leftovers(&self) -> Result<usize, PhotoError> {
         let mut removed = 0;
-        for folder in [self.folders("original")?, self.folders("public")?].concat() {
+        for folder in [self.folders("original")?, self.folders("public")?, self.folders("covered")?].concat()
+        {
             for file in list(&folder)? {
                 let name = file_name(&file);
                 if name.starts_with('.') && name.ends_with(TEMPORARY) {

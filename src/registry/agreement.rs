@@ -25,6 +25,8 @@ pub(super) struct Claims {
     cases: HashMap<Uuid, String>,
     /// Tracking number → SHA-256 of what was written, in hex.
     reports: HashMap<String, String>,
+    /// What passed between the desk and citizens → SHA-256 of the text, in hex.
+    words: HashMap<Uuid, String>,
     /// Cover and notice → state of the cover in it.
     notices: HashMap<(Uuid, String), String>,
     /// Case and number of a 督办单 → state of that notice.
@@ -114,6 +116,13 @@ struct ReportClaim<'e> {
 }
 
 #[derive(Deserialize)]
+struct WordClaim<'e> {
+    word: Uuid,
+    #[serde(borrow)]
+    text_sha256: Cow<'e, str>,
+}
+
+#[derive(Deserialize)]
 struct NoticeClaim {
     cover: Uuid,
     notice: String,
@@ -154,6 +163,11 @@ impl Claims {
             is_understood &= file.read(entry).is_some();
             if matches!(entry.kind, HistoryKind::Reported | HistoryKind::ReportJoined) {
                 self.read_report(entry);
+            }
+            if entry.kind == HistoryKind::CitizenWord
+                && let Ok(claim) = serde_json::from_str::<WordClaim>(&entry.body)
+            {
+                self.words.insert(claim.word, claim.text_sha256.into_owned());
             }
         }
         if is_understood {
@@ -247,6 +261,14 @@ impl Claims {
                     let which = format!("{batch}/{ordinal}");
                     report.add("plate.differs", which, format!("is {state}, the file says {claimed}"));
                 }
+            }
+        }
+        for (word, claimed) in self.words.drain() {
+            match integrity::find_standing_word(tx, word).await? {
+                // A text that had to be removed is empty now.
+                Some(text) if text.is_empty() || hex(&Sha256::digest(text.as_bytes())) == claimed => {}
+                Some(_) => report.add("word.altered", word, "is not the text of which the file has the hash"),
+                None => report.add("word.missing", word, "the file says that it was written"),
             }
         }
         if self.cases.is_empty() && self.reports.is_empty() {
@@ -381,6 +403,11 @@ impl FileClaims {
             | HistoryKind::SensorDisarmed
             | HistoryKind::SensorArmed
             | HistoryKind::SensorQuiet
+            | HistoryKind::CitizenWord
+            | HistoryKind::CitizenRated
+            | HistoryKind::CitizenCalled
+            | HistoryKind::PhotoReleased
+            | HistoryKind::PhotoWithdrawn
             | HistoryKind::Transferred => {}
         }
         Some(())

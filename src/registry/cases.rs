@@ -4,15 +4,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::case_flow::{self, Ground, event_body};
+use super::citizens::{self, CaseVoices};
 use super::files::{self, NewEntry, PhotoHome};
 use super::reports::clean_text;
 use super::tasks::{self, NewTask};
 use super::{ActiveRules, AttachedPhoto, Call, Hold, Registry, RegistryError, sha256, year_at};
+use super::{citizen_messages, released_photos};
 use crate::domain::Refusal;
 use crate::domain::case::{
     self, Case, CaseMove, CaseState, MoveRequest, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT,
 };
 use crate::domain::case_ask::CaseAsk;
+use crate::domain::citizen::MessageKind;
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::{IdempotencyKey, Millis};
@@ -41,6 +44,7 @@ pub struct CaseFile {
     pub asks: Vec<CaseAsk>,
     /// Why it waits for a look before the public sees it.
     pub hold: Option<Hold>,
+    pub voices: CaseVoices,
 }
 
 /// A move that somebody at the desk or a party asks for.
@@ -137,6 +141,7 @@ impl Registry {
                 _ => None,
             }
             .filter(|hold| hold.ended_at.is_none()),
+            voices: citizens::voices_of(&mut tx, case.id, actor).await?,
             case,
             cover,
             party,
@@ -202,6 +207,7 @@ fn request_hash(order: &MoveOrder) -> [u8; 32] {
         order.pool.as_deref().unwrap_or_default().as_bytes(),
         order.condition.as_deref().unwrap_or_default().as_bytes(),
         &at,
+        &[u8::from(request.release)],
     ])
 }
 
@@ -261,10 +267,14 @@ pub(super) async fn make_move(
         plan_look_backs(tx, &case, &rules).await?;
     }
     let home = PhotoHome { manhole: case.manhole, cover: case.cover, case: Some(case.id), report: None };
-    files::attach_photos(tx, home, order.made.as_str(), &order.photos, now).await?;
+    let attached = files::attach_photos(tx, home, order.made.as_str(), &order.photos, now).await?;
     files::attach_photos(tx, home, "before", &order.before_photos, now).await?;
+    let is_released = order.request.release && rule.made == CaseMove::Close;
+    if is_released {
+        released_photos::release_as_they_are(tx, &attached, &order.actor, now).await?;
+    }
     let distance_m = order.position.map(|at| (distance_m((at.lon, at.lat), place) * 10.0).round() / 10.0);
-    let body = json!({
+    let mut body = json!({
         "case": case.number,
         "move": order.made,
         "from": from,
@@ -281,6 +291,9 @@ pub(super) async fn make_move(
         "photos": files::digest_list(&order.photos),
         "before_photos": files::digest_list(&order.before_photos),
     });
+    if is_released {
+        body["released"] = json!(true);
+    }
     let actor = order.actor.word();
     let mut entries = vec![NewEntry { actor, kind: HistoryKind::CaseMoved, case: Some(case.id), body }];
     let mut moved = event_body(&case);
@@ -300,6 +313,9 @@ pub(super) async fn make_move(
     if from == CaseState::Reported {
         // Somebody looked.
         crate::store::abuse::end_hold(tx, case.id, &order.actor.word(), now).await?;
+    }
+    if let Some(kind) = MessageKind::of_move(order.made, &case) {
+        events.extend(citizen_messages::tell_all(tx, &case, kind, now).await?);
     }
     if rule.made == CaseMove::Reopen {
         // While it was closed, a border may have been drawn anew.

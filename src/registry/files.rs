@@ -1,12 +1,13 @@
 //! The file of a manhole: how entries are chained, read and proved, and how photos are attached.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
 use super::{Registry, RegistryError};
 use crate::domain::Refusal;
 use crate::domain::case::{CaseMove, CaseState, PHOTO_LIMIT};
+use crate::domain::citizen::BlurBox;
 use crate::domain::cover::CoverFile;
 use crate::domain::history::{EntryHash, HistoryEntry, HistoryKind};
 use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PhotoId, ReportId};
@@ -16,7 +17,7 @@ use crate::store::feed::{self, ChangeKind, News};
 use crate::store::history::{ChainHead, LockedFile};
 use crate::store::photos::{self, PhotoRecord};
 use crate::store::structure::{self, Merge};
-use crate::store::{StoreError, Tx, edits, history};
+use crate::store::{StoreError, Tx, citizens, edits, history};
 
 /// Whether a file's chain is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,9 +158,10 @@ pub(super) async fn attach_photos(
     role: &str,
     photos: &[AttachedPhoto],
     at: Millis,
-) -> Result<(), RegistryError> {
+) -> Result<Vec<PhotoId>, RegistryError> {
     let records: Vec<PhotoRecord> = photo_records(home, role, photos, at).collect();
-    Ok(photos::add_photos(tx, &records).await?)
+    photos::add_photos(tx, &records).await?;
+    Ok(records.iter().map(|record| record.id).collect())
 }
 
 pub(super) fn photo_records(
@@ -261,16 +263,17 @@ impl Registry {
     }
 
     /// What everybody may see of a cover: photos that staff took of it, newest first, then those that
-    /// came with the closing of a case that is closed still. Never what a citizen sent.
+    /// came with the closing of a case that is closed still and were released, each with what is covered up
+    /// in it. Never what a citizen sent.
     pub async fn list_public_photos(
         &self,
         (manhole, cover): (ManholeId, CoverId),
-    ) -> Result<Vec<PhotoRecord>, RegistryError> {
+    ) -> Result<Vec<(PhotoRecord, Vec<BlurBox>)>, RegistryError> {
         let mut tx = self.store.read().await?;
         let mut photos = photos::list_manhole_photos(&mut tx, manhole).await?;
         photos.retain(|photo| photo.report.is_none() && photo.cover.is_none_or(|of| of == cover));
         if photos.is_empty() {
-            return Ok(photos);
+            return Ok(Vec::new());
         }
         let closed: Vec<CaseId> = cases::list_manhole_cases(&mut tx, manhole)
             .await?
@@ -283,7 +286,17 @@ impl Registry {
         };
         photos.retain(|photo| photo.role == OF_COVER || of_closing(photo));
         photos.sort_by_key(|photo| (photo.role != OF_COVER, std::cmp::Reverse(photo.created_at)));
-        Ok(photos)
+        let ids: Vec<PhotoId> = photos.iter().map(|photo| photo.id).collect();
+        let mut released: HashMap<PhotoId, Vec<BlurBox>> = citizens::list_released(&mut tx, &ids)
+            .await?
+            .into_iter()
+            .map(|released| (released.photo, released.boxes))
+            .collect();
+        let shown = |photo: PhotoRecord| match released.remove(&photo.id) {
+            Some(boxes) => Some((photo, boxes)),
+            None => (photo.role == OF_COVER).then_some((photo, Vec::new())),
+        };
+        Ok(photos.into_iter().filter_map(shown).collect())
     }
 
     /// Adds photos that staff took of a cover, for everybody to see. One that is there already is

@@ -36,6 +36,8 @@ mod cases;
 mod census;
 mod check;
 mod chunk;
+mod citizen_messages;
+mod citizens;
 mod claim_steps;
 mod claims;
 mod codebook;
@@ -77,7 +79,9 @@ mod plate_orders;
 mod plate_steps;
 mod plates;
 mod quality;
+mod ratings;
 mod receivers;
+mod released_photos;
 mod report_desk;
 mod reports;
 mod resurvey;
@@ -100,6 +104,7 @@ pub use crate::domain::edit::StoredRefusal;
 pub use crate::store::abuse::{Hold, ReportOrigin, SenderCount};
 pub use crate::store::case_list::{CaseFilter, CaseLine, CaseOrder, DueFilter};
 pub use crate::store::cases::NearCase;
+pub use crate::store::citizens::CallBackLine;
 pub use crate::store::covers::PointRow;
 pub use crate::store::crew_watch::{DeedCount, FittingDay, ProgressPoint, StreetProgress};
 pub use crate::store::deliveries::Letter;
@@ -131,6 +136,8 @@ pub use census::{
     RowOutcome, RowRef,
 };
 pub use check::{CheckReport, Finding};
+pub use citizen_messages::{CitizenLetter, Followed, FollowedThing, NewFollower};
+pub use citizens::{CaseVoices, CitizenSays, CityWord, OpenWord};
 pub use claims::{
     ClaimFilter, ClaimLine, ClaimNotice, ClaimNoticeFile, ClaimNoticeSet, ClaimOrder, NewClaimNotice,
     PartyAnswer, Settled,
@@ -166,9 +173,11 @@ pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
 pub use plates::ScannedPlate;
 pub use quality::QualityRow;
+pub use ratings::{CallBackDone, NewRating, Rated};
 pub use receivers::{
     LetterOrder, NewReceiver, ReceiverChange, ReceiverDraft, ReceiverFile, ReceiverMade, ReceiverStepOrder,
 };
+pub use released_photos::{ReleaseOrder, is_releasable};
 pub use reports::{NewReport, Reported, Tracked};
 pub use retirement::Retirement;
 pub use rewards::{PaymentResult, ResultsTaken, RewardClaim, RewardOffer, RewardOrder};

@@ -215,6 +215,46 @@ impl Registry {
         .map(drop)
     }
 
+    /// Sees to it that there is a receiver for mail exactly while the settings name a server, whatever it was called
+    /// before. It hears from now on.
+    pub async fn settle_mail_receiver(&self, server: Option<String>) -> Result<(), RegistryError> {
+        let (now, secret) = (self.now(), draw_secret());
+        let stands =
+            self.list_receivers().await?.into_iter().find(|file| file.receiver.kind == ReceiverKind::Mail);
+        if stands.map(|file| file.receiver.url) == server {
+            return Ok(());
+        }
+        self.store
+            .write::<(), RegistryError, _>(move |tx| {
+                let (server, secret) = (server.clone(), secret.clone());
+                Box::pin(async move {
+                    let all = receivers::list_receivers(tx).await?;
+                    let known = all.into_iter().find(|receiver| receiver.kind == ReceiverKind::Mail);
+                    match (known, server) {
+                        (None, None) => Ok(()),
+                        (Some(known), None) => Ok(receivers::remove_receiver(tx, known.id).await?),
+                        (Some(known), Some(server)) if known.url == server => Ok(()),
+                        (Some(mut known), Some(server)) => {
+                            let version = known.version;
+                            known.url = server;
+                            (known.absences, known.next_at) = (0, Millis(0));
+                            known.version += 1;
+                            keep(tx, &known, version).await
+                        }
+                        (None, Some(server)) => {
+                            let fresh = mail_receiver(server, secret, now);
+                            if !receivers::add_receiver(tx, &fresh).await? {
+                                return Err(name_taken(&fresh.name));
+                            }
+                            let last = receivers::last_event(tx).await?;
+                            Ok(receivers::set_cursor(tx, fresh.id, last).await?)
+                        }
+                    }
+                })
+            })
+            .await
+    }
+
     pub async fn list_receivers(&self) -> Result<Vec<ReceiverFile>, RegistryError> {
         let mut tx = self.store.read().await?;
         let mut files = Vec::new();
@@ -274,6 +314,9 @@ impl Registry {
         if name.is_empty() {
             return Err(Refusal::new("form.missing").at("name").with("field", "name").into());
         }
+        if kind == ReceiverKind::Mail {
+            return Err(mail_by_settings());
+        }
         let url = check_url(draft.url.trim(), self.outbox.private_receivers)?;
         let wishes = Wishes::read(&draft.events, &draft.districts, draft.personal)?;
         let rules = draft.rules.trim().replace("\r\n", "\n");
@@ -282,7 +325,7 @@ impl Registry {
             ReceiverKind::Webhook if !rules.is_empty() => {
                 return Err(Refusal::new("receiver.no_rules").at("rules").into());
             }
-            ReceiverKind::Webhook => {}
+            ReceiverKind::Webhook | ReceiverKind::Mail => {}
         }
         Ok(Checked { name, url: url.into(), wishes, rules })
     }
@@ -303,6 +346,27 @@ struct Checked {
     rules: String,
 }
 
+/// Signs nothing: its secret is there because every receiver has one.
+fn mail_receiver(server: String, secret: String, now: Millis) -> Receiver {
+    Receiver {
+        id: ReceiverId::fresh(),
+        name: "SMTP".to_owned(),
+        kind: ReceiverKind::Mail,
+        url: server,
+        wishes: Wishes { events: vec!["citizen.message".to_owned()], districts: Vec::new(), personal: true },
+        state: ReceiverState::Active,
+        rules: String::new(),
+        secret,
+        old_secret: None,
+        absences: 0,
+        next_at: Millis(0),
+        trouble: None,
+        actor: Actor::System.word(),
+        created_at: now,
+        version: 1,
+    }
+}
+
 fn hash_of(draft: &ReceiverDraft, also: &[&str]) -> [u8; 32] {
     let ReceiverDraft { name, url, events, districts, personal, rules } = draft;
     let mut parts: Vec<&[u8]> = [name, url, events, districts, rules].map(|text| text.as_bytes()).into();
@@ -314,6 +378,10 @@ fn hash_of(draft: &ReceiverDraft, also: &[&str]) -> [u8; 32] {
 /// 32 random bytes, as Standard Webhooks writes them.
 fn draw_secret() -> String {
     format!("whsec_{}", BASE64_STANDARD.encode(rand::rng().random::<[u8; 32]>()))
+}
+
+fn mail_by_settings() -> RegistryError {
+    Refusal::new("receiver.mail_by_settings").at("kind").into()
 }
 
 pub(super) fn unknown(id: ReceiverId) -> RegistryError {
@@ -339,6 +407,11 @@ async fn step(
 ) -> Result<Answered, RegistryError> {
     let id = order.id;
     let mut receiver = receivers::find_receiver(tx, id).await?.ok_or_else(|| unknown(id))?;
+    if receiver.kind == ReceiverKind::Mail
+        && matches!(order.step, ReceiverStep::Rotate | ReceiverStep::Remove)
+    {
+        return Err(mail_by_settings());
+    }
     let version = receiver.version;
     let mut tells = None;
     match order.step {

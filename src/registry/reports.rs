@@ -6,15 +6,16 @@ use super::abuse::Origin;
 use super::report_desk::Arrived;
 use super::{AttachedPhoto, Registry, RegistryError, base32, same_secret, sha256};
 use crate::domain::Refusal;
-use crate::domain::case::{Case, CaseState, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT};
+use crate::domain::case::{Case, CaseMove, CaseState, PHOTO_LIMIT, PhonePosition, Report, TEXT_LIMIT};
+use crate::domain::citizen::{CitizenWord, Rating, ReleasedPhoto};
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryEntry;
-use crate::domain::ids::{CoverId, IdempotencyKey, ReportId};
+use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, PhotoId, ReportId};
 use crate::domain::token::Token;
 use crate::store::cases as case_store;
 use crate::store::photos::PhotoRecord;
-use crate::store::{covers, people};
+use crate::store::{Tx, citizens, covers, people};
 
 /// What a citizen sends.
 #[derive(Debug, Clone)]
@@ -58,8 +59,18 @@ pub struct Tracked {
     /// Who handles it.
     pub party: Option<Party>,
     pub timeline: Vec<HistoryEntry>,
-    /// Photos of this report and those that came with the closing.
+    /// Photos of this report, and those of the work that were released.
     pub photos: Vec<PhotoRecord>,
+    pub released: Vec<ReleasedPhoto>,
+    /// Whether there are photos of the work that nobody has released yet.
+    pub result_waits: bool,
+    /// What the desk and whoever reported wrote to each other, oldest first.
+    pub words: Vec<CitizenWord>,
+    pub rating: Option<Rating>,
+    /// Link to the report by which they said that it is not mended.
+    pub again: Option<String>,
+    /// How many more tapped that they stand in front of the same.
+    pub same_here: i64,
 }
 
 pub(super) const CONTACT_LIMIT: usize = 100;
@@ -89,7 +100,7 @@ impl Registry {
     /// The last part of a tracking address: tracking number and secret. It opens one report to
     /// whoever has it, so it is shown to the citizen and never logged.
     pub fn tracking_link(&self, reported: &Reported) -> String {
-        format!("{}-{}", reported.tracking, self.tracking_secret(reported.report))
+        self.link_of(&reported.tracking, reported.report)
     }
 
     fn tracking_secret(&self, report: ReportId) -> String {
@@ -100,25 +111,9 @@ impl Registry {
     /// The report behind a tracking address; `None` for every address that does not fit, so that
     /// nobody learns which tracking numbers exist.
     pub async fn find_tracked(&self, link: &str) -> Result<Option<Tracked>, RegistryError> {
-        let Some((tracking, secret)) = link.rsplit_once('-') else { return Ok(None) };
-        if tracking.len() > 40 || !tracking.is_ascii() || tracking.contains('\0') {
-            return Ok(None);
-        }
         let mut tx = self.store.read().await?;
-        let Some(report) = case_store::find_report(&mut tx, &tracking.to_ascii_uppercase()).await? else {
-            return Ok(None);
-        };
-        if !same_secret(secret.to_ascii_uppercase().as_bytes(), self.tracking_secret(report.id).as_bytes()) {
-            return Ok(None);
-        }
-        let Some(mut case) = case_store::find_case(&mut tx, report.case).await? else { return Ok(None) };
-        // The case that it was joined to may have been joined to another one since. There is no ring: only what is open
-        // is joined to, and what was joined never opens again.
-        while let Some(target) = case.joined_to
-            && let Some(joined) = case_store::find_case(&mut tx, target).await?
-        {
-            case = joined;
-        }
+        let Some(report) = self.find_linked(&mut tx, link).await? else { return Ok(None) };
+        let Some(case) = standing_case(&mut tx, report.case).await? else { return Ok(None) };
         let cover = match case.cover {
             Some(cover) => covers::find_cover(&mut tx, cover).await?,
             None => None,
@@ -132,12 +127,64 @@ impl Registry {
         if report.case != case.id {
             photos.extend(crate::store::photos::list_case_photos(&mut tx, report.case).await?);
         }
+        let ids: Vec<PhotoId> = photos.iter().map(|photo| photo.id).collect();
+        let mut released = citizens::list_released(&mut tx, &ids).await?;
+        let is_closed = case.state == CaseState::Closed;
+        let of_closing = |photo: &PhotoRecord| photo.role == CaseMove::Close.as_str();
+        let result_waits = is_closed && released.is_empty() && photos.iter().any(of_closing);
+        released.retain(|_| is_closed);
         photos.retain(|photo| {
-            let of_work = photo.report.is_none() && photo.role != super::notice_answers::FEEDBACK_PHOTO;
-            photo.report == Some(report.id) || (of_work && case.state == CaseState::Closed)
+            photo.report == Some(report.id) || released.iter().any(|one| one.photo == photo.id)
         });
-        Ok(Some(Tracked { report, case, cover, party, timeline, photos }))
+        let rating = citizens::find_rating(&mut tx, report.id).await?;
+        let again = match rating.as_ref().and_then(|rating| rating.again) {
+            Some(again) => case_store::find_report_by_id(&mut tx, again).await?,
+            None => None,
+        };
+        Ok(Some(Tracked {
+            words: citizens::list_report_words(&mut tx, report.id).await?,
+            same_here: citizens::count_same_here(&mut tx, case.id).await?,
+            again: again.map(|again| self.link_of(&again.tracking, again.id)),
+            rating,
+            report,
+            case,
+            cover,
+            party,
+            timeline,
+            photos,
+            released,
+            result_waits,
+        }))
     }
+
+    /// The report that a tracking address opens.
+    pub(super) async fn find_linked(&self, tx: &mut Tx, link: &str) -> Result<Option<Report>, RegistryError> {
+        let Some((tracking, secret)) = link.rsplit_once('-') else { return Ok(None) };
+        if tracking.len() > 40 || !tracking.is_ascii() || tracking.contains('\0') {
+            return Ok(None);
+        }
+        let found = case_store::find_report(tx, &tracking.to_ascii_uppercase()).await?;
+        Ok(found.filter(|report| {
+            let known = self.tracking_secret(report.id);
+            same_secret(secret.to_ascii_uppercase().as_bytes(), known.as_bytes())
+        }))
+    }
+
+    pub(super) fn link_of(&self, tracking: &str, report: ReportId) -> String {
+        format!("{tracking}-{}", self.tracking_secret(report))
+    }
+}
+
+/// The case in which another one ended up. What it was joined to may have been joined to another one since. There is no
+/// ring: only what is open is joined to, and what was joined never opens again.
+pub(super) async fn standing_case(tx: &mut Tx, case: CaseId) -> Result<Option<Case>, RegistryError> {
+    let Some(mut case) = case_store::find_case(tx, case).await? else { return Ok(None) };
+    while let Some(target) = case.joined_to
+        && let Some(joined) = case_store::find_case(tx, target).await?
+    {
+        case = joined;
+    }
+    Ok(Some(case))
 }
 
 /// The checks a report must pass before anything is written.

@@ -559,6 +559,14 @@ pub async fn find_report(tx: &mut Tx, tracking: &str) -> Result<Option<Report>, 
     row.map(Report::try_from).transpose()
 }
 
+pub async fn find_report_by_id(tx: &mut Tx, id: ReportId) -> Result<Option<Report>, StoreError> {
+    let row: Option<ReportRow> = on_db!(tx, |c| {
+        let sql = format!("{REPORT} WHERE id = $1");
+        sqlx::query_as(AssertSqlSafe(sql)).bind(id.0).fetch_optional(&mut *c).await?
+    });
+    row.map(Report::try_from).transpose()
+}
+
 pub async fn list_case_reports(tx: &mut Tx, case: CaseId) -> Result<Vec<Report>, StoreError> {
     let rows: Vec<ReportRow> = on_db!(tx, |c| {
         let sql = format!("{REPORT} WHERE case_id = $1 ORDER BY created_at, tracking");

@@ -389,3 +389,11 @@ pub async fn list_standing_reports(
     .fetch_all(&mut *c)
     .await?))
 }
+
+/// The text that passed between the desk and a citizen.
+pub async fn find_standing_word(tx: &mut Tx, word: Uuid) -> Result<Option<String>, StoreError> {
+    on_db!(tx, |c| Ok(sqlx::query_scalar("SELECT text FROM citizen_words WHERE id = $1")
+        .bind(word)
+        .fetch_optional(&mut *c)
+        .await?))
+}

@@ -23,6 +23,8 @@ pub mod campaigns;
 pub mod case_asks;
 pub mod case_list;
 pub mod cases;
+pub mod citizen_messages;
+pub mod citizens;
 pub mod claims;
 pub mod cover_list;
 pub mod covers;

@@ -8,6 +8,7 @@ use super::script::Script;
 use super::sheet::{Sheet, cells};
 use super::{StoreError, Tx, on_db};
 use crate::domain::case::CaseState;
+use crate::domain::citizen::BlurBox;
 use crate::domain::code::ComponentCode;
 use crate::domain::cover::CoverClass;
 use crate::domain::hazard::Hazard;
@@ -59,8 +60,8 @@ pub struct ServiceRequest {
     pub road: Option<String>,
     /// As surveyed; where there is no cover, as the sender of the request said.
     pub place: Option<(f64, f64)>,
-    /// The photo that came with the closing.
-    pub photo: Option<[u8; 32]>,
+    /// The photo that came with the closing and was released, with what is covered up in it.
+    pub photo: Option<([u8; 32], Vec<BlurBox>)>,
 }
 
 #[derive(FromRow)]
@@ -88,6 +89,7 @@ struct RequestRow {
     lat: f64,
     kind: Option<String>,
     photo_digest: Option<Vec<u8>>,
+    photo_boxes: Option<String>,
 }
 
 impl TryFrom<RequestRow> for ServiceRequest {
@@ -101,8 +103,12 @@ impl TryFrom<RequestRow> for ServiceRequest {
             state: row.state.parse().map_err(|_| broken("cases", "state"))?,
             class: row.class.as_deref().map(str::parse).transpose().map_err(|_| broken("covers", "class"))?,
             // As on the scan page: of covers, not of places.
-            photo: match (row.photo_digest, &row.code) {
-                (Some(bytes), Some(_)) => Some(digest(bytes)?),
+            photo: match (row.photo_digest, row.photo_boxes, &row.code) {
+                (Some(bytes), Some(boxes), Some(_)) => {
+                    let boxes =
+                        serde_json::from_str(&boxes).map_err(|_| broken("released_photos", "boxes"))?;
+                    Some((digest(bytes)?, boxes))
+                }
                 _ => None,
             },
             place: (row.code.is_some() || by_this_door).then_some((row.lon, row.lat)),
@@ -143,14 +149,15 @@ const COLUMNS: &str = "SELECT r.tracking, COALESCE(n.id, k.id) AS case_id, k.haz
     CASE WHEN n.id IS NULL AND k.joined_to IS NOT NULL
         THEN (SELECT MIN(j.tracking) FROM reports j WHERE j.case_id = k.joined_to) END AS joined_tracking,
     c.scheme, c.code, c.class, w.name AS owner, p.name AS party, d.name_zh AS district_zh,
-    d.name_en AS district_en, h.road, h.lon, h.lat, o.kind, f.digest AS photo_digest
+    d.name_en AS district_en, h.road, h.lon, h.lat, o.kind, f.digest AS photo_digest,
+    (SELECT q.boxes FROM released_photos q WHERE q.photo_id = f.id) AS photo_boxes
     FROM (";
 const DETAILS: &str = ") AS page JOIN reports r ON r.id = page.id JOIN cases k ON k.id = r.case_id
     LEFT JOIN open311_requests o ON o.report_id = r.id LEFT JOIN cases n ON n.id = o.case_id JOIN manholes h ON h.id = k.manhole_id
     JOIN districts d ON d.code = h.district LEFT JOIN covers c ON c.id = k.cover_id
     LEFT JOIN parties w ON w.id = c.owner_id LEFT JOIN parties p ON p.id = COALESCE(n.party_id, k.party_id)
-    LEFT JOIN photos f ON f.id = (SELECT s.id FROM photos s WHERE s.case_id = COALESCE(n.id, k.id)
-        AND s.role = 'close' AND s.report_id IS NULL AND COALESCE(n.state, k.state) = 'closed'
+    LEFT JOIN photos f ON f.id = (SELECT s.id FROM photos s JOIN released_photos e ON e.photo_id = s.id
+        WHERE s.case_id = COALESCE(n.id, k.id) AND s.role = 'close' AND s.report_id IS NULL AND COALESCE(n.state, k.state) = 'closed'
         ORDER BY s.created_at, s.id LIMIT 1)";
 
 /// A page of requests, the newest first.
@@ -210,8 +217,8 @@ pub async fn list_requests(tx: &mut Tx, filter: &RequestFilter) -> Result<Vec<Se
 pub struct RequestStep {
     pub tracking: String,
     pub entry: HistoryEntry,
-    /// Whether the request's case is closed now: only then its photo is public.
-    pub is_closed: bool,
+    /// Whether the request's case is closed now, with a photo that was released: only then it is public.
+    pub shows_work: bool,
 }
 
 #[derive(FromRow)]
@@ -225,6 +232,7 @@ struct StepRow {
     body: String,
     hash: Vec<u8>,
     case_id: Option<Uuid>,
+    released: i64,
 }
 
 impl TryFrom<StepRow> for RequestStep {
@@ -232,7 +240,7 @@ impl TryFrom<StepRow> for RequestStep {
     fn try_from(row: StepRow) -> Result<Self, StoreError> {
         let hash = super::history::to_hash(row.hash, row.manhole_id, "history")?;
         Ok(Self {
-            is_closed: row.state == CaseState::Closed.as_str(),
+            shows_work: row.state == CaseState::Closed.as_str() && row.released > 0,
             tracking: row.tracking,
             entry: HistoryEntry {
                 manhole: ManholeId(row.manhole_id),
@@ -257,7 +265,8 @@ pub async fn list_steps(
     let rows: Vec<StepRow> = on_db!(tx, |c| {
         // Whoever moves a case touches it: a case that was left alone since has no step since.
         sqlx::query_as(
-            "SELECT * FROM (
+            "SELECT steps.*, (SELECT COUNT(*) FROM photos s JOIN released_photos q ON q.photo_id = s.id
+                WHERE s.case_id = steps.case_id AND s.role = 'close') AS released FROM (
                 SELECT r.tracking, k.state, e.manhole_id, e.sequence, e.at, e.actor, e.body, e.hash, e.case_id
                 FROM cases k JOIN reports r ON r.case_id = k.id JOIN history e ON e.case_id = k.id
                 LEFT JOIN open311_requests o ON o.report_id = r.id

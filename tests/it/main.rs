@@ -5,6 +5,7 @@
 mod architecture;
 mod browser;
 mod campaign_pages;
+mod citizen_pages;
 mod commands;
 mod contract;
 mod crew_kill;

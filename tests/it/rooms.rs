@@ -22,7 +22,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("stats", &["domain"]),
     ("store", &["domain"]),
     ("registry", &["store", "spatial", "domain"]),
-    ("outbox", &["registry", "domain"]),
+    ("outbox", &["registry", "messages", "config", "domain"]),
     ("sensors", &["registry", "config", "domain"]),
     ("intake", &["registry", "import", "domain"]),
     ("outlet", &["registry", "export", "crs", "spatial", "messages", "photos", "domain"]),

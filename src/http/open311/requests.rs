@@ -19,7 +19,7 @@ use crate::domain::open311::UpdateStatus;
 use crate::http::ask::{Named, Reader};
 use crate::http::edit_fields::moment;
 use crate::http::forms::shortened;
-use crate::http::public::public_photo;
+use crate::http::public::covered_photo;
 use crate::http::tiles::public_place;
 use crate::http::{AppState, Problem, views};
 use crate::messages::Language;
@@ -102,9 +102,9 @@ pub(in crate::http) async fn request_photo(
     let unknown = || Problem::not_found("photo.unknown");
     let tracking = file.strip_suffix(".jpg").ok_or_else(unknown)?;
     let request = one(&state, tracking, "photo.unknown").await?;
-    let digest = request.photo.ok_or_else(unknown)?;
+    let photo = request.photo.ok_or_else(unknown)?;
     // Not for long: a case that is opened again takes its photo back.
-    public_photo(&state, &headers, digest, "public, max-age=600").await
+    covered_photo(&state, &headers, photo, "public, max-age=600").await
 }
 
 async fn one(state: &AppState, tracking: &str, unknown: &'static str) -> Result<ServiceRequest, Problem> {
@@ -272,7 +272,7 @@ fn fields(
     let ended = if is_open { None } else { request.closed_at };
     let place = request.place.map(|(lon, lat)| public_place(lon, lat));
     let hint = words.word("hazard_hint", request.hazard);
-    let photo = request.photo.map(|_| photo_address(&asking.base, &request.tracking));
+    let photo = request.photo.as_ref().map(|_| photo_address(&asking.base, &request.tracking));
     vec![
         ("service_request_id", Node::text(&request.tracking)),
         ("status", Node::text(if is_open { "open" } else { "closed" })),

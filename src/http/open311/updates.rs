@@ -45,7 +45,7 @@ fn update(reader: &Reader, asking: &Asking, step: &RequestStep) -> Option<Node> 
     let state = public.state.unwrap_or(CaseState::Reported);
     // The hash of the line in the file: it can never be another.
     let mark: String = step.entry.hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let shows_work = public.made == Some(CaseMove::Close) && step.is_closed;
+    let shows_work = public.made == Some(CaseMove::Close) && step.shows_work;
     Some(Node::Object(vec![
         ("update_id", Node::text(format!("{}-{mark}", step.tracking))),
         ("service_request_id", Node::text(&step.tracking)),

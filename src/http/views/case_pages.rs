@@ -12,13 +12,14 @@ use super::{CaseQuery, Page, write};
 use crate::domain::Refusal;
 use crate::domain::case::{CaseMove, CaseSource, CaseState, Evidence, MoveRule, PHOTO_LIMIT};
 use crate::domain::case_ask::AskKind;
+use crate::domain::citizen::{CitizenWord, Voice};
 use crate::domain::cover::{District, Party};
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::IdempotencyKey;
 use crate::domain::role::{Actor, Role};
 use crate::domain::routing::Routed;
 use crate::photos::PhotoDigest;
-use crate::registry::{CaseAdvice, CaseFile, CaseLine, PhotoRecord};
+use crate::registry::{CaseAdvice, CaseFile, CaseLine, PhotoRecord, is_releasable};
 
 /// Puts the phone's place into the forms of moves; they work without.
 pub const CASE_SCRIPT: &str = include_str!("../../../assets/web/case.js");
@@ -172,6 +173,8 @@ pub(super) struct Shot {
     pub address: String,
     pub what: String,
     pub at: String,
+    /// Where it is released to the public, and whether it was.
+    pub release: Option<(String, String)>,
 }
 
 impl Shot {
@@ -180,8 +183,28 @@ impl Shot {
             address: format!("/photos/{}", PhotoDigest(photo.digest)),
             what: page.word("photo_role", &photo.role),
             at: page.date_time(photo.created_at),
+            release: None,
         }
     }
+
+    /// The same with the way to its release, for those who may.
+    fn of_case(page: &Page, file: &CaseFile, photo: &PhotoRecord) -> Self {
+        let is_released = file.voices.released.contains(&photo.id);
+        let word = if is_released { "release.is_released" } else { "release.is_private" };
+        let to = format!("/desk/cases/{}/photos/{}", file.case.number, photo.id);
+        let release = (page.dispatches() && is_releasable(photo)).then(|| (to, page.t(word).to_owned()));
+        Self { release, ..Self::new(page, photo) }
+    }
+}
+
+/// A word of the desk or of whoever reported.
+struct WordLine<'a> {
+    voice: &'static str,
+    who: String,
+    tracking: &'a str,
+    text: &'a str,
+    at: String,
+    is_open: bool,
 }
 
 /// What somebody typed into the form of a move that was refused.
@@ -207,6 +230,10 @@ struct MoveForm<'a> {
     photo: bool,
     target: bool,
     until: bool,
+    /// Whether it asks if the public may see its photos.
+    release: bool,
+    /// Whether the public reads its reason.
+    is_public: bool,
     /// Whether it asks for what was there before, and for the place where the phone is.
     before: bool,
     pools: Vec<Choice>,
@@ -261,6 +288,8 @@ impl<'a> MoveForm<'a> {
             photo: needs(Evidence::Photo),
             target: needs(Evidence::Target),
             until: needs(Evidence::Until),
+            release: rule.made == CaseMove::Close,
+            is_public: matches!(rule.made, CaseMove::Suspend | CaseMove::Reject),
             before: matches!(rule.made, CaseMove::HandIn | CaseMove::MakeSafe),
             idempotency,
         }
@@ -306,6 +335,14 @@ struct CasePage<'a> {
     cover: Option<PublicCover>,
     digits: &'a str,
     reports: Vec<Said>,
+    /// Whether whoever is logged in writes to citizens.
+    talks: bool,
+    words: Vec<WordLine<'a>>,
+    open_words: usize,
+    /// Tracking number, mark and text.
+    ratings: Vec<(&'a str, String, &'a str)>,
+    addressees: Vec<Choice>,
+    word_key: IdempotencyKey,
     photos: Vec<Shot>,
     lines: Vec<Line>,
     hold: Option<HoldView>,
@@ -372,7 +409,34 @@ pub fn case_file(
                     .map(|at| format!("{:.6}, {:.6} ± {:.0} m", at.lon, at.lat, at.accuracy_m)),
             })
             .collect(),
-        photos: file.photos.iter().map(|photo| Shot::new(page, photo)).collect(),
+        talks: page.session.is_some_and(|session| {
+            matches!(session.user.role, Role::Handler | Role::Dispatcher | Role::Supervisor | Role::Admin)
+        }),
+        words: file
+            .voices
+            .words
+            .iter()
+            .map(|(word, tracking)| WordLine {
+                voice: word.voice.as_str(),
+                who: names.who(page, &word.actor),
+                tracking,
+                text: &word.text,
+                at: page.date_time(word.created_at),
+                is_open: is_open(word),
+            })
+            .collect(),
+        open_words: file.voices.words.iter().filter(|(word, _)| is_open(word)).count(),
+        ratings: file
+            .voices
+            .ratings
+            .iter()
+            .map(|(rating, tracking)| {
+                (tracking.as_str(), page.word("score", rating.score), rating.text.as_str())
+            })
+            .collect(),
+        addressees: addressees(file),
+        word_key: IdempotencyKey::fresh(),
+        photos: file.photos.iter().map(|photo| Shot::of_case(page, file, photo)).collect(),
         lines: lines(page, names, &file.timeline),
         hold: file.hold.as_ref().map(|hold| HoldView::new(page, hold)),
         moves,
@@ -380,4 +444,24 @@ pub fn case_file(
         wrong: wrong.map(|(refusal, _)| page.catalogue.refusal_in_words(refusal)),
         unsent: homeless.map(|draft| draft.reason.as_str()).filter(|text| !text.is_empty()),
     })
+}
+
+/// What a citizen wrote and nobody answered.
+fn is_open(word: &CitizenWord) -> bool {
+    word.voice == Voice::Citizen && word.answered_at.is_none()
+}
+
+/// Reports to whose authors the desk can write; first chosen is who waits for an answer.
+fn addressees(file: &CaseFile) -> Vec<Choice> {
+    let waits = file.voices.words.iter().find(|(word, _)| is_open(word)).map(|(_, tracking)| tracking);
+    let mut known: Vec<&String> = file.reports.iter().map(|report| &report.tracking).collect();
+    known.extend(file.voices.words.iter().map(|(_, tracking)| tracking));
+    known.sort();
+    known.dedup();
+    let choice = |tracking: &String| Choice {
+        value: tracking.clone(),
+        word: tracking.clone(),
+        chosen: Some(tracking) == waits,
+    };
+    known.into_iter().map(choice).collect()
 }

@@ -28,6 +28,8 @@ mod case_pages;
 mod census_file;
 mod census_map;
 mod charts;
+mod citizen_desk;
+mod citizen_pages;
 mod claim_pages;
 mod cover_list;
 mod cover_page;
@@ -57,6 +59,7 @@ mod receiver_pages;
 mod reward_pages;
 mod rule_pages;
 mod sensor_pages;
+mod standing;
 mod statistics_page;
 mod statistics_paper;
 mod structure_pages;
@@ -77,6 +80,8 @@ pub use campaign_pages::{
 pub use campaign_paper::campaign_paper;
 pub use case_pages::{CASE_SCRIPT, MoveDraft, case_file, case_list};
 pub use census_file::{FileView, census_file, means};
+pub use citizen_desk::{RELEASE_SCRIPT, ReleaseView, citizens, release};
+pub use citizen_pages::{follow_form, followed, left, mail_link};
 pub use claim_pages::{
     ClaimNoticeView, ClaimsView, claim_cells, claim_headings, claim_notice, claim_notices,
 };
@@ -120,8 +125,9 @@ pub use understood::understood;
 pub use words::{Names, day};
 
 pub use public_pages::{
-    EndpointView, PlaceView, PublicStep, REPORT_SCRIPT, ReportTarget, blank_plate, home, login, open311,
-    place_start, public_step, report_form, scan, tracking, unknown_plate, withdrawn_plate,
+    EndpointView, PlaceView, PublicStep, REPORT_SCRIPT, ReportTarget, TAP_KEY, TrackingDraft, blank_plate,
+    home, login, open311, place_start, public_step, report_form, scan, tracking, unknown_plate,
+    withdrawn_plate,
 };
 
 /// What every page needs around its content.
@@ -144,12 +150,14 @@ pub struct ReportDraft {
     pub hazard: Option<Hazard>,
     pub description: String,
     pub contact: String,
+    /// Whether they want to be told how it goes on.
+    pub tell: bool,
 }
 
 impl ReportDraft {
     pub fn empty() -> Self {
         let (description, contact) = (String::new(), String::new());
-        Self { key: IdempotencyKey::fresh(), hazard: None, description, contact }
+        Self { key: IdempotencyKey::fresh(), hazard: None, description, contact, tell: false }
     }
 }
 

@@ -3,14 +3,16 @@
 use askama::Template;
 
 use super::case_pages::CASE_SCRIPT;
-use super::words::{PublicCover, joined};
+use super::standing::standing;
+use super::words::{Choice, PublicCover, joined};
 use super::{Page, ReportDraft, write};
 use crate::domain::Refusal;
 use crate::domain::case::{Case, CaseMove, CaseState, PHOTO_LIMIT, PhonePosition, TEXT_LIMIT};
+use crate::domain::citizen::{CONTENT, SCORES, Voice, Wish};
 use crate::domain::cover::CoverFile;
 use crate::domain::hazard::Hazard;
 use crate::domain::history::{HistoryEntry, HistoryKind};
-use crate::domain::ids::{IdempotencyKey, PhotoId};
+use crate::domain::ids::{CoverId, IdempotencyKey, PhotoId};
 use crate::domain::token::Token;
 use crate::messages::Catalogue;
 use crate::registry::{PhotoRecord, ScannedPlate, Tracked};
@@ -39,11 +41,22 @@ struct OpenHazard {
     reports: i64,
     state: String,
     emergency: bool,
+    key: &'static str,
+    /// How many tapped that they stand in front of the same.
+    taps: i64,
+    /// Of this cover and not only of its place: only then a tap is about it.
+    can_tap: bool,
 }
 
+/// Stands in a page that is kept for everybody where each reader has a key of their own.
+pub const TAP_KEY: &str = "00000000-0000-7000-8000-000000000000";
+
 impl OpenHazard {
-    fn new(page: &Page, case: &Case) -> Self {
+    fn new(page: &Page, (case, taps): (&Case, i64), cover: CoverId) -> Self {
         Self {
+            key: case.hazard.as_str(),
+            taps,
+            can_tap: case.cover == Some(cover),
             hazard: page.word("hazard", case.hazard),
             since: page.date(case.created_at),
             reports: case.report_count,
@@ -63,6 +76,7 @@ struct ScanPage<'a> {
     open: Vec<OpenHazard>,
     emergency: bool,
     photo: Option<CoverPhoto>,
+    tap_key: &'static str,
 }
 
 /// Behind words instead of in the page: even a lazy picture is a request more as soon as it is near the
@@ -73,9 +87,12 @@ struct CoverPhoto {
 }
 
 /// What this cover is; `photo` is the one that everybody may see.
-pub fn scan(page: &Page, scanned: &ScannedPlate, photo: Option<&PhotoRecord>) -> String {
+/// `taps`: of each of its open cases.
+pub fn scan(page: &Page, scanned: &ScannedPlate, taps: &[i64], photo: Option<&PhotoRecord>) -> String {
     let Some(file) = &scanned.cover else { return blank_plate(page, scanned.plate.token) };
-    let open: Vec<OpenHazard> = scanned.open_cases.iter().map(|case| OpenHazard::new(page, case)).collect();
+    let taps = taps.iter().copied().chain(std::iter::repeat(0));
+    let open: Vec<OpenHazard> =
+        scanned.open_cases.iter().zip(taps).map(|case| OpenHazard::new(page, case, file.cover)).collect();
     write(&ScanPage {
         page: *page,
         token: scanned.plate.token,
@@ -84,6 +101,7 @@ pub fn scan(page: &Page, scanned: &ScannedPlate, photo: Option<&PhotoRecord>) ->
         emergency: open.iter().any(|hazard| hazard.emergency),
         photo: photo.map(|photo| CoverPhoto { id: photo.id, taken: page.date(photo.created_at) }),
         open,
+        tap_key: TAP_KEY,
     })
 }
 
@@ -273,9 +291,95 @@ struct TrackingPage<'a> {
     cover: Option<PublicCover>,
     steps: Vec<Step>,
     photos: Vec<Shot>,
+    standing: Vec<String>,
+    words: Vec<WordView<'a>>,
+    rating: Option<RatingForm>,
+    draft: &'a TrackingDraft,
+    keys: [IdempotencyKey; 2],
+    text_limit: usize,
+    photo_limit: usize,
+    wrong: Option<String>,
+    wrong_field: &'a str,
+}
+
+/// What somebody typed into a form of the tracking page that was refused.
+#[derive(Debug, Default)]
+pub struct TrackingDraft {
+    pub word: String,
+    pub score: String,
+    pub rating: String,
+    pub wish: String,
+    pub contact: String,
+    pub address: String,
+}
+
+/// A word of the desk or of whoever reported.
+struct WordView<'a> {
+    is_city: bool,
+    text: &'a str,
+    at: String,
+    /// A question that waits for them.
+    is_open: bool,
+}
+
+/// The form for how content they are; filled where they said so before.
+struct RatingForm {
+    scores: Vec<Choice>,
+    text: String,
+    wishes: Vec<Choice>,
+    contact: String,
+    needs_contact: bool,
+    /// What they said, and until when they may say otherwise.
+    said: Option<String>,
+}
+
+impl RatingForm {
+    fn new(page: &Page, tracked: &Tracked, draft: &TrackingDraft) -> Option<Self> {
+        if tracked.case.state != CaseState::Closed {
+            return None;
+        }
+        let before = tracked.rating.as_ref();
+        if before.is_some_and(|rating| !rating.may_change(page.now)) {
+            return None;
+        }
+        let score = before.map(|rating| rating.score.to_string()).unwrap_or_default();
+        let chosen = if draft.score.is_empty() { &score } else { &draft.score };
+        let text = before.map(|rating| rating.text.clone()).unwrap_or_default();
+        let wish = |wish: &Wish| Choice {
+            value: wish.to_string(),
+            word: page.word("wish", wish),
+            chosen: draft.wish == wish.as_str(),
+        };
+        Some(Self {
+            scores: SCORES
+                .map(|score| {
+                    let value = score.to_string();
+                    Choice { chosen: *chosen == value, word: page.word("score", score), value }
+                })
+                .collect(),
+            text: if draft.rating.is_empty() { text } else { draft.rating.clone() },
+            wishes: Wish::ALL.iter().map(wish).collect(),
+            contact: draft.contact.clone(),
+            needs_contact: tracked.report.contact.is_none(),
+            said: before.map(|rating| page.word("score", rating.score)),
+        })
+    }
 }
 
 impl TrackingPage<'_> {
+    /// Whether there is a way to be told something.
+    fn tells(&self) -> bool {
+        self.page.config.mail.tells()
+    }
+
+    fn taps(&self) -> i64 {
+        self.tracked.same_here
+    }
+
+    fn worst(&self) -> i64 {
+        CONTENT - 1
+    }
+
     fn open(&self) -> bool {
         self.tracked.case.state.is_open()
     }
@@ -290,7 +394,14 @@ impl TrackingPage<'_> {
 }
 
 /// What a citizen hears of their report, behind the secret link.
-pub fn tracking(page: &Page, link: &str, tracked: &Tracked) -> String {
+pub fn tracking(
+    page: &Page,
+    link: &str,
+    tracked: &Tracked,
+    wrong: Option<(&Refusal, &TrackingDraft)>,
+) -> String {
+    let untyped = TrackingDraft::default();
+    let draft = wrong.map_or(&untyped, |(_, draft)| draft);
     let next = format!("/r/{link}");
     let around = Page { path: &next, ..*page };
     let photos = tracked.photos.iter().enumerate();
@@ -305,6 +416,24 @@ pub fn tracking(page: &Page, link: &str, tracked: &Tracked) -> String {
         cover: tracked.cover.as_ref().map(|file| PublicCover::new(page, file)),
         steps: tracked.timeline.iter().filter_map(|entry| step(page, entry)).collect(),
         photos,
+        standing: standing(page, tracked),
+        words: tracked
+            .words
+            .iter()
+            .map(|word| WordView {
+                is_city: word.voice == Voice::City,
+                text: &word.text,
+                at: page.date_time(word.created_at),
+                is_open: word.voice == Voice::City && word.answered_at.is_none(),
+            })
+            .collect(),
+        rating: RatingForm::new(page, tracked, draft),
+        draft,
+        keys: [IdempotencyKey::fresh(), IdempotencyKey::fresh()],
+        text_limit: TEXT_LIMIT,
+        photo_limit: PHOTO_LIMIT,
+        wrong: wrong.map(|(refusal, _)| page.catalogue.refusal_in_words(refusal)),
+        wrong_field: wrong.and_then(|(refusal, _)| refusal.field.as_deref()).unwrap_or_default(),
     })
 }
 

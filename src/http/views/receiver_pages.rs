@@ -43,6 +43,7 @@ struct Stand {
     name: String,
     kind: String,
     is_upstream: bool,
+    is_mail: bool,
     state: String,
     is_active: bool,
     events: String,
@@ -67,6 +68,7 @@ impl Stand {
             name: receiver.name.clone(),
             kind: page.word("receiver_kind", receiver.kind),
             is_upstream: receiver.kind == ReceiverKind::Upstream,
+            is_mail: receiver.kind == ReceiverKind::Mail,
             state: match (is_active, receiver.absences > 0) {
                 (true, true) => page.t("receivers.away").to_owned(),
                 _ => page.word("receiver_state", receiver.state),
@@ -164,7 +166,7 @@ pub fn receivers(page: &Page, view: &ReceiverListView) -> String {
         page: *page,
         stands: view.files.iter().map(|file| Stand::of(page, file)).collect(),
         draft: view.draft,
-        kinds: ReceiverKind::ALL.iter().map(kind).collect(),
+        kinds: ReceiverKind::ALL.iter().filter(|kind| **kind != ReceiverKind::Mail).map(kind).collect(),
         key: fresh(),
         wrong: sentence(page, view.wrong),
     })

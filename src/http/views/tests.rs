@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::case::{Case, CaseMove, CaseSource, CaseState, MOVES, MoveRule, PhonePosition, Report};
+use crate::domain::citizen::{CitizenWord, Voice};
 use crate::domain::code::built_in_schemes;
 use crate::domain::cover::{CoverClass, CoverFile, CoverState, District, Material, Party, Survey};
 use crate::domain::history::{HistoryEntry, HistoryKind};
@@ -18,7 +19,7 @@ use crate::domain::token::Token;
 use crate::domain::triage::TriageFactor;
 use crate::messages::Language;
 use crate::registry::{
-    CaseAdvice, CaseFile, CaseLine, ChainState, NearCase, PhotoRecord, RouteAdvice, ScannedPlate,
+    CaseAdvice, CaseFile, CaseLine, CaseVoices, ChainState, NearCase, PhotoRecord, RouteAdvice, ScannedPlate,
     SimilarCase, Tracked, User,
 };
 use crate::spatial::{Flags, Near, SnapshotRow};
@@ -199,7 +200,9 @@ fn history() -> Vec<HistoryEntry> {
     bodies
         .enumerate()
         .map(|(at, (kind, made))| {
-            let why = if made == "reject" { "nothing is wrong" } else { "desk talk {count}" };
+            // The form of these says that whoever reported reads it.
+            let is_public = ["reject", "suspend"].contains(&made);
+            let why = if is_public { "nothing is wrong" } else { "desk talk {count}" };
             let body = serde_json::json!({
                 "case": "2026-000041", "move": made, "from": "filed", "to": "dispatched", "why": why, "photos": ["00"],
             });
@@ -225,6 +228,24 @@ fn tracked(state: CaseState) -> Tracked {
         party: Some(party()),
         timeline: history(),
         photos: vec![photo(Some(ReportId(id(6))), "report"), photo(None, "close")],
+        released: Vec::new(),
+        result_waits: true,
+        words: vec![word(Voice::City), word(Voice::Citizen)],
+        rating: None,
+        again: Some("R2026-000124-SECRETSECRETSECR".into()),
+        same_here: 3,
+    }
+}
+
+fn word(voice: Voice) -> CitizenWord {
+    CitizenWord {
+        id: WordId(id(8)),
+        report: ReportId(id(6)),
+        voice,
+        text: NASTY.into(),
+        actor: "citizen".into(),
+        created_at: Millis(1_790_000_000_000),
+        answered_at: None,
     }
 }
 
@@ -254,6 +275,7 @@ fn draft() -> ReportDraft {
         hazard: Some(Hazard::Broken),
         description: NASTY.into(),
         contact: String::new(),
+        tell: true,
     }
 }
 
@@ -263,8 +285,8 @@ fn public_pages(page: &Page) -> Vec<(&'static str, String)> {
     vec![
         ("home", home(page, None)),
         ("home with a problem", home(page, Some((NASTY, &refusal)))),
-        ("scan", scan(page, &scanned(known), Some(&photo(None, "cover")))),
-        ("quiet scan", scan(page, &scanned(Vec::new()), None)),
+        ("scan", scan(page, &scanned(known), &[2], Some(&photo(None, "cover")))),
+        ("quiet scan", scan(page, &scanned(Vec::new()), &[], None)),
         ("blank plate", blank_plate(page, token())),
         ("withdrawn plate", withdrawn_plate(page, &scanned(Vec::new()), Some(token()))),
         ("unknown plate", unknown_plate(page)),
@@ -281,7 +303,7 @@ fn public_pages(page: &Page) -> Vec<(&'static str, String)> {
 fn tracking_pages(page: &Page) -> Vec<(&'static str, String)> {
     let link = "R2026-000123-SECRETSECRETSECR";
     let all = CaseState::ALL.iter();
-    all.map(|state| ("tracking", tracking(page, link, &tracked(*state)))).collect()
+    all.map(|state| ("tracking", tracking(page, link, &tracked(*state), None))).collect()
 }
 
 fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
@@ -317,6 +339,10 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         timeline: history(),
         asks: Vec::new(),
         hold: None,
+        voices: CaseVoices {
+            words: vec![(word(Voice::Citizen), "R2026-000123".into())],
+            ..CaseVoices::default()
+        },
     };
     let moves: Vec<(&MoveRule, IdempotencyKey)> =
         MOVES.iter().zip(100..).map(|(rule, key)| (rule, IdempotencyKey(id(key)))).collect();
@@ -442,7 +468,7 @@ fn the_scan_page_says_what_whose_and_whom_to_call() {
     let page =
         Page { catalogue, config: &config, schemes: &schemes(), session: None, path: "", now: Millis(0) };
     let known = vec![case(CaseState::Filed, Hazard::Missing)];
-    let html = scan(&page, &scanned(known), Some(&photo(None, "close")));
+    let html = scan(&page, &scanned(known), &[0], Some(&photo(None, "close")));
     for wanted in [
         "污水井盖",
         "370502 01 02 000041",

@@ -225,6 +225,9 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
         add("line.state", &page.word("ask_kind", ask));
         add("line.state", &page.word("ask_state", text("ask_state")));
     }
+    if let Some(score) = body["score"].as_i64() {
+        add("line.score", &page.word("score", score));
+    }
     add("line.rule", text("rule"));
     add("line.pool", text("pool"));
     add("line.strike", text("strike_number"));
@@ -262,6 +265,9 @@ fn line(page: &Page, names: Names, parties: &ById, staff: &ById, entry: &History
     if let (Some(batch), Some(ordinal)) = (body["batch"].as_str(), body["ordinal"].as_i64()) {
         let batch: String = batch.chars().take(8).collect();
         add("line.plate", &format!("{batch}… · {ordinal}"));
+    }
+    if body["released"] == true {
+        details.push(page.t("line.released").to_owned());
     }
     Line {
         sequence: entry.sequence,

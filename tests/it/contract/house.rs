@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lidmark::config::Config;
+use lidmark::config::{Config, Mail};
 use lidmark::domain::role::Role;
 use lidmark::domain::token::Token;
 use lidmark::http::{AppState, serve};
@@ -176,6 +176,7 @@ impl House {
             tries_per_minute: 100_000,
             reports_per_minute: 100_000,
             rewards: town.registry.reward_rules().clone(),
+            mail: Mail { by_gateway: true, ..Mail::default() },
             ..Config::default()
         };
         settle(&mut config);

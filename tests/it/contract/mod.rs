@@ -2,6 +2,7 @@
 
 mod abuse;
 mod areas;
+mod citizens;
 mod crew;
 mod crew_shell;
 mod doors;

@@ -168,7 +168,7 @@ async fn mend(house: &House, number: &str) {
     step(house, number, CaseMove::Check, MoveRequest::default()).await;
     let path = format!("/api/v1/cases/{number}/moves");
     let close = house.post(As::Staff(Role::Supervisor), &path).keyed();
-    close.multipart(&[("move", "close")], &[jpeg(99)]).expect(200).await;
+    close.multipart(&[("move", "close"), ("release", "yes")], &[jpeg(99)]).expect(200).await;
 }
 
 /// The case behind a request, as the desk sees it.

@@ -64,7 +64,7 @@ both_engines! {
         step(Role::Handler, &[("move", "hand_in")], Some(2)).await;
         step(Role::Dispatcher, &[("move", "check")], None).await;
         assert_eq!(open_roles(&house).await, [""; 0], "nothing is closed yet");
-        step(Role::Supervisor, &[("move", "close")], Some(3)).await;
+        step(Role::Supervisor, &[("move", "close"), ("release", "yes")], Some(3)).await;
         assert_eq!(open_roles(&house).await, ["close"]);
         let page = scan_page(&house).await;
         let address = format!("/c/{token}/photos/");

@@ -8,6 +8,7 @@ use lidmark::outbox::deliver_waiting;
 mod deliveries;
 pub mod hook;
 mod killed;
+mod mail;
 pub mod upstream;
 
 use crate::both_engines;

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod engines;
 pub mod postgres;
 pub mod server;
+pub mod smtp;
 pub mod wire;
 
 use std::path::Path;
