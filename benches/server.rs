@@ -1,4 +1,4 @@
-//! The scan page against a bare handler that returns the same bytes, and reports against the disk's
+//! Scan and tracking page against a bare handler that returns the same bytes, and reports against the disk's
 //! group-committed fsync. `cargo bench --bench server [-- --covers N] [--seconds N] [--rounds N]`.
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -75,38 +75,43 @@ async fn measure() {
     );
     support::wait_until_ready(address, "/readyz").await;
 
-    let page = format!("/c/{token}");
+    print(&format!("{covers} covers stored"));
+    public_page(address, &folder, ("scan page", &format!("/c/{token}"), 0.5), time, rounds).await;
+    let mut connection = Connection::open(address).await.expect("it is ready");
+    let status = connection.ask(&report(&token)).await.expect("it answers");
+    assert_eq!(status, 201, "a report");
+    let said: serde_json::Value = serde_json::from_slice(connection.body()).expect("JSON");
+    let link = said["link"].as_str().expect("a link").to_owned();
+    public_page(address, &folder, ("tracking page", &link, 0.4), time, rounds).await;
+    reports(address, &folder, &token, time, rounds).await;
+}
+
+/// A page against a process that answers its bytes and does nothing else.
+async fn public_page(
+    address: SocketAddr,
+    folder: &Path,
+    (name, page, bar): (&str, &str, f64),
+    time: Duration,
+    rounds: u64,
+) {
     let headers = [("accept-encoding", "gzip, br"), ("accept-language", "zh-CN,zh")];
     let mut connection = Connection::open(address).await.expect("it is ready");
-    let status = connection.ask(&get(&page, &headers)).await.expect("it answers");
-    assert_eq!(status, 200, "the scan page of {token}");
+    let status = connection.ask(&get(page, &headers)).await.expect("it answers");
+    assert_eq!(status, 200, "the {name}");
     std::fs::write(folder.join("page"), connection.body()).expect("target can be written");
     std::fs::write(folder.join("head"), connection.head()).expect("target can be written");
-    print(&format!("scan page: {} bytes on the wire, {covers} covers stored", connection.body().len()));
-
+    print(&format!("{name}: {} bytes on the wire", connection.body().len()));
     let bare: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
     let _bare = Running(
         Command::new(std::env::current_exe().expect("this program has a path"))
             .args(["--bare", &bare.to_string()])
-            .arg(&folder)
+            .arg(folder)
             .stdout(Stdio::null())
             .spawn()
             .expect("this program can start itself"),
     );
     support::wait_until_ready(bare, "/").await;
-    scan_page(address, bare, &page, &headers, time, rounds).await;
-    reports(address, &folder, &token, time, rounds).await;
-}
-
-async fn scan_page(
-    address: SocketAddr,
-    bare: SocketAddr,
-    page: &str,
-    headers: &[(&str, &str)],
-    time: Duration,
-    rounds: u64,
-) {
-    let request = get(page, headers);
+    let request = get(page, &headers);
     let (mut ours, mut limits, mut ratios, mut worst) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
         let bytes = request.clone();
@@ -129,13 +134,14 @@ async fn scan_page(
     let half = median(ours.clone()) / 2.0;
     let bytes = request.clone();
     let paced = load(address, CONNECTIONS, time, Some(half), 200, move |_, _| bytes.clone()).await;
-    print(&format!("scan page, requests/s: {:.0}; bare handler: {:.0}", median(ours), median(limits)));
+    print(&format!("{name}, requests/s: {:.0}; bare handler: {:.0}", median(ours), median(limits)));
     let ratio = median(ratios);
-    verdict("scan page: share of the bare handler's requests/s", ratio, "", ratio >= 0.5, ">= 0.5");
+    let share = format!("{name}: share of the bare handler's requests/s");
+    verdict(&share, ratio, "", ratio >= bar, &format!(">= {bar}"));
     let p99 = median(worst);
-    verdict("scan page: p99 at 64 connections, as fast as they can", p99, "ms", p99 < 5.0, "< 5");
+    verdict(&format!("{name}: p99 at 64 connections, as fast as they can"), p99, "ms", p99 < 5.0, "< 5");
     verdict(
-        "scan page: p99 at 64 connections, half that rate",
+        &format!("{name}: p99 at 64 connections, half that rate"),
         paced.p99_ms,
         "ms",
         paced.p99_ms < 5.0,

@@ -71,6 +71,7 @@ mod edit_fields;
 mod edit_page;
 mod exemplary_pages;
 mod exports;
+mod feed_cache;
 mod form_texts;
 mod forms;
 mod held_pages;
@@ -150,7 +151,8 @@ struct Shared {
     pages: page_cache::PageCache,
     quality: quality_board::QualityBoard,
     tally: case_tally::CaseTally,
-    open311: open311::RequestCache,
+    open311: feed_cache::FeedCache,
+    tracking: feed_cache::FeedCache,
     counters: operators::Counters,
 }
 
@@ -176,7 +178,8 @@ impl AppState {
             pages: page_cache::PageCache::default(),
             quality: quality_board::QualityBoard::new(&config),
             tally: case_tally::CaseTally::default(),
-            open311: open311::RequestCache::default(),
+            open311: feed_cache::FeedCache::default(),
+            tracking: feed_cache::FeedCache::default(),
             counters: operators::Counters::default(),
         };
         Self { registry, snapshot, photos, config: Arc::new(config), data, shared: Arc::new(shared) }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::ask::{Asked, From, Named, Nothing, Reader};
 use super::citizen_pages::check_address;
+use super::feed_cache::Kept;
 use super::forms::{Form, store_photos};
 use super::page_cache::Drawn;
 use super::problem::page_with_problem;
@@ -283,13 +284,24 @@ pub(super) async fn tracking(
     State(state): State<AppState>,
     From(network): From,
     reader: Reader,
+    headers: HeaderMap,
     Named(link): Named,
 ) -> Result<Response, Problem> {
+    const ANSWERED: (&str, &str) = ("text/html; charset=utf-8", "no-store");
+    let key = format!("{} {link}", reader.language.tag());
+    // Read before the report: what is committed in between makes the page be drawn anew.
+    let minute = state.registry.now().0.div_euclid(60_000);
+    let moment = (state.registry.last_change().await?, minute);
+    if let Some(kept) = state.shared.tracking.find(moment, &key) {
+        return Ok(kept.answer(ANSWERED, &headers));
+    }
     let Some(tracked) = state.registry.find_tracked(&link).await? else {
         state.shared.tries.count(network, state.registry.now())?;
         return Err(Problem::not_found("report.unknown"));
     };
-    Ok(page(views::tracking(&reader.page(&state, None), &link, &tracked, None)))
+    let drawn = Kept::new(views::tracking(&reader.page(&state, None), &link, &tracked, None));
+    state.shared.tracking.keep(moment, key, &drawn);
+    Ok(drawn.answer(ANSWERED, &headers))
 }
 
 pub(super) async fn tracking_photo(

@@ -22,7 +22,7 @@ use crate::domain::abuse::{AbuseRules, Doubt};
 use crate::domain::case::{Case, CaseSource, CaseState, Report};
 use crate::domain::hazard::Hazard;
 use crate::domain::history::HistoryKind;
-use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, ManholeId, Millis, ReportId};
+use crate::domain::ids::{CaseId, CoverId, IdempotencyKey, ManholeId, Millis, PartyId, ReportId};
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
 use crate::domain::triage::TriageFacts;
@@ -426,17 +426,27 @@ struct CaseGlance<'c> {
     number: &'c str,
     state: CaseState,
     emergency: bool,
+    party: Option<PartyId>,
+    due_at: Option<Millis>,
 }
 
 impl Standing {
     fn case(&self) -> CaseGlance<'_> {
+        macro_rules! glance {
+            ($case:expr) => {
+                CaseGlance {
+                    id: $case.id,
+                    number: &$case.number,
+                    state: $case.state,
+                    emergency: $case.emergency,
+                    party: $case.party,
+                    due_at: $case.due_at,
+                }
+            };
+        }
         match self {
-            Standing::Known(case, _) => {
-                CaseGlance { id: case.id, number: &case.number, state: case.state, emergency: case.emergency }
-            }
-            Standing::Opened(case) => {
-                CaseGlance { id: case.id, number: &case.number, state: case.state, emergency: case.emergency }
-            }
+            Standing::Known(case, _) => glance!(case),
+            Standing::Opened(case) => glance!(case),
         }
     }
 
@@ -485,13 +495,19 @@ fn report_entry(tracking: &str, new: &NewReport, case: CaseId, joined: bool) -> 
 
 fn event(case: &CaseGlance<'_>, hazard: Hazard, (joined, held): (bool, bool)) -> (String, String) {
     // Whatever happened to a new case at once is told by events of its own.
-    let name = match (joined, case.emergency) {
-        (true, _) => "report.joined",
-        (false, true) => "case.filed",
-        (false, false) if held => HELD_EVENT,
-        (false, false) => "case.reported",
+    let (name, state) = match (joined, case.emergency) {
+        (true, _) => ("report.joined", case.state),
+        (false, true) => ("case.filed", CaseState::Filed),
+        (false, false) if held => (HELD_EVENT, CaseState::Reported),
+        (false, false) => ("case.reported", CaseState::Reported),
     };
-    let body =
-        json!({"case": case.number, "hazard": hazard, "emergency": case.emergency, "state": case.state});
+    let body = json!({
+        "case": case.number,
+        "hazard": hazard,
+        "emergency": case.emergency,
+        "state": state,
+        "party": case.party,
+        "due_at": case.due_at.map(Millis::to_rfc3339),
+    });
     (name.to_owned(), body.to_string())
 }

@@ -50,6 +50,8 @@ pub struct OpenCase {
     pub state: CaseState,
     pub emergency: bool,
     pub report_count: i64,
+    pub party: Option<PartyId>,
+    pub due_at: Option<Millis>,
     /// The hazard was there before.
     pub recurs: bool,
     /// It waits for a look before the public sees it.
@@ -79,6 +81,8 @@ struct SceneRow {
     state: Option<String>,
     emergency: Option<bool>,
     report_count: Option<i64>,
+    party_id: Option<Uuid>,
+    due_at: Option<i64>,
     recurs: Option<Uuid>,
     is_held: bool,
     created_at: Option<i64>,
@@ -122,6 +126,8 @@ impl TryFrom<SceneRow> for Scene {
                     state: state.parse().map_err(|_| broken("state"))?,
                     emergency,
                     report_count: row.report_count.unwrap_or(1),
+                    party: row.party_id.map(PartyId),
+                    due_at: row.due_at.map(Millis),
                     recurs: row.recurs.is_some(),
                     is_held: row.is_held,
                     created_at: Millis(row.created_at.unwrap_or(0)),
@@ -152,7 +158,8 @@ pub async fn take_scenes(tx: &mut Tx, tokens: &[Token]) -> Result<Vec<Scene>, St
         let mut query = sqlx::QueryBuilder::new(format!(
             "SELECT p.token, p.manhole_id, p.cover_id, h.history_length, h.history_hash, h.district,
              c.retired_at, c.class, h.road, h.placement, c.owner_id, c.maintainer_id, c.supervisor_id,
-             k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.report_count, k.recurs, k.created_at,
+             k.id AS case_id, k.number, k.hazard, k.state, k.emergency, k.report_count, k.party_id,
+             k.due_at, k.recurs, k.created_at,
              k.version, {HELD} AS is_held
              FROM plates p LEFT JOIN manholes h ON h.id = p.manhole_id LEFT JOIN covers c ON c.id = p.cover_id
              LEFT JOIN cases k ON k.cover_id = p.cover_id AND {OPEN} WHERE p.token IN ("

@@ -16,7 +16,6 @@ use crate::domain::open311::{ServiceGroup, asks_for_danger};
 use crate::messages::Catalogue;
 
 mod attributes;
-mod cache;
 mod discovery;
 mod form;
 mod model;
@@ -24,7 +23,6 @@ mod requests;
 mod sending;
 mod updates;
 
-pub(super) use cache::RequestCache;
 pub(super) use discovery::discover;
 pub(super) use model::{Format, Node};
 pub(super) use requests::{find_request, find_token, list_requests, request_photo};

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::cache::Written;
 use super::model::Node;
 use super::{Asking, service, service_notice, without_ending};
 use crate::domain::Refusal;
@@ -18,6 +17,7 @@ use crate::domain::ids::Millis;
 use crate::domain::open311::UpdateStatus;
 use crate::http::ask::{Named, Reader};
 use crate::http::edit_fields::moment;
+use crate::http::feed_cache::Kept;
 use crate::http::forms::shortened;
 use crate::http::public::covered_photo;
 use crate::http::tiles::public_place;
@@ -52,19 +52,19 @@ pub(in crate::http) async fn list_requests(
     let cache = &state.shared.open311;
     let asked = (state.registry.last_change().await?, minute);
     if let Some(written) = cache.find(asked, &key) {
-        return Ok(written.answer(asking.format, &headers));
+        return Ok(written.answer((asking.format.content_type(), "no-cache"), &headers));
     }
     let _turn = cache.turn(&key).await;
     // Read before the requests: what is committed in between makes the list be written anew.
     let moment = (state.registry.last_change().await?, minute);
     if let Some(written) = cache.find(moment, &key) {
-        return Ok(written.answer(asking.format, &headers));
+        return Ok(written.answer((asking.format.content_type(), "no-cache"), &headers));
     }
     let requests = state.registry.list_requests(filter).await?;
     let nodes = describe(&state, &reader, &asking, &requests, with_more).await?;
-    let written = Written::new(asking.format.write("service_requests", &Node::List("request", nodes)));
+    let written = Kept::new(asking.format.write("service_requests", &Node::List("request", nodes)));
     cache.keep(moment, key, &written);
-    Ok(written.answer(asking.format, &headers))
+    Ok(written.answer((asking.format.content_type(), "no-cache"), &headers))
 }
 
 pub(in crate::http) async fn find_request(

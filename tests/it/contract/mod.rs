@@ -7,6 +7,7 @@ mod crew;
 mod crew_shell;
 mod doors;
 mod editing;
+mod five_doors;
 mod hazard_loop;
 pub mod house;
 mod import_desk;

@@ -171,10 +171,14 @@ pub fn draft(name: &str, url: &str, events: &str) -> ReceiverDraft {
     ReceiverDraft { name: name.into(), url: url.into(), events: events.into(), ..ReceiverDraft::default() }
 }
 
-/// A receiver that hears everything.
+/// A receiver that hears everything but what is personal.
 pub async fn register(registry: &Registry, hook: &Hook) -> ReceiverMade {
+    register_for(registry, hook, false).await
+}
+
+pub async fn register_for(registry: &Registry, hook: &Hook, personal: bool) -> ReceiverMade {
     let (key, kind) = (IdempotencyKey::fresh(), ReceiverKind::Webhook);
-    let draft = draft("hook", &hook.url(), "*");
+    let draft = ReceiverDraft { personal, ..draft("hook", &hook.url(), "*") };
     registry.add_receiver(NewReceiver { key, kind, draft, actor: Actor::System }).await.unwrap()
 }
 

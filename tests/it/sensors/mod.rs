@@ -19,7 +19,7 @@ fn now_ms() -> i64 {
 }
 
 /// Publishes as devices do, QoS 1; answers when the broker has it all.
-async fn publish(broker: &Broker, messages: Vec<(String, String)>) {
+pub async fn publish(broker: &Broker, messages: Vec<(String, String)>) {
     let mut options = MqttOptions::new(format!("device-{}", uuid::Uuid::now_v7()), "127.0.0.1", broker.port);
     options.set_keep_alive(Duration::from_secs(30)).set_inflight(100);
     let (client, mut events) = AsyncClient::new(options, 100);

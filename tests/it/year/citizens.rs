@@ -130,9 +130,14 @@ impl City<'_> {
             ("key", IdempotencyKey::fresh().to_string()),
             ("hazard", hazard.to_string()),
             ("description", PRIVATE.to_owned()),
+            ("contact", format!("139{:08}", self.tally.reports)),
+            ("tell", "yes".to_owned()),
         ];
         let path = format!("/c/{}/report", self.covers[cover].token);
         self.send_form(path, fields, Some(cover), hazard).await;
+        let (link, number) = self.links.last().unwrap();
+        let tracking = link.rsplit_once('-').unwrap().0.to_owned();
+        self.outside.followed.insert(tracking, number.clone());
     }
 
     /// A form leads to the page of its tracking link, which does not say the number of the case.

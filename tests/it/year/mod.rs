@@ -65,6 +65,7 @@ pub async fn live(size: Size, seed: u64) {
     city.open_links(city.links.len()).await;
     city.strikes_are_numbered_once().await;
     city.outside_is_right().await;
+    city.everybody_is_answered();
     say(&format!(
         "{} year, seed {seed}, {:.0} s: {}",
         size.name,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lidmark::domain::case::CaseState;
 use lidmark::domain::ids::IdempotencyKey;
 use lidmark::domain::role::Role;
 use lidmark::outbox::Courier;
@@ -21,6 +22,8 @@ pub struct Outside {
     courier: Courier,
     /// Numbers of events since the receiver is there.
     events: BTreeSet<i64>,
+    /// Tracking numbers of those who want to hear by telephone, with the case.
+    pub followed: BTreeMap<String, String>,
     /// Claims by their tracking numbers, with the case.
     claims: BTreeMap<String, String>,
     /// Fen that were approved, by month and person.
@@ -33,11 +36,12 @@ impl Outside {
     pub async fn listen_to(house: &House) -> Self {
         let registry = &house.town.registry;
         let hook = Hook::open(hook::ok).await;
-        hook::register(registry, &hook).await;
+        hook::register_for(registry, &hook, true).await;
         Self {
-            courier: hook::courier(registry),
+            courier: hook::courier(registry).writing_to_citizens(&house.state.config, None).unwrap(),
             hook,
             events: BTreeSet::new(),
+            followed: BTreeMap::new(),
             claims: BTreeMap::new(),
             approved: BTreeMap::new(),
             paid: 0,
@@ -121,15 +125,47 @@ impl City<'_> {
         while self.outside.courier.turn().await.unwrap() > 0 {}
     }
 
+    /// Whoever wanted to hear was told how it ended, and that it begins again; last what holds now.
+    pub fn everybody_is_answered(&self) {
+        let mut last: BTreeMap<String, String> = BTreeMap::new();
+        for heard in self.outside.hook.taken() {
+            let said = heard.json();
+            if said["type"] != "citizen.message" {
+                continue;
+            }
+            assert!(said["citizen"]["text"].is_string(), "a message is written out: {said}");
+            let kind = said["data"]["kind"].as_str().unwrap();
+            if matches!(kind, "received" | "closed" | "rejected" | "reopened") {
+                last.insert(said["data"]["tracking"].as_str().unwrap().to_owned(), kind.to_owned());
+            }
+        }
+        for (tracking, number) in &self.outside.followed {
+            let state = self.cases[self.root(number)].state;
+            let told = last.get(tracking).map(String::as_str);
+            let wanted: &[&str] = match state {
+                CaseState::Closed => &["closed"],
+                CaseState::Rejected => &["rejected"],
+                _ => &["received", "reopened"],
+            };
+            assert!(
+                told.is_some_and(|told| wanted.contains(&told)),
+                "{tracking} of {number}, {state}: {told:?}"
+            );
+        }
+    }
+
     /// Every event was heard once, those of a case in their order; no limit is broken, and whoever claimed was answered.
     pub async fn outside_is_right(&self) {
         let taken = self.outside.hook.taken();
         let numbers: Vec<i64> = taken.iter().map(|heard| heard.sequence()).collect();
         let heard: BTreeSet<i64> = numbers.iter().copied().collect();
         assert_eq!((heard.len(), &heard), (numbers.len(), &self.outside.events), "each event once");
-        for (case, sequences) in self.outside.hook.by_case() {
-            // What is about no case keeps the order of what it is about.
-            assert!(case.is_empty() || sequences.is_sorted(), "{case}: {sequences:?}");
+        // What is about no case keeps the order of what it is about, and a message that of its reader.
+        let mut last: BTreeMap<String, i64> = BTreeMap::new();
+        let of_cases = taken.iter().filter(|heard| heard.json()["type"] != "citizen.message");
+        for heard in of_cases.filter(|heard| !heard.case().is_empty()) {
+            let before = last.insert(heard.case(), heard.sequence());
+            assert!(before.is_none_or(|before| before < heard.sequence()), "{}", heard.case());
         }
 
         let rules = self.house.town.registry.reward_rules();

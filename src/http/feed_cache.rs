@@ -1,5 +1,5 @@
-//! Lists of requests as they were last written. A page of a thousand takes some 20 ms; while nothing was committed the
-//! same question is answered from memory.
+//! Answers as they were last written: while nothing was committed, the same question is answered from memory. A page of a
+//! thousand requests of Open311 takes some 20 ms, and a tracking page half a dozen questions to the database.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,21 +10,20 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::model::Format;
 use crate::tiles::etag;
 
 /// Bytes kept at most; beyond it everything is forgotten at once.
-const KEPT: usize = 64 << 20;
+const MOST_BYTES: usize = 64 << 20;
 
-/// A list that was written.
-pub(super) struct Written {
+/// An answer that was written.
+pub(super) struct Kept {
     plain: Bytes,
     /// When somebody asks for it.
     gzipped: OnceLock<Bytes>,
     etag: String,
 }
 
-impl Written {
+impl Kept {
     pub(super) fn new(text: String) -> Arc<Self> {
         let etag = etag(0, text.as_bytes());
         Arc::new(Self { plain: text.into(), gzipped: OnceLock::new(), etag })
@@ -39,10 +38,14 @@ impl Written {
     }
 
     /// The answer; nothing but "as before" for whoever has the same bytes.
-    pub(super) fn answer(&self, format: Format, asked: &HeaderMap) -> Response {
+    pub(super) fn answer(
+        &self,
+        (content_type, cache_control): (&'static str, &'static str),
+        asked: &HeaderMap,
+    ) -> Response {
         let text = |name| asked.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kept = [
-            (header::CACHE_CONTROL, "no-cache".to_owned()),
+            (header::CACHE_CONTROL, cache_control.to_owned()),
             (header::ETAG, self.etag.clone()),
             (header::VARY, "accept-encoding, accept-language, host".to_owned()),
         ];
@@ -54,7 +57,7 @@ impl Written {
         let body = if is_packed { self.gzipped() } else { self.plain.clone() };
         let mut response = (kept, Body::from(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if is_packed {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -67,9 +70,9 @@ impl Written {
 pub(super) type Moment = (i64, i64);
 
 #[derive(Default)]
-struct Kept {
+struct Shelf {
     moment: Moment,
-    lists: HashMap<String, Arc<Written>>,
+    answers: HashMap<String, Arc<Kept>>,
     bytes: usize,
 }
 
@@ -77,25 +80,25 @@ struct Kept {
 const TURNS: usize = 32;
 
 #[derive(Default)]
-pub(in crate::http) struct RequestCache {
-    kept: Mutex<Kept>,
+pub(super) struct FeedCache {
+    shelf: Mutex<Shelf>,
     /// Who asks the same at once waits for one answer instead of asking the database as often.
     turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
-impl RequestCache {
-    pub(super) fn find(&self, moment: Moment, key: &str) -> Option<Arc<Written>> {
-        let kept = self.kept.lock().ok()?;
-        kept.lists.get(key).filter(|_| kept.moment == moment).cloned()
+impl FeedCache {
+    pub(super) fn find(&self, moment: Moment, key: &str) -> Option<Arc<Kept>> {
+        let shelf = self.shelf.lock().ok()?;
+        shelf.answers.get(key).filter(|_| shelf.moment == moment).cloned()
     }
 
-    pub(super) fn keep(&self, moment: Moment, key: String, written: &Arc<Written>) {
-        let Ok(mut kept) = self.kept.lock() else { return };
-        if kept.moment != moment || kept.bytes > KEPT {
-            *kept = Kept { moment, ..Kept::default() };
+    pub(super) fn keep(&self, moment: Moment, key: String, answer: &Arc<Kept>) {
+        let Ok(mut shelf) = self.shelf.lock() else { return };
+        if shelf.moment != moment || shelf.bytes > MOST_BYTES {
+            *shelf = Shelf { moment, ..Shelf::default() };
         }
-        kept.bytes += 2 * written.plain.len() + key.len();
-        kept.lists.insert(key, written.clone());
+        shelf.bytes += 2 * answer.plain.len() + key.len();
+        shelf.answers.insert(key, answer.clone());
     }
 
     pub(super) async fn turn(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
