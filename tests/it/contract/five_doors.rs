@@ -106,7 +106,7 @@ fn form_of(fields: &[(&str, &str)], pictures: &[&str]) -> (String, Vec<u8>) {
 }
 
 async fn step(house: &House, who: As, number: &str, (made, pictures): (&str, &[&str])) {
-    let (media_type, body) = form_of(&[("move", made)], pictures);
+    let (media_type, body) = form_of(&[("move", made), ("reason", "现场已处置")], pictures);
     let path = format!("/api/v1/cases/{number}/moves");
     house.post(who, &path).keyed().body(&media_type, body).expect(200).await;
 }
@@ -115,7 +115,13 @@ async fn step(house: &House, who: As, number: &str, (made, pictures): (&str, &[&
 async fn step_by_form(house: &House, who: As, number: &str, (made, pictures): (&str, &[&str])) {
     let version = house.town.registry.find_case(number, &Actor::System).await.unwrap().unwrap().case.version;
     let (key, version) = (IdempotencyKey::fresh().to_string(), version.to_string());
-    let fields = [("csrf", ""), ("key", key.as_str()), ("version", version.as_str()), ("move", made)];
+    let fields = [
+        ("csrf", ""),
+        ("key", key.as_str()),
+        ("version", version.as_str()),
+        ("move", made),
+        ("reason", "现场已处置"),
+    ];
     let (media_type, body) = form_of(&fields, pictures);
     let path = format!("/desk/cases/{number}/moves");
     house.post(who, &path).body(&media_type, body).expect(303).await;
