@@ -84,6 +84,11 @@ async fn by_mqtt(house: &House, plate: usize) -> Option<String> {
     Some(newest(house).await)
 }
 
+/// As the platform says it, or as people do.
+fn reason_for(made: &str) -> &'static str {
+    if made == "accept" { "受理" } else { "现场已处置" }
+}
+
 /// A form with pictures under their names.
 fn form_of(fields: &[(&str, &str)], pictures: &[&str]) -> (String, Vec<u8>) {
     const EDGE: &str = "edge-of-a-part";
@@ -106,7 +111,7 @@ fn form_of(fields: &[(&str, &str)], pictures: &[&str]) -> (String, Vec<u8>) {
 }
 
 async fn step(house: &House, who: As, number: &str, (made, pictures): (&str, &[&str])) {
-    let (media_type, body) = form_of(&[("move", made), ("reason", "现场已处置")], pictures);
+    let (media_type, body) = form_of(&[("move", made), ("reason", reason_for(made))], pictures);
     let path = format!("/api/v1/cases/{number}/moves");
     house.post(who, &path).keyed().body(&media_type, body).expect(200).await;
 }
@@ -120,7 +125,7 @@ async fn step_by_form(house: &House, who: As, number: &str, (made, pictures): (&
         ("key", key.as_str()),
         ("version", version.as_str()),
         ("move", made),
-        ("reason", "现场已处置"),
+        ("reason", reason_for(made)),
     ];
     let (media_type, body) = form_of(&fields, pictures);
     let path = format!("/desk/cases/{number}/moves");
