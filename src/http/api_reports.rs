@@ -32,42 +32,14 @@ pub(super) async fn create_report(
     mut sender: Sender,
     reader: Reader,
     _: Asked<Nothing>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(request.headers())?;
-    let language = reader.language.tag();
-    let new = if has_media_type(request.headers(), "multipart/form-data") {
-        DefaultBodyLimit::max(sender.most_bytes()).apply(&mut request);
-        let mut form = Form::from_request(request, &state).await?;
-        form.only(&["token", "hazard", "description", "contact", "lon", "lat", "accuracy_m"])?;
-        let hazard: Hazard = form.needed("hazard")?.parse()?;
-        sender.admit(Some(hazard))?;
-        let photos = std::mem::take(&mut form.photos);
-        NewReport {
-            key,
-            token: form.needed("token")?.parse()?,
-            hazard,
-            description: form.field("description").unwrap_or_default().to_owned(),
-            contact: form.field("contact").map(str::to_owned),
-            phone_position: form.phone_position()?,
-            photos: store_photos(&state, photos).await?,
-            language,
-            origin: Some(sender.origin),
-        }
-    } else {
-        let Said(body) = Said::<ReportBody>::from_request(request, &state).await?;
-        let hazard: Hazard = body.hazard.parse()?;
-        sender.admit(Some(hazard))?;
-        NewReport {
-            key,
-            token: body.token.parse()?,
-            hazard,
-            description: body.description,
-            contact: body.contact,
-            phone_position: body.phone_position.map(|Object(position)| position),
-            photos: Vec::new(),
-            language,
-            origin: Some(sender.origin),
+    let new = match read_report(&state, &mut sender, &reader, request).await {
+        Ok(new) => new,
+        Err(problem) => {
+            // What cannot be read is no report of danger.
+            sender.admit(None)?;
+            return Err(problem);
         }
     };
     let (link, reported) = send_report(&state, new).await?;
@@ -79,6 +51,49 @@ pub(super) async fn create_report(
         "link": format!("/r/{link}"),
     });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+async fn read_report(
+    state: &AppState,
+    sender: &mut Sender,
+    reader: &Reader,
+    mut request: Request,
+) -> Result<NewReport, Problem> {
+    let key = idempotency_key(request.headers())?;
+    let (language, origin) = (reader.language.tag(), Some(sender.origin.clone()));
+    if !has_media_type(request.headers(), "multipart/form-data") {
+        let Said(body) = Said::<ReportBody>::from_request(request, state).await?;
+        let hazard: Hazard = body.hazard.parse()?;
+        sender.admit(Some(hazard))?;
+        return Ok(NewReport {
+            key,
+            token: body.token.parse()?,
+            hazard,
+            description: body.description,
+            contact: body.contact,
+            phone_position: body.phone_position.map(|Object(position)| position),
+            photos: Vec::new(),
+            language,
+            origin,
+        });
+    }
+    DefaultBodyLimit::max(sender.most_bytes()).apply(&mut request);
+    let mut form = Form::from_request(request, state).await?;
+    form.only(&["token", "hazard", "description", "contact", "lon", "lat", "accuracy_m"])?;
+    let hazard: Hazard = form.needed("hazard")?.parse()?;
+    sender.admit(Some(hazard))?;
+    let photos = std::mem::take(&mut form.photos);
+    Ok(NewReport {
+        key,
+        token: form.needed("token")?.parse()?,
+        hazard,
+        description: form.field("description").unwrap_or_default().to_owned(),
+        contact: form.field("contact").map(str::to_owned),
+        phone_position: form.phone_position()?,
+        photos: store_photos(state, photos).await?,
+        language,
+        origin,
+    })
 }
 
 pub(super) async fn find_report(

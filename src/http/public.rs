@@ -208,8 +208,8 @@ pub(super) async fn report(
     };
     axum::extract::DefaultBodyLimit::max(sender.most_bytes()).apply(&mut request);
     let (mut form, trouble) = Form::with_trouble(request, &state).await?;
-    form.only(REPORT_FIELDS)?;
     sender.admit(form.field("hazard").and_then(|word| word.parse().ok()))?;
+    form.only(REPORT_FIELDS)?;
     let photos = std::mem::take(&mut form.photos);
     let filed = match trouble.or_else(|| check_telling(&state, &form).err().map(Problem::from)) {
         None => file_report((&state, &reader), sender, scanned.plate.token, &form, photos).await,

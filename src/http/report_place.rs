@@ -114,8 +114,8 @@ pub(super) async fn send(
 ) -> Result<Response, Problem> {
     DefaultBodyLimit::max(sender.most_bytes()).apply(&mut request);
     let (mut form, trouble) = Form::with_trouble(request, &state).await?;
-    form.only(FIELDS)?;
     sender.admit(form.field("hazard").and_then(|word| word.parse().ok()))?;
+    form.only(FIELDS)?;
     let photos = std::mem::take(&mut form.photos);
     let place = form.position_of(["place_lon", "place_lat", "place_accuracy_m"])?;
     let filed = match trouble.or_else(|| check_telling(&state, &form).err().map(Problem::from)) {

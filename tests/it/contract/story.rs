@@ -614,6 +614,16 @@ async fn too_many_tries_are_told_when_to_come_back() {
         answers.push(ask.send().await.status);
     }
     assert_eq!(answers, [422, 422, 422, 422, 422, 429, 429, 429]);
+    // Whoever stands at an open hole is heard whatever else came from there.
+    let say = |hazard: &str| {
+        let body = json!({"token": house.plates[0].to_string(), "hazard": hazard});
+        house.post(CITIZEN, "/api/v1/reports").keyed().json(body)
+    };
+    say("rocking").expect(429).await;
+    say("missing").expect(201).await;
+    let key = IdempotencyKey::fresh().to_string();
+    let path = format!("/c/{}/report", house.plates[0]);
+    house.post(CITIZEN, &path).multipart(&[("key", &key), ("hazard", "gas")], &[]).expect(303).await;
     // Known plates are never slowed: everybody behind one mobile network shares an address.
     let known = format!("/c/{}", house.plates[0]);
     house.get(CITIZEN, &known).expect(200).await;
