@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::ask::{Asked, From, Named, Nothing, Object, Reader, Said, has_media_type, idempotency_key};
 use super::forms::{Form, store_photos};
-use super::public::send_report;
+use super::public::{known_report, send_report};
 use super::sender::Sender;
 use super::{AppState, Problem, json as shapes};
 use crate::domain::case::PhonePosition;
@@ -102,9 +102,6 @@ pub(super) async fn find_report(
     _: Asked<Nothing>,
     Named(link): Named,
 ) -> Result<Response, Problem> {
-    let Some(tracked) = state.registry.find_tracked(&link).await? else {
-        state.shared.tries.count(network, state.registry.now())?;
-        return Err(Problem::not_found("report.unknown"));
-    };
+    let tracked = known_report(&state, network, &link).await?;
     Ok(Json(shapes::tracked(&tracked, &link)).into_response())
 }

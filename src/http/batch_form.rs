@@ -126,7 +126,7 @@ fn number(form: &Form, name: &'static str) -> Result<Option<usize>, Refusal> {
 
 async fn order(state: &AppState, caller: &Caller, form: &Form) -> Result<PlateOrder, Problem> {
     let wanted = wanted(state, form).await?;
-    let key = form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?;
+    let key = form.key()?;
     let wishes = Wishes {
         face: form.field("face"),
         sheet: form.field("sheet"),

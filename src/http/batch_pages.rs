@@ -176,7 +176,7 @@ async fn carry_out(
         None => None,
     };
     let order = ActionOrder {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         action,
         ordinals: form.field("ordinals").map(str::parse).transpose()?,
         crew,

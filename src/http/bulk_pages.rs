@@ -129,7 +129,7 @@ async fn look(
         extra: extra.into_iter().collect(),
     };
     let order = BulkOrder {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         filter: query.filter(1, 1)?,
         filter_text: query.address(),
         edit: body.edit(state).await?,
@@ -237,7 +237,7 @@ async fn move_on(
     let id = read_id(&id)?;
     let step = || {
         Ok::<_, Refusal>(BulkStep {
-            key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+            key: form.key()?,
             id,
             expected_version: version(&form, "version")?,
             actor: caller.actor(),

@@ -193,7 +193,7 @@ async fn create(state: &AppState, caller: &Caller, form: &Form) -> Result<Campai
         from: form.needed("from")?.to_owned(),
         until: form.needed("until")?.to_owned(),
     };
-    let key = form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?;
+    let key = form.key()?;
     Ok(state.registry.create_campaign(body.order(state, key, caller.actor()).await?).await?)
 }
 
@@ -288,7 +288,7 @@ pub(super) async fn step(
     let id = read_id(&id)?;
     let order = || {
         Ok::<_, Refusal>(CampaignOrder {
-            key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+            key: form.key()?,
             id,
             step: form.needed("step")?.parse()?,
             expected_version: super::edit_fields::version(&form, "version")?,

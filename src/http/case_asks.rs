@@ -16,7 +16,7 @@ use super::problem::page_with_problem;
 use super::{AppState, Problem, json as shapes, views};
 use crate::domain::Refusal;
 use crate::domain::case_ask::{AskKind, AskVerdict};
-use crate::domain::ids::{AskId, IdempotencyKey};
+use crate::domain::ids::AskId;
 use crate::registry::{AskAnswer, NewAsk};
 
 /// A form with a party's wish, from the page of the case.
@@ -52,7 +52,7 @@ fn back_to(number: &str) -> Response {
 fn wish(state: &AppState, caller: &Caller, number: &str, form: &Form) -> Result<NewAsk, Refusal> {
     let offset = state.config.utc_offset_minutes;
     Ok(NewAsk {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         number: number.to_owned(),
         kind: form.needed("kind")?.parse::<AskKind>()?,
         reason: form.field("reason").unwrap_or_default().to_owned(),
@@ -108,7 +108,7 @@ pub(super) async fn send_answer(
 
 fn answer(caller: &Caller, id: &str, form: &Form) -> Result<AskAnswer, Refusal> {
     Ok(AskAnswer {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         ask: id.parse::<AskId>()?,
         verdict: form.needed("verdict")?.parse::<AskVerdict>()?,
         text: form.field("text").unwrap_or_default().to_owned(),

@@ -13,12 +13,8 @@ use super::views::{self, ReleaseView};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::citizen::{BOX_LIMIT, BlurBox};
-use crate::domain::ids::{CallBackId, IdempotencyKey, PhotoId};
+use crate::domain::ids::{CallBackId, PhotoId};
 use crate::registry::{CallBackDone, CityWord, ReleaseOrder};
-
-fn key_of(form: &Form) -> Result<IdempotencyKey, Refusal> {
-    form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))
-}
 
 /// What waits for an answer or a call.
 pub(super) async fn show(
@@ -54,7 +50,7 @@ pub(super) async fn send_word(
     form.only(&["csrf", "key", "tracking", "text", "done"])?;
     caller.check_csrf(form.field("csrf"))?;
     let text = form.field("text").unwrap_or_default().to_owned();
-    let sent = match key_of(&form) {
+    let sent = match form.key() {
         Ok(key) => {
             let word = CityWord {
                 key,
@@ -89,7 +85,7 @@ pub(super) async fn finish_call(
     caller.check_csrf(form.field("csrf"))?;
     let done = async {
         let done = CallBackDone {
-            key: key_of(&form)?,
+            key: form.key()?,
             id: id.parse::<CallBackId>()?,
             outcome: form.field("outcome").unwrap_or_default().to_owned(),
             actor: caller.actor(),
@@ -161,7 +157,7 @@ pub(super) async fn send_release(
             }
         };
         let order =
-            ReleaseOrder { key: key_of(&form)?, number: number.clone(), photo, boxes, actor: caller.actor() };
+            ReleaseOrder { key: form.key()?, number: number.clone(), photo, boxes, actor: caller.actor() };
         Ok(state.registry.release_photo(order).await?)
     };
     match released.await {

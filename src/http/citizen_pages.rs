@@ -11,27 +11,14 @@ use super::ask::{Asked, From, Named, Nothing, Reader};
 use super::desk::page;
 use super::forms::{Form, store_photos};
 use super::problem::page_with_problem;
-use super::public::REPORT_BYTES;
+use super::public::{REPORT_BYTES, known_report, unknown};
 use super::views::{self, TrackingDraft};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::citizen::{Channel, channel_of};
 use crate::domain::hazard::Hazard;
-use crate::domain::ids::IdempotencyKey;
 use crate::domain::token::Token;
 use crate::registry::{CitizenSays, NewFollower, NewRating};
-
-fn key_of(form: &Form) -> Result<IdempotencyKey, Refusal> {
-    form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))
-}
-
-/// An address that opens nothing, counted so that nobody tries them all.
-fn unknown(state: &AppState, from: IpAddr, code: &'static str) -> Problem {
-    match state.shared.tries.count(from, state.registry.now()) {
-        Ok(()) => Problem::not_found(code),
-        Err(problem) => problem,
-    }
-}
 
 /// Back to the tracking page; with what was typed where it was refused.
 async fn settle(
@@ -64,9 +51,7 @@ async fn open_form(
     request: Request,
 ) -> Result<(Form, Option<Problem>), Problem> {
     state.shared.reports.count(network, state.registry.now())?;
-    if state.registry.find_tracked(link).await?.is_none() {
-        return Err(unknown(state, network, "report.unknown"));
-    }
+    known_report(state, network, link).await?;
     Form::with_trouble(request, state).await
 }
 
@@ -88,7 +73,7 @@ pub(super) async fn send_word(
         if let Some(trouble) = trouble {
             return Err(trouble);
         }
-        let says = CitizenSays { key: key_of(&form)?, text, photos: store_photos(&state, photos).await? };
+        let says = CitizenSays { key: form.key()?, text, photos: store_photos(&state, photos).await? };
         Ok(state.registry.say_as_citizen(&link, says).await?.map(|_| link.clone()))
     };
     let said = said.await;
@@ -119,7 +104,7 @@ pub(super) async fn send_rating(
         }
         let score = form.needed("score")?;
         let new = NewRating {
-            key: key_of(&form)?,
+            key: form.key()?,
             score: score.parse().map_err(|_| Refusal::new("rating.score").at("score"))?,
             text: draft.rating.clone(),
             wish: form.field("wish").map(str::parse).transpose()?,
@@ -192,7 +177,7 @@ pub(super) async fn tap_same(
     let form = Form::from_request(request, &state).await?;
     form.only(&["key", "hazard"])?;
     let hazard = form.needed("hazard")?.parse::<Hazard>()?;
-    let cover = state.registry.tap_same_here(token, hazard, key_of(&form)?).await?;
+    let cover = state.registry.tap_same_here(token, hazard, form.key()?).await?;
     state.covers_changed(cover.as_slice());
     Ok(Redirect::to(&format!("/c/{token}")).into_response())
 }

@@ -140,7 +140,7 @@ async fn begin(state: &AppState, caller: &Caller, form: &Form) -> Result<String,
         },
     };
     let order = NewClaimNotice {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         set,
         reason: form.needed("reason")?.to_owned(),
         due_at: due_at(state),

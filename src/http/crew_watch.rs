@@ -248,7 +248,7 @@ async fn draw_one(state: &AppState, caller: &Caller, form: &Form) -> Result<Spot
         None => None,
     };
     let new = NewSpotCheck {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         from: period.begin,
         until: period.end,
         crew,

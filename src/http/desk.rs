@@ -379,7 +379,7 @@ async fn order_move(
         })
         .transpose()?;
     let call = MoveCall {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         number: number.to_owned(),
         expected_version: version,
         photos,

@@ -149,7 +149,7 @@ async fn file(
     form: &Form,
     photos: Vec<axum::body::Bytes>,
 ) -> Result<Reported, Problem> {
-    let key = form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?;
+    let key = form.key()?;
     let spot = match form.field("case") {
         Some(number) => Spot::Case(number.to_owned()),
         None => Spot::Cover(form.needed("cover")?.to_owned()),

@@ -210,7 +210,7 @@ async fn carry_out(state: &AppState, caller: &Caller, form: &Form) -> Result<Vec
         }
     };
     let order = CoverOrder {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         code: kept.0.code.digits.clone(),
         expected_version: version(form, kept.1)?,
         reason: reason.to_owned(),

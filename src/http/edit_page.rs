@@ -66,7 +66,7 @@ pub(super) struct Sent {
 impl Sent {
     pub(super) fn read(form: &Form) -> Result<Self, Refusal> {
         Ok(Self {
-            key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+            key: form.key()?,
             version: version(form, "version")?,
             reason: form.field("reason").unwrap_or_default().to_owned(),
         })

@@ -96,7 +96,7 @@ pub(super) async fn mark(
             }
         };
         Ok(ExemplaryOrder {
-            key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+            key: form.key()?,
             number: form.needed("number")?.to_owned(),
             quarter: is_mark.then_some(asked),
             sentence: said("sentence"),

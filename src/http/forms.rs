@@ -12,6 +12,7 @@ use super::ask::has_media_type;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::case::{PHOTO_LIMIT, PhonePosition};
+use crate::domain::ids::IdempotencyKey;
 use crate::import::decode_text;
 use crate::registry::AttachedPhoto;
 
@@ -104,6 +105,11 @@ impl Form {
     /// A field that must be there.
     pub(super) fn needed(&self, name: &'static str) -> Result<&str, Refusal> {
         self.field(name).ok_or_else(|| Refusal::new("form.missing").at(name).with("field", name))
+    }
+
+    /// The key under which the form does what it does once.
+    pub(super) fn key(&self) -> Result<IdempotencyKey, Refusal> {
+        self.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))
     }
 
     /// Refuses fields that the form does not have.

@@ -16,7 +16,7 @@ use super::views::{self, SendersView};
 use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::abuse::{Block, OriginKind};
-use crate::domain::ids::{BlockId, IdempotencyKey, Millis};
+use crate::domain::ids::{BlockId, Millis};
 use crate::registry::{BlockOrder, CaseFile, ReportOrigin, SenderCount};
 
 pub(super) async fn list(
@@ -115,7 +115,7 @@ fn order_of(form: &Form, file: &CaseFile, caller: &Caller) -> Result<BlockOrder,
     }
     let days = form.needed("days")?;
     Ok(BlockOrder {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         tracking: tracking.to_owned(),
         kind: form.needed("kind")?.parse()?,
         days: days.parse().map_err(|_| unreadable_days(days))?,

@@ -136,7 +136,7 @@ fn new_meeting(state: &AppState, caller: &Caller, form: &Form) -> Result<NewMeet
     let district = said("district").to_owned();
     let roads = lines("roads").map(|road| NamedSubject::Road { district: district.clone(), road });
     Ok(NewMeeting {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         held_at: start_of_day("held", form.needed("held")?, offset, 0)?,
         place: said("place").to_owned(),
         attendees: form.needed("attendees")?.to_owned(),
@@ -197,8 +197,7 @@ pub(super) async fn revoke(
     let form = Form::from_request(request, &state).await?;
     form.only(&["csrf", "key", "reason"])?;
     caller.check_csrf(form.field("csrf"))?;
-    let key =
-        form.needed("key").and_then(str::parse::<IdempotencyKey>).map_err(|refusal| refusal.at("key"))?;
+    let key = form.key()?;
     let reason = form.field("reason").unwrap_or_default().to_owned();
     let order = RevokeOrder { key, number: number.clone(), reason, actor: caller.actor() };
     match state.registry.revoke_meeting(order).await.map_err(Problem::from) {

@@ -205,7 +205,7 @@ fn draft_of(state: &AppState, caller: &Caller, form: &Form) -> Result<NoticeDraf
     let said = typed(form);
     let due = form.needed("due")?;
     Ok(NoticeDraft {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         text: NoticeText {
             due_at: end_of_day("due", due, state.config.utc_offset_minutes)?,
             to: party(&said.to, "to")?,
@@ -320,7 +320,7 @@ async fn take_step(
         return Ok(state.registry.edit_notice(reference, version, draft).await?);
     }
     let order = NoticeOrder {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         notice: reference.to_owned(),
         expected_version: version,
         made,
@@ -369,7 +369,7 @@ async fn answer(
     photos: Vec<axum::body::Bytes>,
 ) -> Result<NoticeFile, Problem> {
     let answer = NoticeAnswer {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         notice: reference.to_owned(),
         case: form.needed("case")?.to_owned(),
         text: form.needed("text")?.to_owned(),

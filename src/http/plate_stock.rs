@@ -77,7 +77,7 @@ pub(super) async fn send(
 }
 
 async fn carry_out(state: &AppState, caller: &Caller, form: &Form) -> Result<i64, Problem> {
-    let key = form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?;
+    let key = form.key()?;
     let crew = match form.field("crew") {
         Some(crew) => Some(plate_moves::find_crew(state, crew).await?),
         None => None,

@@ -1,6 +1,8 @@
 //! What citizens meet: scan, report, tracking. No login, no script, nothing outside the publish
 //! list.
 
+use std::net::IpAddr;
+
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -21,7 +23,7 @@ use crate::domain::hazard::Hazard;
 use crate::domain::ids::{IdempotencyKey, PhotoId};
 use crate::domain::token::Token;
 use crate::photos::{PhotoDigest, PhotoError, PhotoStore};
-use crate::registry::{NewFollower, NewReport, ScannedPlate};
+use crate::registry::{NewFollower, NewReport, ScannedPlate, Tracked};
 
 pub(super) async fn home(State(state): State<AppState>, reader: Reader, _: Asked<Nothing>) -> Response {
     page(views::home(&reader.page(&state, None), None))
@@ -257,7 +259,7 @@ async fn file_report(
     photos: Vec<axum::body::Bytes>,
 ) -> Result<String, Problem> {
     let new = NewReport {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         token,
         hazard: form.needed("hazard")?.parse::<Hazard>()?,
         description: form.field("description").unwrap_or_default().to_owned(),
@@ -280,6 +282,20 @@ pub(super) async fn send_report(
     Ok((state.registry.tracking_link(&reported), reported))
 }
 
+/// An address that opens nothing, counted so that nobody tries them all.
+pub(super) fn unknown(state: &AppState, from: IpAddr, code: &'static str) -> Problem {
+    match state.shared.tries.count(from, state.registry.now()) {
+        Ok(()) => Problem::not_found(code),
+        Err(problem) => problem,
+    }
+}
+
+/// The report behind a tracking link.
+pub(super) async fn known_report(state: &AppState, network: IpAddr, link: &str) -> Result<Tracked, Problem> {
+    let tracked = state.registry.find_tracked(link).await?;
+    tracked.ok_or_else(|| unknown(state, network, "report.unknown"))
+}
+
 pub(super) async fn tracking(
     State(state): State<AppState>,
     From(network): From,
@@ -295,10 +311,7 @@ pub(super) async fn tracking(
     if let Some(kept) = state.shared.tracking.find(moment, &key) {
         return Ok(kept.answer(ANSWERED, &headers));
     }
-    let Some(tracked) = state.registry.find_tracked(&link).await? else {
-        state.shared.tries.count(network, state.registry.now())?;
-        return Err(Problem::not_found("report.unknown"));
-    };
+    let tracked = known_report(&state, network, &link).await?;
     let drawn = Kept::new(views::tracking(&reader.page(&state, None), &link, &tracked, None));
     state.shared.tracking.keep(moment, key, &drawn);
     Ok(drawn.answer(ANSWERED, &headers))

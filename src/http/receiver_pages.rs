@@ -15,7 +15,6 @@ use super::problem::page_with_problem;
 use super::views::{self, LettersView, ReceiverListView, ReceiverView};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::domain::ids::IdempotencyKey;
 use crate::domain::receiver::{LetterState, ReceiverKind, ReceiverStep};
 use crate::outlet::start_of_day;
 use crate::registry::{
@@ -59,10 +58,6 @@ fn draft_of(form: &Form) -> ReceiverDraft {
     }
 }
 
-fn key_of(form: &Form) -> Result<IdempotencyKey, Refusal> {
-    form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))
-}
-
 /// Adds a receiver and tells its secret, this once.
 pub(super) async fn add(
     State(state): State<AppState>,
@@ -76,7 +71,7 @@ pub(super) async fn add(
     caller.check_csrf(form.field("csrf"))?;
     let draft = draft_of(&form);
     let kind = form.field("kind").map_or(Ok(ReceiverKind::Webhook), str::parse);
-    let added = match (kind.clone(), key_of(&form)) {
+    let added = match (kind.clone(), form.key()) {
         (Ok(kind), Ok(key)) => {
             let new = NewReceiver { key, kind, draft: draft.clone(), actor: caller.actor() };
             state.registry.add_receiver(new).await.map_err(Problem::from)
@@ -147,7 +142,7 @@ pub(super) async fn change(
     let draft = draft_of(&form);
     let order = || -> Result<ReceiverChange, Refusal> {
         Ok(ReceiverChange {
-            key: key_of(&form)?,
+            key: form.key()?,
             id: file.receiver.id,
             version: version(&form, "version")?,
             draft: draft.clone(),
@@ -190,7 +185,7 @@ pub(super) async fn step(
         let since =
             form.field("since").map(|day| start_of_day("since", day, state.config.utc_offset_minutes, 0));
         Ok(ReceiverStepOrder {
-            key: key_of(&form)?,
+            key: form.key()?,
             id: file.receiver.id,
             step: form.needed("step")?.parse::<ReceiverStep>().map_err(|refusal| refusal.at("step"))?,
             since: since.transpose().map_err(|refusal| refusal.at("since"))?,
@@ -262,7 +257,7 @@ pub(super) async fn step_letter(
     let file = find(&state, &id).await?;
     let shown = form.field("state").unwrap_or(LetterState::Dead.as_str()).parse::<LetterState>()?;
     let order = LetterOrder {
-        key: key_of(&form)?,
+        key: form.key()?,
         receiver: file.receiver.id,
         sequence: read_sequence(form.needed("sequence")?, "sequence")?,
         step: form.needed("step")?.parse().map_err(|refusal: Refusal| refusal.at("step"))?,

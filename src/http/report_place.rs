@@ -17,7 +17,6 @@ use crate::domain::Refusal;
 use crate::domain::case::PhonePosition;
 use crate::domain::cover::CoverFile;
 use crate::domain::hazard::Hazard;
-use crate::domain::ids::IdempotencyKey;
 use crate::domain::role::Actor;
 use crate::registry::{NewFinding, Reported, Spot};
 
@@ -162,7 +161,7 @@ async fn file(
         (code, _) => Spot::Cover(code.to_owned()),
     };
     let new = NewFinding {
-        key: form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?,
+        key: form.key()?,
         spot,
         hazard: form.needed("hazard")?.parse::<Hazard>()?,
         source: None,

@@ -10,23 +10,15 @@ use super::auth::Caller;
 use super::desk::page;
 use super::forms::Form;
 use super::problem::page_with_problem;
+use super::public::known_report;
 use super::views::{self, RewardListView};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::domain::ids::IdempotencyKey;
 use crate::domain::reward::RewardStep;
-use crate::registry::{ResultsTaken, RewardClaim, RewardOrder, Tracked};
+use crate::registry::{ResultsTaken, RewardClaim, RewardOrder};
 
 /// Bytes of a payer's file.
 const RESULTS_BYTES: usize = 2 << 20;
-
-async fn find_tracked(state: &AppState, network: std::net::IpAddr, link: &str) -> Result<Tracked, Problem> {
-    let Some(tracked) = state.registry.find_tracked(link).await? else {
-        state.shared.tries.count(network, state.registry.now())?;
-        return Err(Problem::not_found("report.unknown"));
-    };
-    Ok(tracked)
-}
 
 /// What whoever reported can expect, and where it shall be paid to.
 pub(super) async fn offer(
@@ -36,7 +28,7 @@ pub(super) async fn offer(
     _: Asked<Nothing>,
     Named(link): Named,
 ) -> Result<Response, Problem> {
-    let tracked = find_tracked(&state, network, &link).await?;
+    let tracked = known_report(&state, network, &link).await?;
     let offer = state.registry.find_reward_offer(&tracked).await?;
     Ok(page(views::reward(&reader.page(&state, None), (&link, &tracked), &offer, ("", "", None))))
 }
@@ -48,17 +40,17 @@ pub(super) async fn claim(
     Named(link): Named,
     request: Request,
 ) -> Result<Response, Problem> {
-    let tracked = find_tracked(&state, network, &link).await?;
+    let tracked = known_report(&state, network, &link).await?;
     let form = Form::from_request(request, &state).await?;
     form.only(&["key", "payee", "payee_name"])?;
     let said = |name| form.field(name).unwrap_or_default().to_owned();
-    let claimed = match form.needed("key").and_then(str::parse::<IdempotencyKey>) {
+    let claimed = match form.key() {
         Ok(key) => {
             let (payee, payee_name) = (said("payee"), said("payee_name"));
             let claim = RewardClaim { key, link: link.clone(), payee, payee_name };
             state.registry.claim_reward(claim).await.map_err(Problem::from)
         }
-        Err(refusal) => Err(refusal.at("key").into()),
+        Err(refusal) => Err(refusal.into()),
     };
     match claimed {
         Ok(_) => Ok(Redirect::to(&format!("/r/{link}/reward")).into_response()),
@@ -144,7 +136,7 @@ async fn carry_out(state: &AppState, caller: &Caller, form: &Form) -> Result<Opt
         let results = read_results(form.needed("results")?.as_bytes())?;
         return Ok(Some(state.registry.take_results(number, results, &actor).await?));
     }
-    let key = form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))?;
+    let key = form.key()?;
     let step = form.needed("step")?.parse::<RewardStep>()?;
     if step == RewardStep::Export {
         state.registry.make_payout(key, &actor).await?;

@@ -14,7 +14,6 @@ use super::rule_desk::local_moment;
 use super::views::{self, SensorDraft, SensorListView, SensorView};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::domain::ids::IdempotencyKey;
 use crate::domain::sensor::{SensorMark, SensorMove, SensorState, check_serial, possible_sensor_moves};
 use crate::registry::{NewSensors, SensorFilter, SensorLine, SensorOrder};
 
@@ -81,10 +80,6 @@ async fn list_page(
     Ok(views::sensors(&reader.page(state, caller.session.as_ref()), &view))
 }
 
-fn key_of(form: &Form) -> Result<IdempotencyKey, Refusal> {
-    form.needed("key")?.parse::<IdempotencyKey>().map_err(|refusal| refusal.at("key"))
-}
-
 /// Registers devices, a serial number a line.
 pub(super) async fn add(
     State(state): State<AppState>,
@@ -98,7 +93,7 @@ pub(super) async fn add(
     caller.check_csrf(form.field("csrf"))?;
     let said = |name| form.field(name).unwrap_or_default().to_owned();
     let draft = SensorDraft { serials: said("serials"), model: said("model") };
-    let added = match key_of(&form) {
+    let added = match form.key() {
         Ok(key) => {
             // Whatever stands between two columns of a list that is pasted in.
             let serials = draft.serials.split([' ', '\t', '\n', '\r', ',', ';', '，', '；', '、']);
@@ -162,7 +157,7 @@ pub(super) async fn make_move(
     caller.check_csrf(form.field("csrf"))?;
     let line = find(&state, &serial).await?;
     let mut order = SensorOrder {
-        key: key_of(&form)?,
+        key: form.key()?,
         serial: line.record.sensor.serial.clone(),
         made: form.needed("move")?.parse::<SensorMove>().map_err(|refusal| refusal.at("move"))?,
         cover: form.field("cover").map(str::to_owned),
