@@ -1,6 +1,7 @@
 //! What the map costs with a million covers. `cargo bench --bench spatial`
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use lidmark::cql2::{Dictionary, Field, Filter, Kind, Row, Schema, Value};
 use lidmark::domain::area::AreaShape;
 use lidmark::domain::cover::{CoverClass, CoverState};
 use lidmark::domain::ids::CoverId;
@@ -183,5 +184,107 @@ fn districts_of_covers(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, spatial, districts_of_covers);
+const CLASSES: [&str; 4] = ["sewage", "storm", "power", "water"];
+const LOAD_CLASSES: [&str; 6] = ["A15", "B125", "C250", "D400", "E600", "F900"];
+
+/// What a filter reads of a cover, with words by their numbers.
+struct FilterRow {
+    place: (f64, f64),
+    class: u8,
+    load_class: u8,
+    depth: f32,
+    code: String,
+}
+
+impl FilterRow {
+    fn new(number: u32) -> Self {
+        let at = row(number);
+        let mixed = number.wrapping_mul(0x9E37_79B9);
+        Self {
+            place: (at.lon, at.lat),
+            class: (mixed >> 8) as u8 % 4,
+            load_class: (mixed >> 16) as u8 % 6,
+            depth: (mixed >> 20) as f32 / 512.0,
+            code: format!("3705020110{number:06}"),
+        }
+    }
+}
+
+impl Row for FilterRow {
+    fn value(&self, field: usize) -> Value<'_> {
+        match field {
+            0 => Value::Point(self.place.0, self.place.1),
+            1 => Value::Text(CLASSES[usize::from(self.class)].into()),
+            2 => Value::Text(LOAD_CLASSES[usize::from(self.load_class)].into()),
+            3 => Value::Number(f64::from(self.depth)),
+            _ => Value::Text(self.code.as_str().into()),
+        }
+    }
+
+    fn term(&self, field: usize) -> Option<u32> {
+        match field {
+            1 => Some(u32::from(self.class)),
+            2 => Some(u32::from(self.load_class)),
+            _ => None,
+        }
+    }
+}
+
+struct Words;
+
+impl Dictionary for Words {
+    fn terms(&self, field: usize) -> Option<usize> {
+        match field {
+            1 => Some(CLASSES.len()),
+            2 => Some(LOAD_CLASSES.len()),
+            _ => None,
+        }
+    }
+
+    fn term(&self, field: usize, number: u32) -> Value<'_> {
+        let words: &[&str] = if field == 1 { &CLASSES } else { &LOAD_CLASSES };
+        Value::Text(words[number as usize].into())
+    }
+}
+
+/// A filter from its text to its answer over all covers.
+fn filters_on_covers(criterion: &mut Criterion) {
+    let field = |name: &str, kind| Field { name: name.to_owned(), kind };
+    let schema = Schema::new(vec![
+        field("position", Kind::Point),
+        field("class", Kind::Text),
+        field("load_class", Kind::Text),
+        field("depth", Kind::Number),
+        field("code", Kind::Text),
+    ]);
+    let rows: Vec<FilterRow> = (0..COVERS).map(FilterRow::new).collect();
+    let outline: Vec<String> = (0..=500)
+        .map(|corner| {
+            let angle = f64::from(corner % 500) / 500.0 * std::f64::consts::TAU;
+            let reach = 0.12 + 0.03 * (angle * 9.0).sin();
+            format!("{:.6} {:.6}", 118.62 + reach * angle.cos(), 37.48 + reach * angle.sin())
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("filter a million covers");
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(3));
+    for (name, text) in [
+        ("two words", "load_class IN ('D400') AND class='sewage'".to_owned()),
+        ("folded words or a number", "CASEI(class) LIKE CASEI('SE%') OR depth * 2 > 15".to_owned()),
+        ("part of a code", "code LIKE '%77%'".to_owned()),
+        ("outline of 500 corners", format!("S_INTERSECTS(position, POLYGON(({})))", outline.join(", "))),
+        ("200 m along a line", format!("S_DWITHIN(position, LINESTRING({}), 200)", outline[..50].join(", "))),
+        ("200 m around a point", "S_DWITHIN(position, POINT(118.62 37.48), 200)".to_owned()),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let filter = Filter::from_text(&text, &schema, None).expect("it fits the schema");
+                let prepared = filter.prepare(&Words);
+                rows.iter().filter(|row| prepared.matches(*row)).count()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, spatial, districts_of_covers, filters_on_covers);
 criterion_main!(benches);

@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod cql2;
 pub mod crs;
 pub mod demo;
 pub mod domain;

@@ -182,6 +182,7 @@ impl Catalogue {
             ("sensor.role", "fits") => "role",
             (_, "sensor_move") => "sensor_move",
             (_, "class" | "is_class") => "class",
+            (_, "left_type" | "right_type" | "fits_type") => "cql2_type",
             _ => return Cow::Borrowed(value),
         };
         let words: Vec<String> = value.split(", ").map(|word| self.word(list, word)).collect();

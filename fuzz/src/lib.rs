@@ -6,6 +6,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use lidmark::cql2::{Field, Filter, Kind, NoDictionary, Row, Schema, Value};
 use lidmark::crs::CrsBook;
 use lidmark::domain::area::AreaKind;
 use lidmark::domain::code::{Scheme, built_in_schemes};
@@ -186,4 +187,50 @@ pub fn read_outlines(bytes: &[u8]) {
             let _ = locator.index().is_within_m(&area.code, lon, lat, 30.0);
         }
     }
+}
+
+/// A row of which every field is known, in the order of the schema of [`filter`].
+struct Known;
+
+impl Row for Known {
+    fn value(&self, field: usize) -> Value<'_> {
+        match field {
+            0 => Value::Point(118.5, 37.4),
+            1 => Value::Text("sewage".into()),
+            2 => Value::Number(2.5),
+            3 => Value::Boolean(true),
+            4 => Value::Date(20_513),
+            5 => Value::Timestamp(1_774_974_600_000),
+            _ => Value::TextList(vec!["a".to_owned(), "b".to_owned()].into()),
+        }
+    }
+}
+
+/// Reads a filter in either encoding, writes it, reads it again and asks it about a row, plainly and prepared.
+/// Answers whether it was one.
+pub fn filter(bytes: &[u8]) -> bool {
+    let field = |name: &str, kind| Field { name: name.to_owned(), kind };
+    let schema = Schema::new(vec![
+        field("place", Kind::Point),
+        field("class", Kind::Text),
+        field("depth", Kind::Number),
+        field("has_plate", Kind::Boolean),
+        field("installed", Kind::Date),
+        field("checked", Kind::Timestamp),
+        field("marks", Kind::TextList),
+    ]);
+    let text = String::from_utf8_lossy(bytes);
+    let read = [Filter::from_text(&text, &schema, None), Filter::from_json(&text, &schema, None)];
+    let mut found = false;
+    for filter in read.into_iter().flatten() {
+        found = true;
+        assert_eq!(Filter::from_text(&filter.to_text(), &schema, None).as_ref(), Ok(&filter));
+        assert_eq!(Filter::from_json(&filter.to_json().to_string(), &schema, None).as_ref(), Ok(&filter));
+        let plain = filter.test(&Known) == Some(true);
+        assert_eq!(filter.prepare(&NoDictionary).matches(&Known), plain);
+        if let (true, Some([west, south, east, north])) = (plain, filter.bounds()) {
+            assert!((west..=east).contains(&118.5) && (south..=north).contains(&37.4));
+        }
+    }
+    found
 }

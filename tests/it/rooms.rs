@@ -13,6 +13,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("spatial", &["domain"]),
     ("photos", &["domain"]),
     ("crs", &["domain"]),
+    ("cql2", &["domain"]),
     ("import", &["crs", "domain"]),
     ("export", &["crs", "domain"]),
     ("plates", &["domain"]),

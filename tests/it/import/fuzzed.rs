@@ -38,6 +38,7 @@ fn every_seed_and_every_find_of_the_fuzzer_ends_well() {
                 target::read_outlines(bytes);
                 1
             }),
+            "cql2" => Box::new(|bytes| u64::from(target::filter(bytes))),
             "prj" => Box::new(|bytes| {
                 target::understand_system(bytes);
                 1
