@@ -1,4 +1,4 @@
-//! Scan and tracking page against a bare handler that returns the same bytes, and reports against the disk's
+//! Scan page, tracking page and one feature against a bare handler that returns the same bytes, and reports against the disk's
 //! group-committed fsync. `cargo bench --bench server [-- --covers N] [--seconds N] [--rounds N]`.
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -63,7 +63,7 @@ async fn measure() {
     let time = Duration::from_secs(option("--seconds", 4));
     let rounds = option("--rounds", 5);
     let folder = support::workshop();
-    let (data, token) = city(&folder, covers);
+    let City { data, token, reported, code } = city(&folder, covers);
     let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
     let log = std::fs::File::create(folder.join("serve.log")).expect("target can be written");
     let _server = Running(
@@ -77,6 +77,10 @@ async fn measure() {
 
     print(&format!("{covers} covers stored"));
     public_page(address, &folder, ("scan page", &format!("/c/{token}"), 0.5), time, rounds).await;
+    let reported = format!("/c/{reported}");
+    public_page(address, &folder, ("scan page with a hazard", &reported, 0.5), time, rounds).await;
+    let feature = format!("/ogc/collections/covers/items/{code}");
+    public_page(address, &folder, ("one feature", &feature, 0.4), time, rounds).await;
     let mut connection = Connection::open(address).await.expect("it is ready");
     let status = connection.ask(&report(&token)).await.expect("it answers");
     assert_eq!(status, 201, "a report");
@@ -268,33 +272,43 @@ fn bare_fsyncs(folder: &Path, time: Duration) -> f64 {
     receive.recv().unwrap_or(0.0)
 }
 
-/// A city of so many covers with a plate that is installed: its data folder and the token.
-fn city(folder: &Path, covers: u64) -> (String, String) {
-    let data = synthetic_city(folder, covers);
-    let text = data.display().to_string();
-    let token = installed_token(&data);
-    (text, token)
+struct City {
+    /// Its folder.
+    data: String,
+    /// Of a plate whose cover has no open case, and of one whose cover has one.
+    token: String,
+    reported: String,
+    /// Of the cover of the first plate.
+    code: String,
 }
 
-/// Any installed plate, read from the database as a bench may.
-fn installed_token(data: &Path) -> String {
+fn city(folder: &Path, covers: u64) -> City {
+    let data = synthetic_city(folder, covers);
+    let (token, code) = installed_plate(&data, "NOT EXISTS");
+    let (reported, _) = installed_plate(&data, "EXISTS");
+    City { data: data.display().to_string(), token, reported, code }
+}
+
+/// Any installed plate and the code of its cover, read from the database as a bench may.
+fn installed_plate(data: &Path, with_case: &str) -> (String, String) {
+    let sql = format!(
+        "SELECT p.token, c.code FROM plates p JOIN covers c ON c.id = p.cover_id WHERE p.state = 'installed'
+         AND {with_case} (SELECT 1 FROM cases k WHERE k.cover_id = c.id AND k.state IN ('filed', 'dispatched',
+         'handling')) LIMIT 1"
+    );
     use sqlx::{Connection, Row};
     let file = data.join("lidmark.db");
     let read = async move {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
         let mut database =
             sqlx::SqliteConnection::connect_with(&options).await.expect("the city's database opens");
-        let row = sqlx::query(
-            "SELECT token FROM plates WHERE cover_id IS NOT NULL AND state = 'installed' LIMIT 1",
-        )
-        .fetch_one(&mut database)
-        .await
-        .expect("the demo installs plates");
-        row.get::<i64, _>(0)
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        let row = query.fetch_one(&mut database).await.expect("the demo installs plates and files cases");
+        (row.get::<i64, _>(0), row.get::<String, _>(1))
     };
     let stored = std::thread::spawn(|| {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(read)
     });
-    let stored = stored.join().expect("it reads");
-    lidmark::domain::token::Token::from_i64(stored).expect("a stored token is one").to_string()
+    let (token, code) = stored.join().expect("it reads");
+    (lidmark::domain::token::Token::from_i64(token).expect("a stored token is one").to_string(), code)
 }

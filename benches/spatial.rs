@@ -5,7 +5,7 @@ use lidmark::cql2::{Dictionary, Field, Filter, Kind, Row, Schema, Value};
 use lidmark::domain::area::AreaShape;
 use lidmark::domain::cover::{CoverClass, CoverState};
 use lidmark::domain::ids::CoverId;
-use lidmark::spatial::{AreaIndex, BBox, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
+use lidmark::spatial::{AreaIndex, Attributes, BBox, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
 use lidmark::tiles::{CellCount, CoverPoint, TileAddress, encode_counts, encode_covers};
 use std::hint::black_box;
 use std::time::Duration;
@@ -24,6 +24,7 @@ fn row(number: u32) -> SnapshotRow {
         class: CoverClass::ALL[mixed as usize % CoverClass::ALL.len()],
         state: CoverState::ALL[mixed as usize % CoverState::ALL.len()],
         flags: Flags { has_plate: number.is_multiple_of(3), open_case: number.is_multiple_of(50) },
+        attributes: Attributes::default(),
     }
 }
 

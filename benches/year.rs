@@ -1,5 +1,5 @@
 //! A simulated year of a city at full size: 300 scans and 40 reports a day, five times as many in storms, five parties.
-//! The same code lives a small year in `make test`. `cargo bench --bench year [-- --seed N] [--small]`.
+//! The same code lives a small year in `make test`. `cargo bench --bench year [-- --seed N] [--small] [--postgres]`.
 #![allow(clippy::unwrap_used, reason = "a panic is how a year fails")]
 
 #[allow(dead_code, reason = "laid for the stories of the tests")]
@@ -27,6 +27,8 @@ mod outbox {
 #[path = "../tests/it/year/mod.rs"]
 mod year;
 
+use support::engines::Ground;
+
 const FULL: year::Size = year::Size {
     name: "full",
     days: 365,
@@ -51,5 +53,7 @@ fn main() {
     let seed = arguments.iter().skip_while(|argument| *argument != "--seed").nth(1);
     let seed = seed.map_or(2026, |text| text.parse().expect("a seed is a whole number"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(year::live(size, seed));
+    let ground = if has("--postgres") { Ground::postgres() } else { Ground::sqlite() };
+    let ground = ground.expect("PostgreSQL is installed");
+    runtime.block_on(year::live(ground, size, seed));
 }

@@ -10,6 +10,7 @@ pub mod export;
 pub mod http;
 pub mod import;
 pub mod intake;
+pub mod layers;
 pub mod messages;
 pub mod outbox;
 pub mod outlet;

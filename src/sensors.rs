@@ -19,6 +19,9 @@ use link::{Acknowledger, Heard, Link, Said};
 
 /// Deliveries that are taken in together.
 const GROUP: usize = 2000;
+/// Deliveries that a broker can have open at once: it numbers them by 16 bits, whatever it was told of how many we want.
+/// So many acknowledgments have room, for while one waits for room nobody hears the broker, and nothing is sent.
+const OPEN_DELIVERIES: usize = 1 << 16;
 /// Largest text of one delivery.
 const PAYLOAD_LIMIT: usize = 256 * 1024;
 /// How long to wait after the first vain try, and at most.
@@ -28,7 +31,7 @@ const COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// Hears a broker until the task is dropped. Trouble is logged and tried again.
 pub async fn run(registry: Registry, mqtt: Mqtt) {
-    let (link, acknowledger) = match Link::open(&mqtt, 3 * GROUP) {
+    let (link, acknowledger) = match Link::open(&mqtt, OPEN_DELIVERIES) {
         Ok(opened) => opened,
         // What settings say is looked at when the server starts; a file may be gone since.
         Err(refusal) => return tracing::error!(%refusal, "sensors are not heard over MQTT"),

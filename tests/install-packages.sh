@@ -19,6 +19,7 @@ need gdal-bin ogr2ogr               # also reads what `lidmark export` writes
 need g++ g++
 need cmake cmake                   # builds ZXing, a second decoder
 need mupdf-tools mutool
+need python3-owslib /usr/lib/python3/dist-packages/owslib/__init__.py   # a client of OGC API
 need mosquitto /usr/sbin/mosquitto      # a real MQTT broker
 need libjs-pdf /usr/share/javascript/pdf/build/pdf.js   # what browsers show PDFs with
 need fonts-noto-cjk "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"

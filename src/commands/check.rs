@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::serve::{build_snapshot, snapshot_row};
 use super::{Ending, Ground, Outcome};
 use crate::photos::{PhotoDigest, PhotoLimits, PhotoStore, Verified};
-use crate::registry::{CheckReport, Registry};
+use crate::domain::quality::Rules;
+use crate::registry::{CheckReport, Registry, map_row};
 use crate::spatial::{Snapshot, TileId};
 
 /// Zooms at which the snapshot's counts are compared with the tables'.
@@ -16,7 +16,8 @@ const ZOOMS: [u32; 3] = [6, 12, 16];
 const PAGE: i64 = 5000;
 
 pub(super) async fn check(ground: &Ground) -> Outcome<Ending> {
-    let registry = ground.open(&ground.config()?).await?;
+    let config = ground.config()?;
+    let registry = ground.open(&config).await?;
     let say = ground.say;
     say.progress("tables");
     let mut report = registry.check_tables().await?;
@@ -24,8 +25,8 @@ pub(super) async fn check(ground: &Ground) -> Outcome<Ending> {
     check_photos(&registry, PhotoStore::new(ground.place.photos(), PhotoLimits::default()), &mut report)
         .await?;
     say.progress("snapshot");
-    let snapshot = build_snapshot(&registry).await?;
-    check_snapshot(&registry, &snapshot, &mut report).await?;
+    let snapshot = registry.load_map(&config.quality, std::sync::Arc::default()).await?;
+    check_snapshot(&registry, &snapshot, &config.quality, &mut report).await?;
     say.end_progress();
     registry.close().await;
 
@@ -79,7 +80,12 @@ async fn check_photos(registry: &Registry, store: PhotoStore, report: &mut Check
 }
 
 /// Every row of the tables is in the snapshot as it is, and the counts of tiles agree.
-async fn check_snapshot(registry: &Registry, snapshot: &Snapshot, report: &mut CheckReport) -> Outcome<()> {
+async fn check_snapshot(
+    registry: &Registry,
+    snapshot: &Snapshot,
+    rules: &Rules,
+    report: &mut CheckReport,
+) -> Outcome<()> {
     let mut counts: HashMap<TileId, usize> = HashMap::new();
     let mut rows = 0usize;
     let mut after = None;
@@ -89,7 +95,7 @@ async fn check_snapshot(registry: &Registry, snapshot: &Snapshot, report: &mut C
         after = Some(last.cover);
         rows += page.len();
         for point in &page {
-            let row = snapshot_row(point);
+            let row = map_row(point, snapshot.lexicon(), rules);
             if snapshot.find(row.cover) != Some(row) {
                 report.add("snapshot.differs", row.cover, "the map shows it otherwise than the tables");
             }

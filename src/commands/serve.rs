@@ -19,12 +19,12 @@ use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
 use crate::registry::{
-    ChangeKind, Clock, PointRow, Registry, RegistryError, Reminded, SensorsSwept, Settled, Swept, TasksSwept,
+    ChangeKind, Clock, Registry, RegistryError, Reminded, SensorsSwept, Settled, Swept, TasksSwept,
+    map_row,
 };
 use crate::sensors;
-use crate::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow};
+use crate::spatial::{Change, LiveSnapshot};
 
-const POINT_PAGE: i64 = 10_000;
 const CHANGE_PAGE: i64 = 5000;
 /// How often the change feed is asked.
 const FEED_PAUSE: Duration = Duration::from_millis(250);
@@ -78,7 +78,7 @@ pub(super) async fn run(
         Ok(Ok(removed)) if removed > 0 => tracing::info!(removed, "leftovers of photos removed"),
         _ => {}
     }
-    let snapshot = Arc::new(LiveSnapshot::new(build_snapshot(&registry).await?));
+    let snapshot = Arc::new(LiveSnapshot::new(registry.load_map(&config.quality, Arc::default()).await?));
     tracing::info!(covers = snapshot.load().len(), version = snapshot.version(), "the map is loaded");
     let private_receivers = config.outbox.private_receivers;
     let mail = config.mail.clone();
@@ -174,33 +174,6 @@ fn mail_password(ground: &Ground, mail: &Mail) -> Outcome<Option<String>> {
         Refusal::new("config.unreadable").with("file", file.display()).with("reason", error)
     })?;
     Ok(Some(read.trim().to_owned()))
-}
-
-/// Loads the map. The number of the last change is read first: what is committed in between comes
-/// again through the feed, and nothing is missed.
-pub(super) async fn build_snapshot(registry: &Registry) -> Outcome<Snapshot> {
-    let version = registry.last_change().await?;
-    let mut rows: Vec<SnapshotRow> = Vec::new();
-    let mut after = None;
-    loop {
-        let page = registry.list_points(after, POINT_PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.cover);
-        rows.extend(page.iter().map(snapshot_row));
-    }
-    let built = tokio::task::spawn_blocking(move || Snapshot::build(rows, version)).await;
-    Ok(built.map_err(anyhow::Error::new)?)
-}
-
-pub(super) fn snapshot_row(point: &PointRow) -> SnapshotRow {
-    SnapshotRow {
-        cover: point.cover,
-        lon: point.lon,
-        lat: point.lat,
-        class: point.class,
-        state: point.state,
-        flags: Flags { has_plate: point.has_plate, open_case: point.has_open_case },
-    }
 }
 
 /// How often notices that are over are looked for.
@@ -381,7 +354,9 @@ async fn bring_up(
     let covers: Vec<CoverId> = covers.into_iter().collect();
     let points = registry.list_points_by_id(&covers).await?;
     let there: BTreeSet<CoverId> = points.iter().map(|point| point.cover).collect();
-    let mut patch: Vec<Change> = points.iter().map(|point| Change::Put(snapshot_row(point))).collect();
+    let before = snapshot.load();
+    let put = |point| Change::Put(map_row(point, before.lexicon(), &state.config.quality));
+    let mut patch: Vec<Change> = points.iter().map(put).collect();
     patch.extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
     let map = snapshot.clone();
     // A patch may pack all columns anew, which takes a while at a million covers.

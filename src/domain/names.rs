@@ -16,6 +16,10 @@ macro_rules! named_enum {
             /// Every variant, in the order of its stored number.
             pub const ALL: &'static [$name] = &[ $( $name::$variant, )+ ];
 
+            /// Every stored word, in the same order.
+            #[allow(dead_code, reason = "not every list is offered as words")]
+            pub const WORDS: &'static [&'static str] = &[ $( $word, )+ ];
+
             /// The stored word.
             pub const fn as_str(self) -> &'static str {
                 match self { $( $name::$variant => $word, )+ }

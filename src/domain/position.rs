@@ -155,6 +155,25 @@ pub fn spread(value: u32) -> u64 {
     (v | v << 1) & 0x5555_5555_5555_5555
 }
 
+/// Longitude and latitude of the middle of the zoom-28 tile with this key, a square of 15 cm at the equator.
+pub fn quadkey_center(key: i64) -> (f64, f64) {
+    let size = f64::from(1u32 << QUADKEY_ZOOM);
+    let across = (f64::from(gather(key as u64)) + 0.5) / size;
+    let down = (f64::from(gather(key as u64 >> 1)) + 0.5) / size;
+    let lat = ((1.0 - 2.0 * down) * std::f64::consts::PI).tanh().asin().to_degrees();
+    (across * 360.0 - 180.0, lat)
+}
+
+/// Gathers the bits at the even places: undoes [`spread`].
+fn gather(key: u64) -> u32 {
+    let mut v = key & 0x5555_5555_5555_5555;
+    v = (v | v >> 1) & 0x3333_3333_3333_3333;
+    v = (v | v >> 2) & 0x0F0F_0F0F_0F0F_0F0F;
+    v = (v | v >> 4) & 0x00FF_00FF_00FF_00FF;
+    v = (v | v >> 8) & 0x0000_FFFF_0000_FFFF;
+    (v | v >> 16) as u32
+}
+
 /// Meters between two points on the sphere of radius 6 371 008.8 m (haversine); good to 0.5 %.
 pub fn distance_m(from: (f64, f64), to: (f64, f64)) -> f64 {
     let (lat1, lat2) = (from.1.to_radians(), to.1.to_radians());
@@ -198,6 +217,12 @@ mod tests {
     fn the_quadkey_covers_the_square_from_corner_to_corner() {
         assert_eq!(quadkey(-180.0, MERCATOR_MAX_LAT), 0);
         assert_eq!(quadkey(180.0, -MERCATOR_MAX_LAT), (1 << 56) - 1);
+        for (lon, lat) in [(118.59, 37.46), (-71.1, 42.36), (0.0, 0.0), (179.9, -84.0)] {
+            let key = quadkey(lon, lat);
+            let center = quadkey_center(key);
+            assert_eq!(quadkey(center.0, center.1), key);
+            assert!(distance_m((lon, lat), center) < 0.11, "{center:?}");
+        }
         assert_eq!(quadkey(180.0, -90.0), (1 << 56) - 1);
     }
 }

@@ -61,6 +61,18 @@ named_enum! {
 pub struct FieldSet(u16);
 
 impl FieldSet {
+    /// How many sets there are.
+    pub const SETS: usize = 1 << FileField::ALL.len();
+
+    /// As a number below [`Self::SETS`].
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
     pub const fn contains(self, field: FileField) -> bool {
         self.0 & (1 << field as u8) != 0
     }

@@ -67,33 +67,3 @@ pub(super) async fn list_history(
     }
     Ok(Json(answer).into_response())
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FeedQuery {
-    since: Option<String>,
-    limit: Option<String>,
-}
-
-pub(super) async fn list_changes(
-    State(state): State<AppState>,
-    Asked(query): Asked<FeedQuery>,
-) -> Result<Response, Problem> {
-    let since = match query.since.as_deref() {
-        None => 0,
-        Some(text) => text.parse::<i64>().ok().filter(|since| *since >= 0).ok_or_else(|| {
-            let refusal = Refusal::new("form.whole_number").at("since").with("field", "since");
-            Problem::bad_request(refusal.with("read", shortened(text)))
-        })?,
-    };
-    let most = limit(query.limit.as_deref(), 1000, 10_000).map_err(Problem::bad_request)?;
-    let changes = state.registry.changes_since(since, most).await?;
-    let last = changes.last().map_or(since, |change| change.sequence);
-    let changes: Vec<Value> = changes
-        .iter()
-        .map(|change| {
-            json!({"sequence": change.sequence, "at": shapes::time(change.at), "kind": change.kind, "id": change.id})
-        })
-        .collect();
-    Ok(Json(json!({"changes": changes, "last": last})).into_response())
-}

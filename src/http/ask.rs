@@ -44,6 +44,7 @@ impl Reader {
         Self {
             language: Language::from_header(text(header::ACCEPT_LANGUAGE), cookie(headers, "lang")),
             wants_json: program.iter().any(|start| path.starts_with(start))
+                || (path.starts_with("/ogc") && !accept.contains("text/html"))
                 || (accept.contains("json") && !accept.contains("text/html")),
             georeport: Format::of_path(path),
             path: if opens.iter().any(|start| path.starts_with(start)) {

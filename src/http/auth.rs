@@ -94,7 +94,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     kind.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
-async fn find_caller(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+pub(super) async fn find_caller(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
     if let Some(secret) = bearer(headers) {
         let user = state.registry.find_api_token(secret).await?;
         return Ok(user.map(|user| Caller { user, session: None }));

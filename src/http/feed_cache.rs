@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::registry::{Registry, RegistryError};
 use crate::tiles::etag;
 
 /// Bytes kept at most; beyond it everything is forgotten at once.
@@ -25,7 +27,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn new(text: String) -> Arc<Self> {
-        let etag = etag(0, text.as_bytes());
+        let etag = etag(text.as_bytes());
         Arc::new(Self { plain: text.into(), gzipped: OnceLock::new(), etag })
     }
 
@@ -68,6 +70,37 @@ impl Kept {
 /// When something was written: the newest change, and the minute, because windows move on and names of parties change
 /// without a change of a case.
 pub(super) type Moment = (i64, i64);
+
+/// Asks for the newest change once for all who came before the question was put: each hears of everything that was
+/// committed before they asked, and the database is asked once for many of them.
+#[derive(Default)]
+pub(super) struct NewestChange {
+    arrivals: AtomicU64,
+    turn: tokio::sync::Mutex<()>,
+    answered: Mutex<Answered>,
+}
+
+/// The newest change as everybody up to an arrival may hear it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Answered {
+    up_to: u64,
+    change: i64,
+}
+
+impl NewestChange {
+    pub(super) async fn ask(&self, registry: &Registry) -> Result<i64, RegistryError> {
+        let arrival = self.arrivals.fetch_add(1, Ordering::SeqCst) + 1;
+        let _turn = self.turn.lock().await;
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.up_to >= arrival {
+            return Ok(answered.change);
+        }
+        let up_to = self.arrivals.load(Ordering::SeqCst);
+        let change = registry.last_change().await?;
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Answered { up_to, change };
+        Ok(change)
+    }
+}
 
 #[derive(Default)]
 struct Shelf {

@@ -31,6 +31,8 @@ mod api_crew;
 mod api_crew_actions;
 mod api_crew_photos;
 mod api_edit;
+mod api_feed;
+mod api_map;
 mod api_meetings;
 mod api_notices;
 mod api_plates;
@@ -39,6 +41,7 @@ mod api_quality;
 mod api_receivers;
 mod api_reports;
 mod api_rewards;
+mod api_search;
 mod api_sensors;
 mod area_desk;
 mod ask;
@@ -82,11 +85,14 @@ mod json;
 mod json_crew;
 mod ledger_pages;
 mod limits;
+mod map_query;
 mod mapping_desk;
 mod meeting_pages;
 mod notice_pages;
+mod ogc;
 mod open311;
 mod operators;
+mod packed_page;
 mod page_cache;
 mod paper;
 mod plate_designer;
@@ -153,6 +159,8 @@ struct Shared {
     tally: case_tally::CaseTally,
     open311: feed_cache::FeedCache,
     tracking: feed_cache::FeedCache,
+    newest: feed_cache::NewestChange,
+    extent: ogc::Extent,
     counters: operators::Counters,
 }
 
@@ -180,9 +188,16 @@ impl AppState {
             tally: case_tally::CaseTally::default(),
             open311: feed_cache::FeedCache::default(),
             tracking: feed_cache::FeedCache::default(),
+            newest: feed_cache::NewestChange::default(),
+            extent: ogc::Extent::default(),
             counters: operators::Counters::default(),
         };
         Self { registry, snapshot, photos, config: Arc::new(config), data, shared: Arc::new(shared) }
+    }
+
+    /// Number of the newest change; what was committed before is in it.
+    async fn newest_change(&self) -> Result<i64, crate::registry::RegistryError> {
+        self.shared.newest.ask(&self.registry).await
     }
 
     /// Call it when covers changed outside this server's own handlers: their scan pages are drawn
@@ -216,8 +231,10 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = text(header::CONTENT_TYPE);
     let short = text(header::CONTENT_LENGTH).parse::<u64>().is_ok_and(|bytes| bytes < 500);
-    let shrinks = ["json", "yaml", "wasm", "svg"].iter().any(|kind| media_type.contains(kind));
-    !short && (media_type.starts_with("text/") || shrinks)
+    let shrinks = ["json", "yaml", "wasm", "svg", "vector-tile"].iter().any(|kind| media_type.contains(kind));
+    // Events would wait for one another until there are enough to shrink.
+    let is_stream = media_type.starts_with("text/event-stream");
+    !short && !is_stream && (media_type.starts_with("text/") || shrinks)
 }
 
 fn build(state: AppState) -> doors::Doors {
@@ -275,6 +292,20 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/c/{token}/follow", Public, post(citizen_pages::follow_cover))
         .open("GET", "/mail/{link}/{step}", Public, get(citizen_pages::show_mail_link))
         .open("POST", "/mail/{link}/{step}", Public, post(citizen_pages::use_mail_link))
+        .open("GET", "/tiles/staff/covers/{z}/{x}/{y}", STAFF, get(tiles::staff_tile))
+        .open("GET", "/api/v1/search", STAFF, get(api_search::search))
+        .open("GET", "/api/v1/map/summary", STAFF, get(api_map::summary))
+        .open("GET", "/api/v1/map/covers", STAFF, get(api_map::list))
+        .open("GET", "/ogc", Public, get(ogc::landing))
+        .open("GET", "/ogc/", Public, get(ogc::landing))
+        .open("GET", "/ogc/api", Public, get(ogc::definition))
+        .open("GET", "/ogc/conformance", Public, get(ogc::conformance))
+        .open("GET", "/ogc/functions", Public, get(ogc::functions))
+        .open("GET", "/ogc/collections", Public, get(ogc::collections))
+        .open("GET", "/ogc/collections/{collection}", Public, get(ogc::collection))
+        .open("GET", "/ogc/collections/{collection}/queryables", Public, get(ogc::queryables))
+        .open("GET", "/ogc/collections/{collection}/items", Public, get(ogc::items))
+        .open("GET", "/ogc/collections/{collection}/items/{feature}", Public, get(ogc::item))
         .open("POST", "/language", Public, post(public::language))
         .open("GET", "/assets/{name}", Public, get(public::asset))
         .open("GET", "/crew", Public, get(crew_shell::show))
@@ -563,7 +594,8 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/sensors/{serial}", SENSORS, get(api_sensors::find_sensor))
         .open("GET", "/api/v1/sensors/{serial}/hours", SENSORS, get(api_sensors::list_hours))
         .open("POST", "/api/v1/sensors/{serial}/moves", SENSORS, post(api_sensors::move_sensor))
-        .open("GET", "/api/v1/changes", STAFF, get(api_covers::list_changes))
+        .open("GET", "/api/v1/changes", STAFF, get(api_feed::list_changes))
+        .open("GET", "/api/v1/changes/stream", STAFF, get(api_feed::stream_changes))
         .open("GET", "/open311/{document}", Public, get(open311::discover))
         .open("GET", "/open311/v2/services.xml", Public, get(open311::list_services))
         .open("GET", "/open311/v2/services.json", Public, get(open311::list_services))

@@ -2,12 +2,12 @@
 //! changes; a change forgets the page.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 
+use super::packed_page::PackedPage;
 use crate::domain::ids::{CoverId, Millis};
 use crate::domain::token::Token;
 use crate::messages::Language;
@@ -17,19 +17,26 @@ const KEPT: usize = 64 << 20;
 /// Names of parties and districts may change without a change of the cover.
 const FRESH_MS: i64 = 60_000;
 
-/// A drawn page, plain and gzipped.
+/// A drawn page.
 #[derive(Clone)]
 pub(super) struct Drawn {
-    pub plain: Bytes,
-    pub gzipped: Bytes,
+    page: Arc<PackedPage>,
     at: Millis,
 }
 
 impl Drawn {
-    pub(super) fn new(html: String, at: Millis) -> Self {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
-        let gzipped = encoder.write_all(html.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
-        Self { plain: html.into(), gzipped: gzipped.into(), at }
+    /// Wherever `mark` stands in the page, each answer has a key of its own.
+    pub(super) fn new(html: &str, mark: &str, at: Millis) -> Self {
+        Self { page: Arc::new(PackedPage::new(html, mark)), at }
+    }
+
+    /// The page with this key, as one text or gzipped.
+    pub(super) fn write(&self, key: &str, gzip: bool) -> Bytes {
+        if gzip { self.page.gzipped(key).into() } else { self.page.plain(key).into() }
+    }
+
+    fn bytes(&self) -> usize {
+        self.page.bytes() + 200
     }
 }
 
@@ -66,7 +73,7 @@ impl PageCache {
         if pages.bytes > KEPT {
             *pages = Pages::default();
         }
-        pages.bytes += drawn.plain.len() + drawn.gzipped.len() + 200;
+        pages.bytes += drawn.bytes();
         if pages.drawn.insert(key, drawn.clone()).is_none() {
             pages.by_cover.entry(cover).or_default().push(key.0);
         }
@@ -78,7 +85,7 @@ impl PageCache {
         for token in pages.by_cover.remove(&cover).unwrap_or_default() {
             for language in Language::ALL {
                 if let Some(drawn) = pages.drawn.remove(&(token, language)) {
-                    pages.bytes -= drawn.plain.len() + drawn.gzipped.len() + 200;
+                    pages.bytes -= drawn.bytes();
                 }
             }
         }

@@ -74,7 +74,7 @@ pub(super) async fn scan(
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.contains("gzip"));
     if let Some(drawn) = state.shared.pages.find(token, reader.language, state.registry.now()) {
-        return Ok(drawn_page(drawn, gzip));
+        return Ok(drawn_page(&drawn, gzip));
     }
     let moment = state.shared.pages.moment();
     let Some(scanned) = state.registry.find_plate(token).await? else {
@@ -95,21 +95,16 @@ pub(super) async fn scan(
     let photos = state.registry.list_public_photos((cover.manhole, cover.cover)).await?;
     let taps = state.registry.count_same_here(&scanned.open_cases).await?;
     let html = views::scan(&around, &scanned, &taps, photos.first().map(|(photo, _)| photo));
-    let drawn = Drawn::new(html, state.registry.now());
+    let drawn = Drawn::new(&html, views::TAP_KEY, state.registry.now());
     state.shared.pages.keep(moment, (token, reader.language), cover.cover, &drawn);
-    Ok(drawn_page(drawn, gzip))
+    Ok(drawn_page(&drawn, gzip))
 }
 
-fn drawn_page(drawn: Drawn, gzip: bool) -> Response {
+fn drawn_page(drawn: &Drawn, gzip: bool) -> Response {
     const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-    // A page with a tap to count has a key of its own for whoever reads it, so it cannot be kept shrunk.
-    if let Ok(text) = std::str::from_utf8(&drawn.plain)
-        && text.contains(views::TAP_KEY)
-    {
-        return page(text.replace(views::TAP_KEY, &IdempotencyKey::fresh().to_string()));
-    }
-    let mut response =
-        Response::new(if gzip { drawn.gzipped.into() } else { axum::body::Body::from(drawn.plain) });
+    // Whoever reads a page with a tap to count has a key of their own.
+    let body = drawn.write(&IdempotencyKey::fresh().to_string(), gzip);
+    let mut response = Response::new(axum::body::Body::from(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HTML);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -307,7 +302,7 @@ pub(super) async fn tracking(
     let key = format!("{} {link}", reader.language.tag());
     // Read before the report: what is committed in between makes the page be drawn anew.
     let minute = state.registry.now().0.div_euclid(60_000);
-    let moment = (state.registry.last_change().await?, minute);
+    let moment = (state.newest_change().await?, minute);
     if let Some(kept) = state.shared.tracking.find(moment, &key) {
         return Ok(kept.answer(ANSWERED, &headers));
     }
@@ -421,7 +416,7 @@ pub(super) async fn asset(Named(name): Named, headers: HeaderMap) -> Result<Resp
         .iter()
         .find(|(known, _, _)| *known == name)
         .ok_or_else(|| Problem::not_found("http.unknown_address"))?;
-    let etag = crate::tiles::etag(0, body.as_bytes());
+    let etag = crate::tiles::etag(body.as_bytes());
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }

@@ -1,15 +1,22 @@
-//! Vector tiles of all covers, answered from the snapshot; public fields only.
+//! Vector tiles of all covers, answered from the snapshot: for everybody with public fields only, and for staff
+//! at an address of their own, so that no cache on the way can mix the two up.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::ask::{Asked, Nothing};
+use super::ask::Asked;
+use super::map_query::MapQuery;
 use super::open311::own_address;
 use super::{AppState, Problem};
-use crate::spatial::TileId;
+use crate::cql2::Filter;
+use crate::domain::Refusal;
+use crate::domain::position::{QUADKEY_ZOOM, quadkey};
+use crate::layers::{CoverReader, CoverSearch};
+use crate::spatial::{GridCell, Snapshot, SnapshotRow, TileId};
 use crate::tiles::{
-    CellCount, CoverPoint, TileAddress, TileJson, encode_counts, encode_covers, etag, is_known, on_grid,
+    CellCount, CoverPoint, StaffPoint, TileAddress, TileJson, encode_counts, encode_covers,
+    encode_staff_covers, etag, is_known, on_grid,
 };
 
 /// Below this zoom a tile holds counts, not covers.
@@ -18,6 +25,10 @@ const COVERS_FROM_ZOOM: u32 = 13;
 const CELLS: u32 = 32;
 /// Deepest public zoom. A tile's grid is then 15 cm; the surveyed position itself is not public.
 const MAX_ZOOM: u32 = 16;
+/// Deepest zoom for staff: 4 cm.
+const STAFF_MAX_ZOOM: u32 = 18;
+/// From here on tiles for staff say the codes.
+const CODES_FROM_ZOOM: u32 = 16;
 
 /// A place as the deepest tile tells it, for answers that are no tiles.
 pub(super) fn public_place(lon: f64, lat: f64) -> (f64, f64) {
@@ -26,66 +37,143 @@ pub(super) fn public_place(lon: f64, lat: f64) -> (f64, f64) {
 
 pub(super) async fn tile_json(
     State(state): State<AppState>,
-    _: Asked<Nothing>,
+    Asked(query): Asked<MapQuery>,
+    RawQuery(filters): RawQuery,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Problem> {
+    // A filter that nobody understands is told here, and not by every tile.
+    query.filter(false)?;
     let config = &state.config;
+    let filters = filters.filter(|filters| !filters.is_empty()).map(|filters| format!("?{filters}"));
     let json = TileJson {
         // TileJSON 3.0 wants the whole address.
-        tiles: format!("{}/tiles/covers/{{z}}/{{x}}/{{y}}", own_address(&state, &headers)),
+        tiles: format!(
+            "{}/tiles/covers/{{z}}/{{x}}/{{y}}{}",
+            own_address(&state, &headers),
+            filters.unwrap_or_default()
+        ),
         name: config.city_zh.clone(),
         attribution: Some(config.attribution.clone()).filter(|text| !text.is_empty()),
-        bounds: None,
+        bounds: state.shared.extent.bounds(&state.snapshot.load()),
         min_zoom: 0,
         max_zoom: MAX_ZOOM,
     };
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], json.to_json())
-        .into_response()
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], json.to_json())
+        .into_response())
 }
 
+/// A tile as everybody may see it.
 pub(super) async fn tile(
+    state: State<AppState>,
+    query: Asked<MapQuery>,
+    headers: HeaderMap,
+    path: Path<(String, String, String)>,
+) -> Result<Response, Problem> {
+    draw(state, query, headers, path, false).await
+}
+
+/// A tile for staff.
+pub(super) async fn staff_tile(
+    state: State<AppState>,
+    query: Asked<MapQuery>,
+    headers: HeaderMap,
+    path: Path<(String, String, String)>,
+) -> Result<Response, Problem> {
+    draw(state, query, headers, path, true).await
+}
+
+async fn draw(
     State(state): State<AppState>,
-    _: Asked<Nothing>,
+    Asked(query): Asked<MapQuery>,
     headers: HeaderMap,
     Path((z, x, y)): Path<(String, String, String)>,
+    is_staff: bool,
 ) -> Result<Response, Problem> {
     let id = TileId::parse(&z, &x, &y).map_err(Problem::bad_request)?;
-    if id.zoom() > MAX_ZOOM {
+    if id.zoom() > if is_staff { STAFF_MAX_ZOOM } else { MAX_ZOOM } {
         return Err(Problem::not_found("tile.too_deep"));
     }
-    let snapshot = state.snapshot.load();
-    let bytes = if id.zoom() < COVERS_FROM_ZOOM {
-        let cells = snapshot.grid_in_tile(id, CELLS);
-        encode_counts(
-            CELLS,
-            cells.iter().map(|cell| CellCount {
-                column: cell.column,
-                row: cell.row,
-                count: cell.count as u64,
-            }),
-        )
-    } else {
-        let address = TileAddress { zoom: id.zoom(), x: id.x(), y: id.y() };
-        let points = snapshot.in_tile(id).map(|row| CoverPoint {
-            lon: row.lon,
-            lat: row.lat,
-            id: None,
-            class: row.class,
-            state: row.state,
-            has_plate: row.flags.has_plate,
-            open_case: row.flags.open_case,
-        });
-        encode_covers(address, points)
+    let bytes = match query.filter(is_staff)? {
+        None => {
+            let map = state.snapshot.load();
+            if id.zoom() < COVERS_FROM_ZOOM {
+                counts(map.grid_in_tile(id, CELLS))
+            } else {
+                covers(&map, id, map.in_tile(id), is_staff)
+            }
+        }
+        // A filter may pass over the whole city.
+        Some(filter) => {
+            let drawn = tokio::task::spawn_blocking(move || filtered(&state, &filter, id, is_staff));
+            drawn.await.map_err(|_| Problem::broken())?.map_err(Problem::bad_request)?
+        }
     };
-    let tag = etag(snapshot.version(), &bytes);
+    let tag = etag(&bytes);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let cache = (header::CACHE_CONTROL, "no-cache".to_owned());
+    let cache = (header::CACHE_CONTROL, if is_staff { "private, no-cache" } else { "no-cache" });
     if known.is_some_and(|known| is_known(known, &bytes)) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag), cache]).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, [cache], [(header::ETAG, tag)]).into_response());
     }
     if bytes.is_empty() {
-        return Ok((StatusCode::NO_CONTENT, [(header::ETAG, tag), cache]).into_response());
+        return Ok((StatusCode::NO_CONTENT, [cache], [(header::ETAG, tag)]).into_response());
     }
-    let kind = (header::CONTENT_TYPE, "application/vnd.mapbox-vector-tile".to_owned());
-    Ok(([(header::ETAG, tag), cache, kind], bytes).into_response())
+    let kind = (header::CONTENT_TYPE, "application/vnd.mapbox-vector-tile");
+    Ok(([cache, kind], [(header::ETAG, tag)], bytes).into_response())
+}
+
+/// The same of those covers alone that a filter means.
+fn filtered(state: &AppState, filter: &Filter, id: TileId, is_staff: bool) -> Result<Vec<u8>, Refusal> {
+    let map = state.snapshot.load();
+    let reader = CoverReader::new(&map, &state.config.quality, is_staff);
+    let search = CoverSearch::new(&map, &reader, None, Some((filter.prepare(&reader), filter.bounds())))?;
+    let search = search.in_keys(id.key_range());
+    if id.zoom() >= COVERS_FROM_ZOOM {
+        return Ok(covers(&map, id, search.rows(), is_staff));
+    }
+    // Rows come in the order of their keys: those of a cell follow one another.
+    let zoom = id.zoom() + CELLS.ilog2();
+    let mut cells: Vec<(TileId, usize)> = Vec::new();
+    for row in search.rows() {
+        let key = quadkey(row.lon, row.lat);
+        match cells.last_mut() {
+            Some((cell, count)) if cell.key_range().contains(key) => *count += 1,
+            _ => cells.push((TileId::at(row.lon, row.lat, zoom.min(QUADKEY_ZOOM)), 1)),
+        }
+    }
+    let of_tile = |at: u32, corner: u32| at - (corner << CELLS.ilog2());
+    Ok(counts(cells.into_iter().map(|(cell, count)| GridCell {
+        column: of_tile(cell.x(), id.x()),
+        row: of_tile(cell.y(), id.y()),
+        count,
+    })))
+}
+
+fn counts(cells: impl IntoIterator<Item = GridCell>) -> Vec<u8> {
+    let count =
+        |cell: GridCell| CellCount { column: cell.column, row: cell.row, count: cell.count as u64 };
+    encode_counts(CELLS, cells.into_iter().map(count))
+}
+
+fn covers(map: &Snapshot, id: TileId, rows: impl Iterator<Item = SnapshotRow>, is_staff: bool) -> Vec<u8> {
+    let address = TileAddress { zoom: id.zoom(), x: id.x(), y: id.y() };
+    let point = |row: &SnapshotRow| CoverPoint {
+        lon: row.lon,
+        lat: row.lat,
+        id: None,
+        class: row.class,
+        state: row.state,
+        has_plate: row.flags.has_plate,
+        open_case: row.flags.open_case,
+    };
+    if !is_staff {
+        return encode_covers(address, rows.map(|row| point(&row)));
+    }
+    let words = map.lexicon().read();
+    let says_code = id.zoom() >= CODES_FROM_ZOOM;
+    let staff_point = |row: SnapshotRow| StaffPoint {
+        point: point(&row),
+        load_class: row.attributes.load_class,
+        code: says_code.then(|| words.digits(row.attributes.code)),
+    };
+    encode_staff_covers(address, rows.map(staff_point))
 }

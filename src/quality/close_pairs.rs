@@ -123,11 +123,11 @@ mod tests {
 
     use super::*;
     use crate::domain::cover::CoverState;
-    use crate::spatial::Flags;
+    use crate::spatial::{Attributes, Flags};
 
     fn row(number: u128, lon: f64, lat: f64, class: CoverClass) -> SnapshotRow {
         let cover = CoverId(Uuid::from_u128(number));
-        SnapshotRow { cover, lon, lat, class, state: CoverState::Intact, flags: Flags::default() }
+        SnapshotRow { cover, lon, lat, class, state: CoverState::Intact, flags: Flags::default(), attributes: Attributes::default() }
     }
 
     fn pairs(rows: &[SnapshotRow], tolerance_m: f64) -> Vec<(u128, u128)> {

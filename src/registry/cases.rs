@@ -109,6 +109,28 @@ impl Registry {
         Ok(case_list::list_cases(&mut self.store.read().await?, &filter).await?)
     }
 
+    /// The case to which a report belongs, by the report's tracking number.
+    pub async fn find_case_of_report(
+        &self,
+        tracking: &str,
+        actor: &Actor,
+    ) -> Result<Option<CaseFile>, RegistryError> {
+        if tracking.contains('\0') {
+            return Ok(None);
+        }
+        let report = {
+            let mut tx = self.store.read().await?;
+            match case_store::find_report(&mut tx, tracking).await? {
+                Some(report) => case_store::find_case(&mut tx, report.case).await?,
+                None => None,
+            }
+        };
+        match report {
+            Some(case) => self.find_case(&case.number, actor).await,
+            None => Ok(None),
+        }
+    }
+
     /// A case with everything around it; `None` too when it is another party's business.
     pub async fn find_case(&self, number: &str, actor: &Actor) -> Result<Option<CaseFile>, RegistryError> {
         if number.contains('\0') {

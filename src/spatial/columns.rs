@@ -1,11 +1,13 @@
 //! The packed part of a snapshot: every row in columns, sorted by place and found by id.
 //!
-//! Memory: 47 bytes a cover (quadkey 8, id 16, longitude and latitude as the tables store them 16,
-//! class, state and flags 3, order by id 4). The 32 bytes first planned would round the position,
+//! Memory: 91 bytes a cover (quadkey 8, id 16, longitude and latitude as the tables store them 16,
+//! class, state and flags 3, orders by id and by code 8, attributes 40). The 32 bytes first planned would round the position,
 //! and a box could then answer otherwise than the tables do.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
+use super::attributes::{Attributes, CodeOrder, PackedCode};
 use super::overlay::{At, Overlay};
 use super::quadkey::KeyRange;
 use super::snapshot::{Flags, SnapshotRow};
@@ -31,8 +33,11 @@ pub(super) struct Columns {
     pub(super) classes: Vec<u8>,
     pub(super) states: Vec<u8>,
     pub(super) flags: Vec<u8>,
+    pub(super) attributes: Vec<Attributes>,
     /// Positions in the order of their ids.
     by_id: Vec<u32>,
+    /// Positions in the order of their codes.
+    by_code: Vec<u32>,
 }
 
 impl Columns {
@@ -45,7 +50,9 @@ impl Columns {
             classes: Vec::with_capacity(count),
             states: Vec::with_capacity(count),
             flags: Vec::with_capacity(count),
+            attributes: Vec::with_capacity(count),
             by_id: Vec::new(),
+            by_code: Vec::new(),
         }
     }
 
@@ -56,6 +63,7 @@ impl Columns {
         columns.order_by_id();
         columns.drop_repeated_ids();
         columns.sort();
+        columns.order_by_code();
         columns.shrink();
         columns
     }
@@ -95,6 +103,7 @@ impl Columns {
         }
         by_id.extend(arrived);
         columns.by_id = by_id;
+        columns.order_by_code();
         columns
     }
 
@@ -109,7 +118,8 @@ impl Columns {
             + self.classes.capacity()
             + self.states.capacity()
             + self.flags.capacity()
-            + self.by_id.capacity() * size_of::<u32>()
+            + self.attributes.capacity() * size_of::<Attributes>()
+            + (self.by_id.capacity() + self.by_code.capacity()) * size_of::<u32>()
     }
 
     fn push(&mut self, key: u64, row: SnapshotRow) {
@@ -120,6 +130,7 @@ impl Columns {
         self.classes.push(row.class as u8);
         self.states.push(row.state as u8);
         self.flags.push(pack_flags(row.flags));
+        self.attributes.push(row.attributes);
     }
 
     pub(super) fn row(&self, at: usize) -> SnapshotRow {
@@ -133,6 +144,7 @@ impl Columns {
                 has_plate: self.flags[at] & HAS_PLATE != 0,
                 open_case: self.flags[at] & OPEN_CASE != 0,
             },
+            attributes: self.attributes[at],
         }
     }
 
@@ -141,6 +153,28 @@ impl Columns {
             .binary_search_by_key(&cover, |position| self.ids[*position as usize])
             .ok()
             .map(|at| self.by_id[at])
+    }
+
+    /// Positions of the rows with this code: one, or for a moment while codes change hands several.
+    pub(super) fn with_code(&self, code: PackedCode) -> &[u32] {
+        let order = |position: &u32| self.attributes[*position as usize].code.order();
+        let from = self.by_code.partition_point(|position| order(position) < code.order());
+        let count = self.by_code[from..].partition_point(|position| order(position) == code.order());
+        &self.by_code[from..from + count]
+    }
+
+    /// Positions of the rows whose codes lie in a range of their order.
+    pub(super) fn with_codes(&self, range: Range<CodeOrder>) -> &[u32] {
+        let order = |position: &u32| self.attributes[*position as usize].code.order();
+        let from = self.by_code.partition_point(|position| order(position) < range.start);
+        let until = self.by_code.partition_point(|position| order(position) < range.end);
+        &self.by_code[from..until.max(from)]
+    }
+
+    fn order_by_code(&mut self) {
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        order.sort_by_key(|position| self.attributes[*position as usize].code.order());
+        self.by_code = order;
     }
 
     fn drop_repeated_ids(&mut self) {
@@ -184,6 +218,7 @@ impl Columns {
         gather(&mut self.classes, order);
         gather(&mut self.states, order);
         gather(&mut self.flags, order);
+        gather(&mut self.attributes, order);
     }
 
     fn order_by_id(&mut self) {
@@ -205,5 +240,6 @@ impl Columns {
         self.classes.shrink_to_fit();
         self.states.shrink_to_fit();
         self.flags.shrink_to_fit();
+        self.attributes.shrink_to_fit();
     }
 }

@@ -3,6 +3,7 @@
 //! registry's, which loads and patches the snapshot.
 
 pub mod areas;
+mod attributes;
 mod columns;
 mod outline;
 mod overlay;
@@ -10,6 +11,7 @@ pub mod quadkey;
 pub mod snapshot;
 
 pub use areas::{AreaIndex, Locator};
+pub use attributes::{Attributes, Lexicon, NamedParty, PackedCode, Reading, UNKNOWN_DAY};
 pub use outline::{Overlap, check_outline, find_overlaps};
 pub use quadkey::{BBox, KeyRange, TileId};
 pub use snapshot::{Change, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally};

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::attributes::PackedCode;
 use super::columns::Columns;
 use super::quadkey::KeyRange;
 use super::snapshot::{Change, SnapshotRow};
@@ -69,6 +70,28 @@ impl Overlay {
             }
             _ => self.added.iter().find(|entry| entry.row.cover == cover).map(|entry| entry.row),
         }
+    }
+
+    /// The row that has this code now.
+    pub(super) fn find_code(&self, columns: &Columns, code: PackedCode) -> Option<SnapshotRow> {
+        let packed = columns.with_code(code).iter().find(|position| self.hidden.binary_search(position).is_err());
+        match packed {
+            Some(position) => Some(columns.row(*position as usize)),
+            None => self.added.iter().find(|entry| entry.row.attributes.code == code).map(|entry| entry.row),
+        }
+    }
+
+    /// Rows whose code begins with these digits, at most so many of the packed ones.
+    pub(super) fn codes_beginning(&self, columns: &Columns, digits: &str, most: usize) -> Vec<SnapshotRow> {
+        let ranges = PackedCode::beginning(digits);
+        let packed = ranges.iter().flat_map(|range| columns.with_codes(range.clone()));
+        let packed = packed.filter(|position| self.hidden.binary_search(position).is_err()).take(most);
+        let begins = |entry: &&Entry| {
+            let code = entry.row.attributes.code.order();
+            ranges.iter().any(|range| range.contains(&code))
+        };
+        let added = self.added.iter().filter(begins).map(|entry| entry.row);
+        packed.map(|position| columns.row(*position as usize)).chain(added).collect()
     }
 
     /// The stretch of these keys.

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::attributes::{Attributes, Lexicon};
 use super::columns::{Columns, HAS_PLATE, OPEN_CASE, pack_flags};
 use super::overlay::{At, Overlay, Slice};
 use super::quadkey::{BBox, KeyRange, TileId};
@@ -22,6 +23,7 @@ pub struct SnapshotRow {
     pub class: CoverClass,
     pub state: CoverState,
     pub flags: Flags,
+    pub attributes: Attributes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +88,8 @@ impl Tally {
 pub struct Snapshot {
     /// Sequence of the last change that it contains.
     version: i64,
+    /// What the numbers of the attributes mean.
+    lexicon: Arc<Lexicon>,
     base: Arc<Columns>,
     overlay: Overlay,
 }
@@ -94,7 +98,21 @@ impl Snapshot {
     /// Packs all rows; `version` is the sequence of the last change they contain. Of rows with the
     /// same id the last one counts. Cheapest when the rows come in the order of quadkeys.
     pub fn build(rows: impl IntoIterator<Item = SnapshotRow>, version: i64) -> Self {
-        Self { version, base: Arc::new(Columns::build(rows)), overlay: Overlay::default() }
+        Self::build_with(Arc::default(), rows, version)
+    }
+
+    /// The same of rows whose attributes are numbers of this lexicon.
+    pub fn build_with(
+        lexicon: Arc<Lexicon>,
+        rows: impl IntoIterator<Item = SnapshotRow>,
+        version: i64,
+    ) -> Self {
+        Self { version, lexicon, base: Arc::new(Columns::build(rows)), overlay: Overlay::default() }
+    }
+
+    /// What the numbers of its attributes mean.
+    pub fn lexicon(&self) -> &Arc<Lexicon> {
+        &self.lexicon
     }
 
     /// Sequence of the last change that it contains.
@@ -119,13 +137,14 @@ impl Snapshot {
     /// the number of recent changes, and once in a while a pass over all covers.
     pub fn with_changes(&self, changes: impl IntoIterator<Item = Change>, version: i64) -> Self {
         let overlay = self.overlay.with_changes(&self.base, changes);
-        let patched = Self { version, base: Arc::clone(&self.base), overlay };
+        let patched =
+            Self { version, lexicon: Arc::clone(&self.lexicon), base: Arc::clone(&self.base), overlay };
         if patched.overlay.is_heavy(patched.base.len()) { patched.repacked() } else { patched }
     }
 
     fn repacked(&self) -> Self {
         let base = Arc::new(Columns::merge(&self.base, &self.overlay));
-        Self { version: self.version, base, overlay: Overlay::default() }
+        Self { version: self.version, lexicon: Arc::clone(&self.lexicon), base, overlay: Overlay::default() }
     }
 
     /// Every row.
@@ -137,6 +156,21 @@ impl Snapshot {
     /// looked through one by one.
     pub fn find(&self, cover: CoverId) -> Option<SnapshotRow> {
         self.overlay.find(&self.base, cover)
+    }
+
+    /// The row of the cover with this code, whatever the scheme.
+    pub fn find_code(&self, digits: &str) -> Option<SnapshotRow> {
+        let packed = self.lexicon.read().packed(digits);
+        packed.into_iter().find_map(|code| self.overlay.find_code(&self.base, code))
+    }
+
+    /// Covers whose code begins with these digits, in the order of codes of the same length; at most so many.
+    pub fn codes_beginning(&self, digits: &str, most: usize) -> Vec<SnapshotRow> {
+        let mut found = self.overlay.codes_beginning(&self.base, digits, most);
+        let words = self.lexicon.read();
+        found.sort_by_cached_key(|row| words.digits(row.attributes.code));
+        found.truncate(most);
+        found
     }
 
     /// Rows in a box, edges included, on the coordinates as stored.
@@ -269,7 +303,8 @@ impl Snapshot {
         tally
     }
 
-    fn in_keys(&self, keys: KeyRange) -> impl Iterator<Item = SnapshotRow> + '_ {
+    /// Rows whose quadkeys lie in a range, in the order of (quadkey, id).
+    pub fn in_keys(&self, keys: KeyRange) -> impl Iterator<Item = SnapshotRow> + '_ {
         self.in_slice(self.slice(keys))
     }
 
@@ -397,6 +432,7 @@ mod tests {
             class: CoverClass::ALL[number as usize % CoverClass::ALL.len()],
             state: CoverState::ALL[number as usize / 7 % CoverState::ALL.len()],
             flags: Flags { has_plate: number.is_multiple_of(3), open_case: number.is_multiple_of(5) },
+        attributes: Attributes::default(),
         }
     }
 

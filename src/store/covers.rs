@@ -12,6 +12,7 @@ use crate::domain::code::ComponentCode;
 use crate::domain::cover::{CoverClass, CoverFile, CoverState, District, Party, Retired, Survey};
 use crate::domain::ids::{CoverId, ManholeId, Millis, PartyId};
 use crate::domain::position::{Position, RawPosition};
+use crate::domain::quality::{Attached, FileSketch};
 
 pub async fn put_district(tx: &mut Tx, district: &District) -> Result<(), StoreError> {
     on_db!(tx, |c| {
@@ -358,16 +359,23 @@ pub async fn list_ids_by_code(tx: &mut Tx, codes: &[String]) -> Result<HashMap<S
 }
 
 /// What the snapshot keeps of a cover.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PointRow {
     pub cover: CoverId,
     pub lon: f64,
     pub lat: f64,
     pub quadkey: i64,
-    pub class: CoverClass,
+    pub code: ComponentCode,
     pub state: CoverState,
-    /// Wears a plate that is installed.
-    pub has_plate: bool,
+    pub district: String,
+    pub road: Option<String>,
+    /// With the name that the public sees.
+    pub owner: Option<(PartyId, String)>,
+    pub maintainer: Option<(PartyId, String)>,
+    pub surveyed_at: Option<Millis>,
+    /// `installed` is not filled in: which columns say it is a rule.
+    pub sketch: FileSketch,
+    pub extra: BTreeMap<String, String>,
     /// Has a case that is not closed.
     pub has_open_case: bool,
 }
@@ -378,20 +386,42 @@ struct PointSql {
     lon: f64,
     lat: f64,
     quadkey: i64,
+    scheme: String,
+    code: String,
     class: String,
     state: String,
+    district: String,
+    road: Option<String>,
+    owner_id: Option<Uuid>,
+    owner_name: Option<String>,
+    maintainer_id: Option<Uuid>,
+    maintainer_name: Option<String>,
+    has_supervisor: bool,
+    has_address: bool,
+    has_accuracy: bool,
+    surveyed_at: Option<i64>,
+    placement: Option<String>,
+    material: Option<String>,
+    shape: Option<String>,
+    load_class: Option<String>,
+    extra: String,
     has_plate: bool,
+    has_photo: bool,
     has_open_case: bool,
 }
 
 /// An open case that waits for a look shows nowhere.
-const POINT: &str = "SELECT c.id, h.lon, h.lat, h.quadkey, c.class, c.state,
+const POINT: &str = "SELECT c.id, h.lon, h.lat, h.quadkey, c.scheme, c.code, c.class, c.state, h.district, h.road,
+    c.owner_id, o.name AS owner_name, c.maintainer_id, m.name AS maintainer_name, c.supervisor_id IS NOT NULL AS has_supervisor, h.address IS NOT NULL AS has_address,
+    h.accuracy_m IS NOT NULL AS has_accuracy, h.surveyed_at, h.placement, c.material, c.shape, c.load_class, c.extra,
     EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state = 'installed') AS has_plate,
+    EXISTS (SELECT 1 FROM photos f WHERE f.manhole_id = c.manhole_id AND f.cover_id = c.id) AS has_photo,
     EXISTS (SELECT 1 FROM cases k WHERE k.cover_id = c.id AND k.state NOT IN ('closed', 'rejected', 'joined')
         AND (k.state <> 'reported' OR NOT EXISTS
             (SELECT 1 FROM case_holds q WHERE q.case_id = k.id AND q.ended_at IS NULL)))
         AS has_open_case
-    FROM covers c JOIN manholes h ON h.id = c.manhole_id AND c.retired_at IS NULL ";
+    FROM covers c JOIN manholes h ON h.id = c.manhole_id AND c.retired_at IS NULL
+    LEFT JOIN parties o ON o.id = c.owner_id LEFT JOIN parties m ON m.id = c.maintainer_id ";
 
 impl TryFrom<PointSql> for PointRow {
     type Error = StoreError;
@@ -402,9 +432,33 @@ impl TryFrom<PointSql> for PointRow {
             lon: row.lon,
             lat: row.lat,
             quadkey: row.quadkey,
-            class: row.class.parse().map_err(|_| broken("class"))?,
             state: row.state.parse().map_err(|_| broken("state"))?,
-            has_plate: row.has_plate,
+            owner: row.owner_id.map(PartyId).zip(row.owner_name),
+            maintainer: row.maintainer_id.map(PartyId).zip(row.maintainer_name),
+            surveyed_at: row.surveyed_at.map(Millis),
+            sketch: FileSketch {
+                class: row.class.parse().map_err(|_| broken("class"))?,
+                placement: word(row.placement, "placement", row.id)?,
+                material: word(row.material, "material", row.id)?,
+                shape: word(row.shape, "shape", row.id)?,
+                load_class: word(row.load_class, "load_class", row.id)?,
+                owner: row.owner_id.is_some(),
+                maintainer: row.maintainer_id.is_some(),
+                supervisor: row.has_supervisor,
+                road: row.road.is_some(),
+                address: row.has_address,
+                accuracy: row.has_accuracy,
+                surveyed_at: row.surveyed_at.is_some(),
+                installed: None,
+                attached: Attached { plate: row.has_plate, photo: row.has_photo },
+            },
+            extra: match row.extra.as_str() {
+                "{}" => BTreeMap::new(),
+                text => serde_json::from_str(text).map_err(|_| broken("extra"))?,
+            },
+            code: ComponentCode { scheme: row.scheme, digits: row.code },
+            district: row.district,
+            road: row.road,
             has_open_case: row.has_open_case,
         })
     }

@@ -1,11 +1,11 @@
 //! Covers as Mapbox vector tiles: points in, bytes out, the same points give the same bytes.
 //! Knows `domain` only; which points lie in a tile is `spatial`'s business, who may see them is
-//! `http`'s. A point carries public fields only.
+//! `http`'s. A `CoverPoint` carries public fields only.
 
 mod etag;
 mod mvt;
 mod tilejson;
 
 pub use etag::{etag, is_known};
-pub use mvt::{CellCount, CoverPoint, EXTENT, LAYER, TileAddress, encode_counts, encode_covers, on_grid};
+pub use mvt::{CellCount, CoverPoint, StaffPoint, EXTENT, LAYER, TileAddress, encode_counts, encode_covers, encode_staff_covers, on_grid};
 pub use tilejson::TileJson;

@@ -3,7 +3,7 @@
 
 use std::f64::consts::PI;
 
-use crate::domain::cover::{CoverClass, CoverState};
+use crate::domain::cover::{CoverClass, CoverState, LoadClass};
 use crate::domain::position::MERCATOR_MAX_LAT;
 
 /// The one layer of our tiles.
@@ -34,6 +34,15 @@ pub struct CoverPoint {
     pub open_case: bool,
 }
 
+/// What a tile for staff says of one cover beside that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaffPoint {
+    pub point: CoverPoint,
+    pub load_class: Option<LoadClass>,
+    /// Digits of the code; left out where a map is too far away to show them.
+    pub code: Option<String>,
+}
+
 /// What a tile of a low zoom says of one cell of its grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CellCount {
@@ -50,17 +59,25 @@ pub fn encode_covers(tile: TileAddress, points: impl IntoIterator<Item = CoverPo
     let mut layer = Layer::new(&["class", "state", "has_plate", "open_case"]);
     let mut values = SeenValues::default();
     for point in points {
-        let class =
-            values.class[point.class as usize].number(&mut layer, || string_value(point.class.as_str()));
-        let state =
-            values.state[point.state as usize].number(&mut layer, || string_value(point.state.as_str()));
-        let has_plate =
-            values.yes_no[usize::from(point.has_plate)].number(&mut layer, || bool_value(point.has_plate));
-        let open_case =
-            values.yes_no[usize::from(point.open_case)].number(&mut layer, || bool_value(point.open_case));
+        let known = values.of(&point, &mut layer).map(Some);
+        layer.add_point(point.id, &known, place_in(tile, point.lon, point.lat));
+    }
+    layer.into_tile()
+}
+
+/// The same with `load_class` and `code` where they are known.
+pub fn encode_staff_covers(tile: TileAddress, points: impl IntoIterator<Item = StaffPoint>) -> Vec<u8> {
+    let mut layer = Layer::new(&["class", "state", "has_plate", "open_case", "load_class", "code"]);
+    let mut values = SeenValues::default();
+    for StaffPoint { point, load_class, code } in points {
+        let [class, state, has_plate, open_case] = values.of(&point, &mut layer);
+        let load_class = load_class.map(|load_class| {
+            values.load_class[load_class as usize].number(&mut layer, || string_value(load_class.as_str()))
+        });
+        let code = code.map(|code| layer.add_value(&string_value(&code)));
         layer.add_point(
             point.id,
-            &[class, state, has_plate, open_case],
+            &[Some(class), Some(state), Some(has_plate), Some(open_case), load_class, code],
             place_in(tile, point.lon, point.lat),
         );
     }
@@ -75,7 +92,7 @@ pub fn encode_counts(side: u32, cells: impl IntoIterator<Item = CellCount>) -> V
         |cell: u32| ((2 * u64::from(cell) + 1) * u64::from(EXTENT) / (2 * u64::from(side.max(1)))) as u32;
     for cell in cells {
         let count = *values.entry(cell.count).or_insert_with(|| layer.add_value(&uint_value(cell.count)));
-        layer.add_point(None, &[count], (middle(cell.column), middle(cell.row)));
+        layer.add_point(None, &[Some(count)], (middle(cell.column), middle(cell.row)));
     }
     layer.into_tile()
 }
@@ -111,6 +128,19 @@ struct SeenValues {
     class: [Seen; CoverClass::ALL.len()],
     state: [Seen; CoverState::ALL.len()],
     yes_no: [Seen; 2],
+    load_class: [Seen; LoadClass::ALL.len()],
+}
+
+impl SeenValues {
+    /// Class, state, whether it wears a plate and whether it has an open case.
+    fn of(&mut self, point: &CoverPoint, layer: &mut Layer) -> [u32; 4] {
+        let mut yes_no = |yes: bool, layer: &mut Layer| {
+            self.yes_no[usize::from(yes)].number(layer, || bool_value(yes))
+        };
+        let class = self.class[point.class as usize].number(layer, || string_value(point.class.as_str()));
+        let state = self.state[point.state as usize].number(layer, || string_value(point.state.as_str()));
+        [class, state, yes_no(point.has_plate, layer), yes_no(point.open_case, layer)]
+    }
 }
 
 #[derive(Default, Clone, Copy)]
@@ -143,8 +173,8 @@ impl Layer {
         self.value_count - 1
     }
 
-    /// Adds a point with the value of each key of the layer, in their order.
-    fn add_point(&mut self, id: Option<u64>, values: &[u32], (x, y): (u32, u32)) {
+    /// Adds a point with the value of each key of the layer, in their order; `None` leaves a key out.
+    fn add_point(&mut self, id: Option<u64>, values: &[Option<u32>], (x, y): (u32, u32)) {
         let feature = &mut self.feature;
         feature.clear();
         if let Some(id) = id {
@@ -152,8 +182,10 @@ impl Layer {
         }
         let mut tags = Packed::default();
         for (key, value) in (0u32..).zip(values) {
-            tags.push(key);
-            tags.push(*value);
+            if let Some(value) = value {
+                tags.push(key);
+                tags.push(*value);
+            }
         }
         write_bytes(feature, 2, tags.as_bytes());
         write_varint_field(feature, 3, 1); // POINT

@@ -14,6 +14,7 @@ mod crs;
 mod editing_pages;
 mod export;
 mod faults;
+mod gis_clients;
 mod import;
 mod import_desk;
 mod kill;

@@ -14,6 +14,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("photos", &["domain"]),
     ("crs", &["domain"]),
     ("cql2", &["domain"]),
+    ("layers", &["cql2", "spatial", "domain"]),
     ("import", &["crs", "domain"]),
     ("export", &["crs", "domain"]),
     ("plates", &["domain"]),
@@ -31,7 +32,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "registry", "intake", "outlet", "press", "import", "crs", "plates", "quality", "stats",
+            "registry", "intake", "outlet", "press", "import", "crs", "cql2", "layers", "plates", "quality", "stats",
             "spatial", "tiles", "photos", "messages", "config", "domain",
         ],
     ),

@@ -50,7 +50,7 @@ pub(in crate::http) async fn list_requests(
     let mut key = format!("{:?} {:?} {with_more} {}", asking.format, reader.language, asking.base);
     write!(key, " {filter:?}").expect("a String takes everything");
     let cache = &state.shared.open311;
-    let asked = (state.registry.last_change().await?, minute);
+    let asked = (state.newest_change().await?, minute);
     if let Some(written) = cache.find(asked, &key) {
         return Ok(written.answer((asking.format.content_type(), "no-cache"), &headers));
     }

@@ -22,7 +22,7 @@ use crate::registry::{
     CaseAdvice, CaseFile, CaseLine, CaseVoices, ChainState, NearCase, PhotoRecord, RouteAdvice, ScannedPlate,
     SimilarCase, Tracked, User,
 };
-use crate::spatial::{Flags, Near, SnapshotRow};
+use crate::spatial::{Attributes, Flags, Near, SnapshotRow};
 
 mod editing;
 
@@ -353,6 +353,7 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
         class: CoverClass::Gas,
         state: CoverState::Intact,
         flags: Flags::default(),
+        attributes: Attributes::default(),
     };
     let (parties, staff) = ([party()], [session(Role::Crew).user]);
     let places = [cover().district];

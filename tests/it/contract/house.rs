@@ -9,7 +9,7 @@ use lidmark::domain::role::Role;
 use lidmark::domain::token::Token;
 use lidmark::http::{AppState, serve};
 use lidmark::photos::{PhotoLimits, PhotoStore};
-use lidmark::spatial::{LiveSnapshot, Snapshot};
+use lidmark::spatial::LiveSnapshot;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 
@@ -180,7 +180,7 @@ impl House {
             ..Config::default()
         };
         settle(&mut config);
-        let snapshot = Arc::new(LiveSnapshot::new(Snapshot::build(rows(&town).await, 1)));
+        let snapshot = Arc::new(LiveSnapshot::new(town.registry.load_map(&config.quality, Arc::default()).await.unwrap()));
         let state = AppState::new(town.registry.clone(), snapshot, photos, config, data);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -254,25 +254,21 @@ impl House {
         self.seen.lock().unwrap().insert((method.to_owned(), template.to_owned(), status));
     }
 
+    /// The map as the tables are now; a server follows by itself.
+    pub async fn reload_map(&self) {
+        let lexicon = self.state.snapshot.load().lexicon().clone();
+        let map = self.town.registry.load_map(&self.state.config.quality, lexicon).await.unwrap();
+        self.state.snapshot.replace(map);
+    }
+
+    /// Takes down an answer that was read as it came.
+    pub fn saw(&self, method: &str, template: &str, status: u16) {
+        self.seen.lock().unwrap().insert((method.to_owned(), template.to_owned(), status));
+    }
+
     pub fn seen(&self) -> BTreeSet<(String, String, u16)> {
         self.seen.lock().unwrap().clone()
     }
-}
-
-/// What the map shows of every cover now.
-pub async fn rows(town: &Town) -> Vec<lidmark::spatial::SnapshotRow> {
-    let points = town.registry.list_points(None, 1000).await.unwrap();
-    points
-        .into_iter()
-        .map(|point| lidmark::spatial::SnapshotRow {
-            cover: point.cover,
-            lon: point.lon,
-            lat: point.lat,
-            class: point.class,
-            state: point.state,
-            flags: lidmark::spatial::Flags { has_plate: point.has_plate, open_case: point.has_open_case },
-        })
-        .collect()
 }
 
 /// A small photo, different for every `shade`.

@@ -12,6 +12,7 @@ mod hazard_loop;
 pub mod house;
 mod import_desk;
 mod notices;
+mod ogc;
 mod open311;
 mod photos;
 mod plate_batches;

@@ -3,10 +3,9 @@
 use lidmark::domain::cover::Party;
 use lidmark::domain::ids::{IdempotencyKey, PartyId};
 use lidmark::domain::role::Role;
-use lidmark::spatial::Snapshot;
 use serde_json::{Value, json};
 
-use super::house::{As, House, rows};
+use super::house::{As, House};
 use crate::both_engines;
 
 const ENGINEER: As = As::Staff(Role::Engineer);
@@ -39,7 +38,7 @@ async fn poor_street(house: &House) -> Vec<String> {
             json!({"set": {"position": {"x": lon, "y": 37.5, "method": "phone"}}, "reason": "surveyed anew"});
         house.ask(ENGINEER, "PATCH", &path).keyed().header("if-match", &tag).json(body).expect(200).await;
     }
-    house.state.snapshot.replace(Snapshot::build(rows(&house.town).await, house.last_change().await));
+    house.reload_map().await;
     codes
 }
 
@@ -73,7 +72,7 @@ async fn decide(house: &House, pair: (&str, &str), decision: &str, status: u16) 
     ];
     let ask = house.post(ENGINEER, "/quality/duplicates").header("accept-language", "en").form(&fields);
     let answer = ask.expect(status).await;
-    house.state.snapshot.replace(Snapshot::build(rows(&house.town).await, house.last_change().await));
+    house.reload_map().await;
     answer.text()
 }
 
@@ -84,7 +83,7 @@ pub async fn quality(house: &House) {
         assert_eq!(sums["districts"].as_array().unwrap().len(), 1);
         sums["districts"][0].clone()
     };
-    house.state.snapshot.replace(Snapshot::build(rows(&house.town).await, house.last_change().await));
+    house.reload_map().await;
     let before = sums().await;
     let codes = poor_street(house).await;
     let now = sums().await;
@@ -179,7 +178,7 @@ async fn duplicates(house: &House, codes: &[String]) {
     let tag = format!("\"{}\"", version(house, one.0).await);
     let body = json!({"merge": merge, "reason": "two after all"});
     house.post(ENGINEER, &path).keyed().header("if-match", &tag).json(body).expect(200).await;
-    house.state.snapshot.replace(Snapshot::build(rows(&house.town).await, house.last_change().await));
+    house.reload_map().await;
     assert_eq!(pairs(house).await, [both(one), both(two)], "as before");
     decide(house, one, "two", 303).await;
     decide(house, two, "keep_newer", 303).await;

@@ -14,6 +14,7 @@ use super::hazard_loop::hazard_loop;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
 use super::notices::notices;
+use super::ogc::{ogc, search, staff_map};
 use super::open311::open311;
 use super::plate_batches;
 use super::plate_designs::designs;
@@ -68,6 +69,9 @@ both_engines! {
         sensors(&house).await;
         statistics(&house).await;
         open311(&house).await;
+        ogc(&house).await;
+        staff_map(&house).await;
+        search(&house).await;
         citizens(&house).await;
         feed(&house).await;
 
@@ -588,6 +592,44 @@ async fn feed(house: &House) {
     }
     assert_eq!(since, house.last_change().await);
     assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{all:?}");
+    // Whoever waits hears of what comes; one who follows a stream hears of each once, in order, while people write.
+    let token = house.plates[0].to_string();
+    let report = || json!({"token": token, "hazard": "rocking"});
+    let waiting = house.get(CREW, &format!("/api/v1/changes?since={since}&wait_s=20")).expect(200);
+    let writing = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        house.post(CITIZEN, "/api/v1/reports").keyed().json(report()).expect(201).await;
+    };
+    let (heard, ()) = tokio::join!(waiting, writing);
+    assert!(!heard.json()["changes"].as_array().unwrap().is_empty());
+    let following = async {
+        let url = format!("{}/api/v1/changes/stream?since={since}", house.base);
+        let mut stream = house.client.get(url).bearer_auth(house.bearer(Role::Crew)).send().await.unwrap();
+        assert_eq!(stream.headers()["content-type"], "text/event-stream");
+        house.saw("GET", "/api/v1/changes/stream", 200);
+        let (mut heard, mut text) = (Vec::new(), String::new());
+        while heard.len() < 2 * 31 {
+            text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+            while let Some((event, rest)) = text.split_once("\n\n") {
+                if let Some((_, data)) = event.split_once("data: ") {
+                    let said: Value = serde_json::from_str(data).unwrap();
+                    let changes = said["changes"].as_array().unwrap().iter();
+                    heard.extend(changes.map(|change| change["sequence"].as_i64().unwrap()));
+                }
+                text = rest.to_owned();
+            }
+        }
+        heard
+    };
+    let writing = async {
+        for _ in 0..30 {
+            house.post(CITIZEN, "/api/v1/reports").keyed().json(report()).expect(201).await;
+        }
+    };
+    let (heard, ()) = tokio::join!(following, writing);
+    let wanted: Vec<i64> = (since + 1..).take(heard.len()).collect();
+    assert_eq!(heard, wanted, "each once, in order, and none left out");
+    house.get(CREW, "/api/v1/changes/stream?since=x").expect(400).await;
 }
 
 /// Trying out addresses and passwords is slowed down politely.

@@ -2,19 +2,21 @@
 //! the one cover it was given to, every token resolves, and the map is what the tables say.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lidmark::domain::case::CaseMove;
 use lidmark::domain::cover::{CoverClass, CoverFile, CoverState, Material};
 use lidmark::domain::edit::{CodeChoice, CoverEdit, MergeKind, PlatesGo, RetireReason};
 use lidmark::domain::hazard::Hazard;
 use lidmark::domain::ids::{CoverId, MergeId};
+use lidmark::domain::quality::Rules;
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::Token;
 use lidmark::registry::{
     Amended, BulkEdit, ChangeKind, CodeEdit, CoverFilter, FieldEdit, RegistryError, Retirement, SplitOrder,
-    Standing,
+    Standing, map_row,
 };
-use lidmark::spatial::{Change, Flags, Snapshot, SnapshotRow};
+use lidmark::spatial::{Change, Lexicon, Snapshot};
 use proptest::prelude::*;
 use rand::SeedableRng;
 
@@ -93,7 +95,7 @@ impl World {
             (1..=6).map(|ordinal| plate(&batch, ordinal, Token::draw(&mut random))).collect();
         let blanks = plates.iter().map(|plate| plate.token).collect();
         town.registry.commit_batch(lidmark::registry::NewBatch { batch, plates }).await.unwrap();
-        let map = built(&town).await;
+        let map = built(&town, Arc::default()).await;
         let mut world = Self {
             town,
             actor,
@@ -265,7 +267,7 @@ impl World {
             }
         }
         self.follow().await;
-        let fresh = built(&self.town).await;
+        let fresh = built(&self.town, self.map.lexicon().clone()).await;
         let rows = |map: &Snapshot| map.rows().collect::<Vec<_>>();
         assert_eq!(rows(&self.map), rows(&fresh), "the map that follows the feed is the map of the tables");
         assert_eq!(fresh.len() as i64, registry.counts().await.unwrap().covers);
@@ -284,28 +286,16 @@ impl World {
             .collect();
         let points = registry.list_points_by_id(&covers).await.unwrap();
         let there: Vec<CoverId> = points.iter().map(|point| point.cover).collect();
-        let mut patch: Vec<Change> = points.iter().map(|point| Change::Put(row(point))).collect();
+        let put = |point| Change::Put(map_row(point, self.map.lexicon(), &Rules::default()));
+        let mut patch: Vec<Change> = points.iter().map(put).collect();
         patch
             .extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
         self.map = self.map.with_changes(patch, last.sequence);
     }
 }
 
-fn row(point: &lidmark::registry::PointRow) -> SnapshotRow {
-    SnapshotRow {
-        cover: point.cover,
-        lon: point.lon,
-        lat: point.lat,
-        class: point.class,
-        state: point.state,
-        flags: Flags { has_plate: point.has_plate, open_case: point.has_open_case },
-    }
-}
-
-async fn built(town: &Town) -> Snapshot {
-    let version = town.registry.last_change().await.unwrap();
-    let points = town.registry.list_points(None, 10_000).await.unwrap();
-    Snapshot::build(points.iter().map(row), version)
+async fn built(town: &Town, lexicon: Arc<Lexicon>) -> Snapshot {
+    town.registry.load_map(&Rules::default(), lexicon).await.unwrap()
 }
 
 /// Lives through some sequences, one after the other in a world of its own; answers how much was done.

@@ -169,6 +169,6 @@ both_engines! {
         assert_eq!(found.len(), 1);
         let points = town.registry.list_points(None, 100).await.unwrap();
         assert_eq!(points.len(), 25);
-        assert_eq!(town.registry.list_points_by_id(&[points[3].cover]).await.unwrap(), [points[3]]);
+        assert_eq!(town.registry.list_points_by_id(&[points[3].cover]).await.unwrap(), [points[3].clone()]);
     }
 }

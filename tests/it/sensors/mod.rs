@@ -155,6 +155,24 @@ both_engines! {
     }
 }
 
+/// What came while the server was away is said all at once, more than fits any queue of ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_after_an_absence_is_heard_to_the_end() {
+    const ROUNDS: i64 = 1250;
+    let (Some(broker), Some(ground)) = (Broker::start(), Ground::sqlite()) else { return };
+    let mut server = town_with_devices(&ground, &broker, DEVICES, "3.1.1").await;
+    let before = counts(&ground);
+    server.kill();
+    let start = now_ms() - 86_400_000;
+    let rounds = (0..ROUNDS).flat_map(|round| {
+        (0..DEVICES).map(move |at| tilt(&format!("LM-{at:02}"), start + round * 1000, 1.5))
+    });
+    publish(&broker, rounds.collect()).await;
+    server.restart().await;
+    let wanted: Vec<i64> = before.iter().map(|count| count + ROUNDS).collect();
+    wait_until("all of it is kept", &server, || counts(&ground) == wanted).await;
+}
+
 const DEVICES: usize = 12;
 const BURSTS: i64 = 8;
 /// Readings of each device in a burst.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lidmark::domain::cover::{CoverClass, CoverState};
 use lidmark::domain::ids::CoverId;
-use lidmark::spatial::{Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
+use lidmark::spatial::{Attributes, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
 use lidmark::tiles::{CellCount, CoverPoint, EXTENT, TileAddress, encode_counts, encode_covers};
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ fn row(number: u32) -> SnapshotRow {
         class: CoverClass::ALL[number as usize % CoverClass::ALL.len()],
         state: CoverState::ALL[number as usize % CoverState::ALL.len()],
         flags: Flags { has_plate: number.is_multiple_of(3), open_case: number.is_multiple_of(11) },
+        attributes: Attributes::default(),
     }
 }
 

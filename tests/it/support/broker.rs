@@ -28,7 +28,7 @@ impl Broker {
         let kept = folder.path().display();
         let settings = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {kept}/\n\
-             autosave_interval 1\nmax_queued_messages 100000\nmax_inflight_messages 500\n"
+             autosave_interval 1\nmax_queued_messages 100000\nmax_inflight_messages 20000\n"
         );
         std::fs::write(folder.path().join("mosquitto.conf"), settings).expect("it can be written");
         // A broker that is started by root becomes another user, who must be able to write here.

@@ -171,6 +171,7 @@ impl City<'_> {
             ("place_accuracy_m", "9".to_owned()),
         ];
         self.send_form("/report/send".into(), fields, None, hazard).await;
+        self.follow_by_mail().await;
     }
 
     async fn near_cover(&mut self, cover: usize, hazard: Hazard) {

@@ -21,6 +21,7 @@ use super::outside::Outside;
 use super::slate::{DAY, HOUR, Slate, Turn, With, is_workday};
 use crate::contract::house::{Answer, House, KEY, jpeg};
 use crate::registry::ground::{MONDAY, candidate};
+use crate::support::smtp::Sink;
 
 /// Stands in everything that the public must not see.
 pub const PRIVATE: &str = "内情";
@@ -199,7 +200,7 @@ pub struct City<'h> {
 }
 
 impl<'h> City<'h> {
-    pub async fn found(house: &'h House, size: Size, seed: u64) -> Self {
+    pub async fn found(house: &'h House, mailbox: Sink, size: Size, seed: u64) -> Self {
         let town = &house.town;
         town.draw_dongying().await;
         let mut offices = Vec::new();
@@ -246,7 +247,7 @@ impl<'h> City<'h> {
             wishes: BTreeMap::new(),
             unheard: 0,
             tally: Tally::default(),
-            outside: Outside::listen_to(house).await,
+            outside: Outside::listen_to(house, mailbox).await,
             photos: (60..68).map(jpeg).collect(),
         };
         city.lay_covers().await;

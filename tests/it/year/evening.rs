@@ -22,8 +22,9 @@ fn is_of_case(event: &str, body: &Value) -> bool {
 
 impl City<'_> {
     pub async fn evening(&mut self) {
-        self.listen().await;
         self.carry_events().await;
+        self.read_mail().await;
+        self.listen().await;
         self.nobody_is_forgotten();
         self.counts_agree().await;
         self.wishes_are_on_the_desk().await;

@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use lidmark::config::Mail;
 use lidmark::domain::ids::Millis;
 use lidmark::domain::role::Role;
 use serde_json::json;
@@ -15,7 +16,9 @@ use self::city::{Body, Call, City, PRIVATE, Who};
 use self::slate::DAY;
 use crate::contract::house::House;
 use crate::registry::ground::MONDAY;
+use crate::support::engines::Ground;
 use crate::support::say;
+use crate::support::smtp::Sink;
 
 pub use self::city::Size;
 
@@ -45,14 +48,16 @@ impl Drop for Diary {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_year_of_a_city_leaves_no_case_without_somebody_and_no_clock_wrong() {
-    live(Size::SMALL, 2026).await;
+    live(Ground::sqlite().unwrap(), Size::SMALL, 2026).await;
 }
 
 /// Lives a whole year; panics on the first evening on which something does not hold.
-pub async fn live(size: Size, seed: u64) {
+pub async fn live(ground: Ground, size: Size, seed: u64) {
     let mut diary = Diary { size, seed, day: 0 };
-    let house = House::open().await;
-    let mut city = City::found(&house, size, seed).await;
+    let mailbox = Sink::open();
+    let mail = Mail { by_gateway: true, ..mailbox.settings() };
+    let house = House::open_with(ground, |config| config.mail = mail).await;
+    let mut city = City::found(&house, mailbox, size, seed).await;
     let began = Instant::now();
     for day in 0..size.days {
         diary.day = day;
@@ -86,6 +91,8 @@ pub async fn live(size: Size, seed: u64) {
         ("recurred", tally.recurred),
         ("paid", city.outside.paid),
         ("beyond a limit", city.outside.refused),
+        ("told by mail", city.outside.readers().0),
+        ("tired of mail", city.outside.readers().1),
     ] {
         assert!(count > 0, "a year in which nothing was {what}");
     }
@@ -161,11 +168,12 @@ impl City<'_> {
 
     fn story(&self) -> String {
         let tally = &self.tally;
+        let (readers, left) = self.outside.readers();
         let filed = self.cases.values().filter(|slate| slate.is_filed()).count();
         format!(
             "{} days checked, {} scans, {} reports ({} joined open cases), {} cases, {filed} filed, {} closed, {} late, \
              {} open, {} asked of the desk, {} unclaimed in time, {} refused moves, {} notices, {} reopened, \
-             {} looked at again, {} found again",
+             {} looked at again, {} found again, {readers} read mail, {left} of them left",
             tally.days,
             tally.scans,
             tally.reports,

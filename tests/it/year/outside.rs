@@ -1,4 +1,4 @@
-//! What leaves the house: events to a receiver outside, and rewards for those who reported first.
+//! What leaves the house: events to a receiver outside, mail, and rewards for those who reported first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,39 @@ use serde_json::{Value, json};
 use super::city::{Body, Call, City, Who};
 use crate::contract::house::House;
 use crate::outbox::hook::{self, Hook};
+use crate::support::smtp::{Sink, Taken};
 
 const SUPERVISOR: Who = Who::Staff(Role::Supervisor);
 /// People who want their rewards.
 const PEOPLE: usize = 5;
 
+/// How the subject of a mail begins that says where a case stands.
+const STANDING: [(&str, &str); 4] =
+    [("received", "已开通通知"), ("closed", "已处理完毕"), ("rejected", "核实后不予处理"), ("reopened", "重新处理")];
+const QUESTION: &str = "请确认接收通知";
+
+/// Somebody who wants to hear by mail.
+#[derive(Clone)]
+struct Reader {
+    /// What they reported.
+    case: String,
+    confirmed: Option<i64>,
+    /// How many mails they had when they left.
+    left: Option<usize>,
+}
+
 /// Who listens outside, and what the year knows of rewards by itself.
 pub struct Outside {
     hook: Hook,
+    mailbox: Sink,
     courier: Courier,
     /// Numbers of events since the receiver is there.
     events: BTreeSet<i64>,
     /// Tracking numbers of those who want to hear by telephone, with the case.
     pub followed: BTreeMap<String, String>,
+    /// By their addresses.
+    readers: BTreeMap<String, Reader>,
+    mails_read: usize,
     /// Claims by their tracking numbers, with the case.
     claims: BTreeMap<String, String>,
     /// Fen that were approved, by month and person.
@@ -33,15 +53,19 @@ pub struct Outside {
 }
 
 impl Outside {
-    pub async fn listen_to(house: &House) -> Self {
+    pub async fn listen_to(house: &House, mailbox: Sink) -> Self {
         let registry = &house.town.registry;
         let hook = Hook::open(hook::ok).await;
         hook::register_for(registry, &hook, true).await;
+        registry.settle_mail_receiver(Some(format!("smtp://{}", mailbox.address))).await.unwrap();
         Self {
             courier: hook::courier(registry).writing_to_citizens(&house.state.config, None).unwrap(),
             hook,
+            mailbox,
             events: BTreeSet::new(),
             followed: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            mails_read: 0,
             claims: BTreeMap::new(),
             approved: BTreeMap::new(),
             paid: 0,
@@ -51,6 +75,11 @@ impl Outside {
 
     pub fn told(&mut self, sequence: i64) {
         self.events.insert(sequence);
+    }
+
+    /// How many asked to hear by mail, and how many of them left.
+    pub fn readers(&self) -> (usize, usize) {
+        (self.readers.len(), self.readers.values().filter(|reader| reader.left.is_some()).count())
     }
 }
 
@@ -125,8 +154,77 @@ impl City<'_> {
         while self.outside.courier.turn().await.unwrap() > 0 {}
     }
 
+    /// Whoever made the last report wants to hear by mail.
+    pub async fn follow_by_mail(&mut self) {
+        let (link, case) = self.links.last().unwrap().clone();
+        let address = format!("reader{}@mail.example.cn", self.outside.readers.len());
+        let path = format!("/r/{link}/follow");
+        let body = Body::Form(vec![("address", address.clone())], Vec::new());
+        self.expect(Call { who: Who::Citizen, method: "POST", path, body }, 200).await;
+        self.outside.readers.insert(address, Reader { case, confirmed: None, left: None });
+    }
+
+    /// Who was asked by mail says yes; some of them have enough of it at once.
+    pub async fn read_mail(&mut self) {
+        let before = self.outside.mails_read;
+        let questions = self.outside.mailbox.taken().split_off(before);
+        let questions = questions.into_iter().filter(|mail| mail.header("Subject").starts_with(QUESTION));
+        for question in questions {
+            self.use_link(&question, "/confirm").await;
+            self.carry_events().await;
+            let leaves = self.chance(10, &question.to);
+            if leaves {
+                self.use_link(&question, "/stop").await;
+            }
+            let had = self.outside.mailbox.taken().iter().filter(|mail| mail.to == question.to).count();
+            let reader = self.outside.readers.get_mut(&question.to).unwrap();
+            assert!(reader.confirmed.is_none(), "{} was asked twice", question.to);
+            *reader = Reader { confirmed: Some(self.now), left: leaves.then_some(had), ..reader.clone() };
+        }
+        self.outside.mails_read = self.outside.mailbox.taken().len();
+    }
+
+    async fn use_link(&self, mail: &Taken, part: &str) {
+        let path = mail.link(part).trim_start_matches("https://lid.example.cn").to_owned();
+        let body = Body::Form(vec![("List-Unsubscribe", "One-Click".to_owned())], Vec::new());
+        self.expect(Call { who: Who::Citizen, method: "POST", path, body }, 200).await;
+    }
+
+    /// Whoever reads mail was told how it ended since they said yes, nothing twice, and nothing more once they left.
+    fn readers_are_answered(&self) {
+        let mut told: BTreeMap<String, Vec<Taken>> = BTreeMap::new();
+        for mail in self.outside.mailbox.taken() {
+            told.entry(mail.to.clone()).or_default().push(mail);
+        }
+        for (address, reader) in &self.outside.readers {
+            let mails = told.get(address).map_or(&[][..], Vec::as_slice);
+            let confirmed = reader.confirmed.unwrap_or_else(|| panic!("{address} was never asked"));
+            let stands = |mail: &Taken| {
+                let subject = mail.header("Subject");
+                STANDING.iter().find(|(_, begins)| subject.starts_with(begins)).map(|(kind, _)| *kind)
+            };
+            let kinds: Vec<&str> = mails.iter().filter_map(stands).collect();
+            assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]), "{address}: {kinds:?}");
+            if let Some(had) = reader.left {
+                assert_eq!(mails.len(), had, "{address} left");
+                continue;
+            }
+            let slate = &self.cases[self.root(&reader.case)];
+            let wanted: &[&str] = match slate.state {
+                // Their first mail says how it stands, also where it is over already.
+                state if !state.is_open() && slate.since <= confirmed => &["received", "closed", "rejected"],
+                CaseState::Closed => &["closed"],
+                CaseState::Rejected => &["rejected"],
+                _ => &["received", "reopened"],
+            };
+            let last = kinds.last().copied().unwrap_or_default();
+            assert!(wanted.contains(&last), "{address} of {}, {}: {kinds:?}", reader.case, slate.state);
+        }
+    }
+
     /// Whoever wanted to hear was told how it ended, and that it begins again; last what holds now.
     pub fn everybody_is_answered(&self) {
+        self.readers_are_answered();
         let mut last: BTreeMap<String, String> = BTreeMap::new();
         for heard in self.outside.hook.taken() {
             let said = heard.json();
@@ -159,7 +257,9 @@ impl City<'_> {
         let taken = self.outside.hook.taken();
         let numbers: Vec<i64> = taken.iter().map(|heard| heard.sequence()).collect();
         let heard: BTreeSet<i64> = numbers.iter().copied().collect();
-        assert_eq!((heard.len(), &heard), (numbers.len(), &self.outside.events), "each event once");
+        assert_eq!(heard.len(), numbers.len(), "no event twice");
+        let unlike: Vec<_> = heard.symmetric_difference(&self.outside.events).collect();
+        assert_eq!(unlike, Vec::<&i64>::new(), "each event was heard");
         // What is about no case keeps the order of what it is about, and a message that of its reader.
         let mut last: BTreeMap<String, i64> = BTreeMap::new();
         let of_cases = taken.iter().filter(|heard| heard.json()["type"] != "citizen.message");

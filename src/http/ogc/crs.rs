@@ -1,0 +1,116 @@
+//! Reference systems by the names that OGC gives them, each with the order of axes that EPSG says: a program
+//! that asks for EPSG:4326 gets latitude first.
+
+use std::sync::LazyLock;
+
+use crate::crs::{Crs, CrsBook, covers};
+use crate::http::AppState;
+
+/// Longitude and latitude, in this order.
+pub(super) const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
+/// In what positions are stored: degrees of CGCS2000.
+pub(super) const STORAGE: &str = "http://www.opengis.net/def/crs/EPSG/0/4490";
+const EPSG: &str = "http://www.opengis.net/def/crs/EPSG/0/";
+/// Zones of three degrees of CGCS2000, with and without the zone's number in the easting.
+const ZONES: std::ops::RangeInclusive<u32> = 4513..=4554;
+
+static BOOK: LazyLock<CrsBook> = LazyLock::new(CrsBook::built_in);
+
+/// A system in which coordinates are asked for or answered.
+#[derive(Debug, Clone)]
+pub(super) struct System {
+    uri: String,
+    crs: Crs,
+    /// EPSG names the northing, or the latitude, first.
+    is_north_first: bool,
+}
+
+impl System {
+    pub(super) fn crs84() -> Self {
+        let crs = BOOK.find(4490).expect("the built-in book has it");
+        Self { uri: CRS84.to_owned(), crs, is_north_first: false }
+    }
+
+    fn epsg(code: u32) -> Option<Self> {
+        let crs = BOOK.find(code).ok()?;
+        Some(Self { uri: format!("{EPSG}{code}"), crs, is_north_first: code != 3857 })
+    }
+
+    pub(super) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    pub(super) fn is_degrees(&self) -> bool {
+        self.crs.is_degrees()
+    }
+
+    /// Two ordinates as they are written, as easting and northing; and the other way round.
+    pub(super) fn east_north(&self, first: f64, second: f64) -> (f64, f64) {
+        if self.is_north_first { (second, first) } else { (first, second) }
+    }
+
+    pub(super) fn to_degrees(&self, east: f64, north: f64) -> Option<(f64, f64)> {
+        self.crs.to_degrees(east, north)
+    }
+
+    pub(super) fn to_grid(&self, lon: f64, lat: f64) -> Option<(f64, f64)> {
+        self.crs.to_grid(lon, lat)
+    }
+
+    /// A place as it is written: the ordinates in their order, with as many digits as tell a centimeter.
+    pub(super) fn write(&self, (lon, lat): (f64, f64)) -> Option<[f64; 2]> {
+        let per_unit = if self.is_degrees() { 1e7 } else { 1e3 };
+        let round = |ordinate: f64| (ordinate * per_unit).round() / per_unit;
+        let (east, north) = self.crs.to_grid(lon, lat)?;
+        let (first, second) = self.east_north(round(east), round(north));
+        Some([first, second])
+    }
+}
+
+/// The systems of this city: degrees, Web Mercator, and the zones of CGCS2000 that are used where its covers lie.
+pub(super) struct Systems(Vec<System>);
+
+impl Systems {
+    pub(super) fn of(state: &AppState) -> Self {
+        let map = state.snapshot.load();
+        let somewhere = map.rows().next().map(|row| (row.lon, row.lat));
+        let is_used = |system: &System| {
+            somewhere.is_some_and(|(lon, lat)| covers(system.crs.area(), lon, lat))
+        };
+        let zones = ZONES.filter_map(System::epsg).filter(is_used);
+        let everywhere = [4326, 3857, 4490].into_iter().filter_map(System::epsg);
+        Self(std::iter::once(System::crs84()).chain(everywhere).chain(zones).collect())
+    }
+
+    pub(super) fn uris(&self) -> Vec<&str> {
+        self.0.iter().map(System::uri).collect()
+    }
+
+    /// A system by its identifier, or by its short name `EPSG:4549`.
+    pub(super) fn find(&self, name: &str) -> Option<System> {
+        let short = name.strip_prefix("EPSG:").or_else(|| name.strip_prefix("urn:ogc:def:crs:EPSG::"));
+        let uri = short.map_or_else(|| name.to_owned(), |code| format!("{EPSG}{code}"));
+        let uri = if uri == "urn:ogc:def:crs:OGC:1.3:CRS84" { CRS84.to_owned() } else { uri };
+        self.0.iter().find(|system| system.uri == uri).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_system_writes_its_axes_in_the_order_that_epsg_says() {
+        let place = (118.59, 37.46);
+        assert_eq!(System::crs84().write(place), Some([118.59, 37.46]));
+        assert_eq!(System::epsg(4326).unwrap().write(place), Some([37.46, 118.59]));
+        let zone = System::epsg(4549).unwrap();
+        let [north, east] = zone.write(place).unwrap();
+        assert!((north - 4_148_496.376).abs() < 0.01 && (east - 375_250.337).abs() < 0.01);
+        let (east, north) = zone.east_north(north, east);
+        let (lon, lat) = zone.to_degrees(east, north).unwrap();
+        assert!((lon - place.0).abs() < 1e-7 && (lat - place.1).abs() < 1e-7);
+        let [east, north] = System::epsg(3857).unwrap().write(place).unwrap();
+        assert!(east > 1.3e7 && north < 5e6);
+    }
+}

@@ -1,0 +1,140 @@
+//! Features as GeoJSON, written straight into the answer, and the links around them.
+
+use std::fmt::Write;
+
+use axum::http::{HeaderMap, header};
+use serde_json::{Value, json};
+
+use super::crs::System;
+use super::params::Params;
+use crate::cql2;
+use crate::domain::Refusal;
+use crate::http::Problem;
+use crate::http::forms::shortened;
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    Json,
+    Html,
+}
+
+impl Media {
+    /// As `f` says, otherwise what a browser wants.
+    pub(super) fn wanted(params: &Params, headers: &HeaderMap) -> Result<Self, Problem> {
+        match params.get("f") {
+            Some("json" | "geojson") => Ok(Self::Json),
+            Some("html") => Ok(Self::Html),
+            Some(other) => {
+                let refusal = Refusal::new("ogc.format").with("read", shortened(other));
+                Err(Problem::bad_request(refusal.with("fits", "json, html")))
+            }
+            None => {
+                let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+                Ok(if accept.is_some_and(|accept| accept.contains("text/html")) { Self::Html } else { Self::Json })
+            }
+        }
+    }
+}
+
+/// Addresses of one resource in its forms.
+pub(super) struct Links {
+    base: String,
+    path: String,
+    /// The query without the form.
+    query: String,
+    /// The same with the form to be appended.
+    glue: &'static str,
+}
+
+impl Links {
+    pub(super) fn new(base: &str, path: &str, params: &Params) -> Self {
+        let query = params.with("f", None);
+        let glue = if query.is_empty() { "" } else { "&" };
+        Self { base: base.to_owned(), path: path.to_owned(), query, glue }
+    }
+
+    /// Without what was asked.
+    pub(super) fn plain(base: &str, path: &str) -> Self {
+        Self::new(base, path, &Params::default())
+    }
+
+    fn href(&self, form: &str) -> String {
+        format!("{}{}?{}{}f={form}", self.base, self.path, self.query, self.glue)
+    }
+
+    /// To itself in JSON and to the page.
+    pub(super) fn own(&self, media_type: &str) -> Vec<Value> {
+        vec![
+            json!({"rel": "self", "type": media_type, "href": self.href("json")}),
+            json!({"rel": "alternate", "type": "text/html", "href": self.href("html")}),
+        ]
+    }
+}
+
+/// Writes text into JSON.
+pub(super) fn write_text(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            control if control < ' ' => {
+                write!(out, "\\u{:04x}", control as u32).expect("a String takes all text");
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+/// Writes the value of a property into JSON.
+pub(super) fn write_value(out: &mut String, value: &cql2::Value<'_>, system: &System) {
+    match value {
+        cql2::Value::Null => out.push_str("null"),
+        cql2::Value::Text(text) => write_text(out, text),
+        cql2::Value::Number(number) => write_number(out, *number),
+        cql2::Value::Boolean(yes) => out.push_str(if *yes { "true" } else { "false" }),
+        cql2::Value::Date(day) => {
+            out.push('"');
+            out.push_str(&date(*day));
+            out.push('"');
+        }
+        cql2::Value::Timestamp(at) => write_text(out, &crate::domain::ids::Millis(*at).to_rfc3339()),
+        cql2::Value::Point(lon, lat) => write_point(out, (*lon, *lat), system),
+        cql2::Value::TextList(list) => {
+            out.push('[');
+            for (at, text) in list.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_text(out, text);
+            }
+            out.push(']');
+        }
+    }
+}
+
+/// A point; null where the system does not reach.
+pub(super) fn write_point(out: &mut String, place: (f64, f64), system: &System) {
+    match system.write(place) {
+        None => out.push_str("null"),
+        Some([first, second]) => {
+            out.push_str("{\"type\":\"Point\",\"coordinates\":[");
+            write_number(out, first);
+            out.push(',');
+            write_number(out, second);
+            out.push_str("]}");
+        }
+    }
+}
+
+pub(super) fn write_number(out: &mut String, number: f64) {
+    write!(out, "{number}").expect("a String takes all text");
+}
+
+/// A day as `2026-01-31`.
+pub(super) fn date(days: i32) -> String {
+    let at = crate::domain::ids::Millis(i64::from(days) * 86_400_000).to_rfc3339();
+    at.chars().take_while(|character| *character != 'T').collect()
+}

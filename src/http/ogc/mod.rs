@@ -1,0 +1,325 @@
+//! OGC API – Features, Parts 1 (1.0), 2 and 3 with CQL2: the city's covers and districts for programs that read
+//! maps. Anybody sees what the publish list names; with a log-in or a token there is more of each cover, at
+//! the same addresses and never from the same cache.
+
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use serde_json::{Value, json};
+
+use super::ask::{Named, Reader};
+use super::auth;
+use super::open311::own_address;
+use super::{AppState, Problem};
+use crate::cql2;
+use crate::domain::Refusal;
+
+mod covers;
+mod crs;
+mod definition;
+mod districts;
+mod features;
+mod pages;
+mod params;
+mod queryables;
+
+pub(super) use covers::Extent;
+
+use crs::Systems;
+use features::{Links, Media};
+use params::Params;
+
+/// What we hold to, by the identifiers that clients look for.
+const CONFORMANCE: &[&str] = &[
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/html",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
+    "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables-query-parameters",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+];
+
+/// A collection of features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Collection {
+    Covers,
+    Districts,
+}
+
+impl Collection {
+    const ALL: [Self; 2] = [Self::Covers, Self::Districts];
+
+    const fn id(self) -> &'static str {
+        match self {
+            Self::Covers => "covers",
+            Self::Districts => "districts",
+        }
+    }
+
+    fn named(id: &str) -> Result<Self, Problem> {
+        Self::ALL.into_iter().find(|collection| collection.id() == id).ok_or_else(|| {
+            let fits = Self::ALL.map(Self::id).join(", ");
+            let refusal = Refusal::new("ogc.unknown_collection").with("read", super::forms::shortened(id));
+            Problem { status: StatusCode::NOT_FOUND, refusal: refusal.with("fits", fits) }
+        })
+    }
+}
+
+/// Who asks, for what, and how the answer is written.
+struct Asking {
+    reader: Reader,
+    params: Params,
+    media: Media,
+    /// Scheme and host under which we were asked.
+    base: String,
+    caller: Option<auth::Caller>,
+}
+
+impl Asking {
+    async fn of(
+        state: &AppState,
+        reader: Reader,
+        headers: HeaderMap,
+        query: Option<String>,
+        known: &[&str],
+    ) -> Result<Self, Problem> {
+        let params = Params::read(query.as_deref().unwrap_or_default(), known)?;
+        let media = Media::wanted(&params, &headers)?;
+        let caller = auth::find_caller(state, &headers).await?;
+        Ok(Self { base: own_address(state, &headers), reader, params, media, caller })
+    }
+
+    fn is_staff(&self) -> bool {
+        self.caller.is_some()
+    }
+
+    fn words(&self) -> &'static crate::messages::Catalogue {
+        self.reader.catalogue()
+    }
+
+    /// What all of it is called.
+    fn title(&self, state: &AppState) -> String {
+        let config = &state.config;
+        let is_chinese = self.reader.language == crate::messages::Language::Zh;
+        self.words().fill_one("ogc.title", "city", if is_chinese { &config.city_zh } else { &config.city_en })
+    }
+
+    fn links(&self, path: &str) -> Links {
+        Links::new(&self.base, path, &self.params)
+    }
+
+    /// JSON, or the same as a page.
+    fn answer(&self, state: &AppState, media_type: &'static str, said: Value, title: &str) -> Response {
+        match self.media {
+            Media::Json => self.dressed(media_type, said.to_string().into_response()),
+            Media::Html => {
+                let page = self.reader.page(state, self.session());
+                self.dressed("text/html; charset=utf-8", Html(pages::of(&page, title, &said)).into_response())
+            }
+        }
+    }
+
+    fn session(&self) -> Option<&crate::registry::Session> {
+        self.caller.as_ref().and_then(|caller| caller.session.as_ref())
+    }
+
+    /// What staff see is kept by nobody on the way.
+    fn dressed(&self, media_type: &'static str, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        let cache = if self.is_staff() { "private, no-store" } else { "no-cache" };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.insert(
+            header::VARY,
+            HeaderValue::from_static("accept, accept-language, authorization, cookie, host"),
+        );
+        response
+    }
+}
+
+pub(super) async fn landing(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let (words, title) = (asking.words(), asking.title(&state));
+    let mut links = asking.links("/ogc").own("application/json");
+    for (rel, path, media_type, key) in [
+        ("service-desc", "/ogc/api", definition::MEDIA_TYPE, "ogc.service_desc"),
+        ("service-doc", "/ogc/api?f=html", "text/html", "ogc.service_doc"),
+        ("conformance", "/ogc/conformance", "application/json", "ogc.conformance"),
+        ("data", "/ogc/collections", "application/json", "ogc.collections"),
+        ("http://www.opengis.net/def/rel/ogc/1.0/functions", "/ogc/functions", "application/json", "ogc.functions"),
+        ("http://www.opengis.net/def/rel/ogc/1.0/conformance", "/ogc/conformance", "application/json", "ogc.conformance"),
+    ] {
+        links.push(json!({"rel": rel, "type": media_type, "href": format!("{}{path}", asking.base), "title": words.text(key)}));
+    }
+    let said = json!({"title": title, "description": words.text("ogc.lead"), "links": links});
+    Ok(asking.answer(&state, "application/json", said, &title))
+}
+
+pub(super) async fn conformance(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let classes: Vec<&str> = CONFORMANCE.iter().chain(cql2::CONFORMANCE).copied().collect();
+    let links = asking.links("/ogc/conformance").own("application/json");
+    let said = json!({"conformsTo": classes, "links": links});
+    Ok(asking.answer(&state, "application/json", said, asking.words().text("ogc.conformance")))
+}
+
+/// The functions of filters that the standard does not have (CQL2, 7.10).
+pub(super) async fn functions(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let arguments = |function: &cql2::Function| -> Vec<Value> {
+        function.arguments.iter().map(|(name, kind)| json!({"title": name, "type": [kind]})).collect()
+    };
+    let functions: Vec<Value> = cql2::FUNCTIONS
+        .iter()
+        .map(|function| {
+            json!({"name": function.name, "arguments": arguments(function), "returns": [function.returns]})
+        })
+        .collect();
+    let links = asking.links("/ogc/functions").own("application/json");
+    let said = json!({"functions": functions, "links": links});
+    Ok(asking.answer(&state, "application/json", said, asking.words().text("ogc.functions")))
+}
+
+pub(super) async fn definition(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let said = definition::write(&state, &asking);
+    Ok(asking.answer(&state, definition::MEDIA_TYPE, said, asking.words().text("ogc.service_doc")))
+}
+
+pub(super) async fn collections(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let systems = Systems::of(&state);
+    let listed: Vec<Value> =
+        Collection::ALL.iter().map(|collection| describe(&state, &asking, &systems, *collection)).collect();
+    let links = asking.links("/ogc/collections").own("application/json");
+    let said = json!({"links": links, "crs": systems.uris(), "collections": listed});
+    Ok(asking.answer(&state, "application/json", said, asking.words().text("ogc.collections")))
+}
+
+pub(super) async fn collection(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    Named(id): Named,
+) -> Result<Response, Problem> {
+    let collection = Collection::named(&id)?;
+    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let said = describe(&state, &asking, &Systems::of(&state), collection);
+    let title = said["title"].as_str().unwrap_or_default().to_owned();
+    Ok(asking.answer(&state, "application/json", said, &title))
+}
+
+/// What a collection is; the same in the list and alone.
+fn describe(state: &AppState, asking: &Asking, systems: &Systems, collection: Collection) -> Value {
+    let (id, words) = (collection.id(), asking.words());
+    let path = format!("/ogc/collections/{id}");
+    let links = Links::plain(&asking.base, &path);
+    let mut list = links.own("application/json");
+    let href = |tail: &str| format!("{}{path}{tail}", asking.base);
+    list.extend([
+        json!({"rel": "items", "type": "application/geo+json", "href": href("/items?f=json")}),
+        json!({"rel": "items", "type": "text/html", "href": href("/items?f=html")}),
+        json!({"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json",
+            "href": href("/queryables?f=json")}),
+    ]);
+    let mut said = json!({
+        "id": id,
+        "title": words.word("ogc_collection", id),
+        "description": words.word("ogc_collection_lead", id),
+        "itemType": "feature",
+        "crs": systems.uris(),
+        "storageCrs": crs::STORAGE,
+        "links": list,
+    });
+    let extent = match collection {
+        Collection::Covers => covers::extent(state, asking.is_staff()),
+        // Outlines hold the covers, and the map is at hand.
+        Collection::Districts => None,
+    };
+    if let Some(extent) = extent {
+        said["extent"] = extent;
+    }
+    said
+}
+
+pub(super) async fn queryables(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    Named(id): Named,
+) -> Result<Response, Problem> {
+    let collection = Collection::named(&id)?;
+    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let said = queryables::describe(&asking, collection);
+    Ok(asking.answer(&state, "application/schema+json", said, asking.words().text("ogc.queryables")))
+}
+
+pub(super) async fn items(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    Named(id): Named,
+) -> Result<Response, Problem> {
+    let collection = Collection::named(&id)?;
+    match collection {
+        Collection::Covers => covers::items(&state, reader, headers, query).await,
+        Collection::Districts => districts::items(&state, reader, headers, query).await,
+    }
+}
+
+pub(super) async fn item(
+    State(state): State<AppState>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    axum::extract::Path((id, feature)): axum::extract::Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let collection = Collection::named(&id)?;
+    let asking = Asking::of(&state, reader, headers, query, &["f", "crs"]).await?;
+    match collection {
+        Collection::Covers => covers::item(&state, &asking, &feature).await,
+        Collection::Districts => districts::item(&state, &asking, &feature).await,
+    }
+}
+
+/// A feature under the code that it has now.
+fn moved(collection: Collection, id: &str) -> Response {
+    let id = auth::percent_encode(id);
+    Redirect::permanent(&format!("/ogc/collections/{}/items/{id}", collection.id())).into_response()
+}
+
+fn unknown_feature(read: &str) -> Problem {
+    let refusal = Refusal::new("ogc.unknown_feature").with("read", super::forms::shortened(read));
+    Problem { status: StatusCode::NOT_FOUND, refusal }
+}

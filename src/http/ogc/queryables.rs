@@ -1,0 +1,75 @@
+//! What a filter may name, as a JSON schema (OGC API – Features Part 3).
+
+use serde_json::{Map, Value, json};
+
+use super::features::Links;
+use super::{Asking, Collection};
+use crate::cql2::Kind;
+use crate::domain::Refusal;
+use crate::http::Problem;
+use crate::http::forms::shortened;
+use crate::layers::CoverField;
+
+pub(super) fn describe(asking: &Asking, collection: Collection) -> Value {
+    let words = asking.words();
+    let path = format!("/ogc/collections/{}/queryables", collection.id());
+    let mut properties = Map::new();
+    match collection {
+        Collection::Covers => {
+            for field in CoverField::visible_to(asking.is_staff()) {
+                let mut schema = schema_of(field.kind());
+                schema["title"] = words.word("layer_field", field.as_str()).into();
+                properties.insert(field.as_str().to_owned(), schema);
+            }
+        }
+        Collection::Districts => {
+            for name in super::districts::PROPERTIES {
+                let title = words.word("ogc_district", name);
+                properties.insert((*name).to_owned(), json!({"type": "string", "title": title}));
+            }
+        }
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": format!("{}{path}", asking.base),
+        "type": "object",
+        "title": words.word("ogc_collection", collection.id()),
+        "properties": properties,
+        "additionalProperties": false,
+        "links": Links::plain(&asking.base, &path).own("application/schema+json"),
+    })
+}
+
+/// What values of a kind look like.
+pub(super) fn schema_of(kind: Kind) -> Value {
+    match kind {
+        Kind::Text => json!({"type": "string"}),
+        Kind::Word(words) => json!({"type": "string", "enum": words}),
+        Kind::Number => json!({"type": "number"}),
+        Kind::Integer => json!({"type": "integer"}),
+        Kind::Boolean => json!({"type": "boolean"}),
+        Kind::Date => json!({"type": "string", "format": "date"}),
+        Kind::Timestamp => json!({"type": "string", "format": "date-time"}),
+        Kind::Point => json!({"format": "geometry-point"}),
+        Kind::TextList => json!({"type": "array", "items": {"type": "string"}}),
+    }
+}
+
+/// `name=value` of an address as a condition in CQL2 JSON.
+pub(super) fn equal(name: &str, kind: Kind, value: &str) -> Result<Value, Problem> {
+    let wrong = || {
+        let refusal = Refusal::new("ogc.value").with("field", name).with("read", shortened(value));
+        Problem::bad_request(refusal.with("fits", schema_of(kind)["type"].as_str().unwrap_or("string")))
+    };
+    let literal = match kind {
+        Kind::Number | Kind::Integer => {
+            let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
+            json!(number.ok_or_else(wrong)?)
+        }
+        Kind::Boolean => json!(value.parse::<bool>().map_err(|_| wrong())?),
+        Kind::Date => json!({"date": value}),
+        Kind::Timestamp => json!({"timestamp": value}),
+        Kind::Text | Kind::Word(_) | Kind::Point | Kind::TextList => json!(value),
+    };
+    Ok(json!({"op": "=", "args": [{"property": name}, literal]}))
+}

@@ -1,0 +1,65 @@
+//! The map: every cover in use as the snapshot keeps it.
+
+use std::sync::Arc;
+
+use super::{Registry, RegistryError};
+use crate::domain::ids::Millis;
+use crate::domain::quality::{FileSketch, Rules};
+use crate::spatial::{Attributes, Flags, Lexicon, Snapshot, SnapshotRow, UNKNOWN_DAY};
+use crate::store::covers::PointRow;
+
+/// Covers that are read at a time.
+const PAGE: i64 = 10_000;
+const DAY_MS: i64 = 86_400_000;
+
+impl Registry {
+    /// Loads the map. The number of the last change is read first: what is committed in between comes
+    /// again through the feed, and nothing is missed. Words get their numbers in the lexicon. Packing holds its thread for half a second at a
+    /// million covers.
+    pub async fn load_map(&self, rules: &Rules, lexicon: Arc<Lexicon>) -> Result<Snapshot, RegistryError> {
+        let version = self.last_change().await?;
+        let mut rows: Vec<SnapshotRow> = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.list_points(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.cover);
+            rows.extend(page.iter().map(|point| map_row(point, &lexicon, rules)));
+        }
+        Ok(Snapshot::build_with(lexicon, rows, version))
+    }
+}
+
+/// A cover as the map keeps it. The rules say which of a census' columns tell when it was installed.
+pub fn map_row(point: &PointRow, lexicon: &Lexicon, rules: &Rules) -> SnapshotRow {
+    let installed = rules.installed_in(&point.extra);
+    let facts = rules.facts_of(&FileSketch { installed, ..point.sketch });
+    let party = |party: &Option<_>| party.as_ref().map_or(0, |party| lexicon.party_number(party));
+    SnapshotRow {
+        cover: point.cover,
+        lon: point.lon,
+        lat: point.lat,
+        class: facts.class,
+        state: point.state,
+        flags: Flags { has_plate: point.sketch.attached.plate, open_case: point.has_open_case },
+        attributes: Attributes {
+            code: lexicon.pack(&point.code),
+            road: point.road.as_deref().map_or(0, |road| lexicon.road_number(road)),
+            owner: party(&point.owner),
+            maintainer: party(&point.maintainer),
+            surveyed_on: point.surveyed_at.map_or(UNKNOWN_DAY, day_of),
+            district: lexicon.district_number(&point.district),
+            installed: installed.unwrap_or_default(),
+            known: facts.there,
+            placement: point.sketch.placement,
+            material: point.sketch.material,
+            shape: point.sketch.shape,
+            load_class: point.sketch.load_class,
+        },
+    }
+}
+
+/// Days since 1970 in UTC.
+fn day_of(at: Millis) -> i32 {
+    i32::try_from(at.0.div_euclid(DAY_MS)).unwrap_or(UNKNOWN_DAY)
+}
