@@ -3,7 +3,7 @@
 
 use super::figure::{Figure, mirrored};
 use super::moment::{Clock, Moment};
-use super::node::{Call, ListRelation, Node, Operation, SpatialRelation, TemporalRelation};
+use super::node::{Call, Comparison, ListRelation, Node, Operation, SpatialRelation, TemporalRelation};
 use super::predicate::{Items, Place, Predicate, Scalar, Span};
 use super::schema::{Kind, Schema, shortened};
 use super::text_out;
@@ -55,14 +55,16 @@ impl Checker<'_> {
     pub(super) fn predicate(&self, node: &Node) -> Result<Predicate, Refusal> {
         match node {
             Node::Boolean(truth) => Ok(Predicate::Constant(Some(*truth))),
-            Node::Property(name) => match self.schema.fields()[self.schema.resolve(name)?].kind {
-                Kind::Boolean => {
-                    let field = Scalar::Field(self.schema.resolve(name)?);
-                    let comparison = super::node::Comparison::Equal;
-                    Ok(Predicate::Compare(comparison, field, Scalar::Boolean(true)))
+            Node::Property(name) => {
+                let field = self.schema.resolve(name)?;
+                match self.schema.fields()[field].kind {
+                    Kind::Boolean => {
+                        let truth = Scalar::Boolean(true);
+                        Ok(Predicate::Compare(Comparison::Equal, Scalar::Field(field), truth))
+                    }
+                    _ => Err(self.no_condition(node)),
                 }
-                _ => Err(self.no_condition(node)),
-            },
+            }
             Node::Call(call) => self.call(call, node),
             _ => Err(self.no_condition(node)),
         }
@@ -82,9 +84,9 @@ impl Checker<'_> {
                 Predicate::Like(self.of_type(call, text, Type::Text)?, Pattern::new(&known_text(pattern)?))
             }
             (Operation::Between, [value, low, high]) => {
-                let (value, from) = self.alike(value, low)?;
-                let (_, until) = self.alike(&arguments[0], high)?;
-                Predicate::Between(value, from, until)
+                let (scalar, from) = self.alike(value, low)?;
+                let (_, until) = self.alike(value, high)?;
+                Predicate::Between(scalar, from, until)
             }
             (Operation::In, [value, Node::List(list)]) if !list.is_empty() => {
                 let (scalar, _) = self.scalar(value)?;

@@ -11,7 +11,7 @@ use super::moment::Clock;
 use super::node::SpatialRelation;
 use super::predicate::{Found, Place, Predicate, Scalar, both, either, position};
 use super::prepared_figure::{PreparedFigure, within};
-use super::value::{Dictionary, NULL_TERM, Row, Value};
+use super::value::{Dictionary, NULL_TERM, NoDictionary, Row, Value};
 
 /// A [`super::Filter`] made ready. It lets through what the filter lets through.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ struct Table {
     answers: Vec<Option<bool>>,
     null: Option<bool>,
     /// For a row that knows no number for its value.
-    plain: Predicate,
+    plain: Box<Step>,
 }
 
 /// From so many texts on a list is searched by halves.
@@ -61,7 +61,7 @@ impl Prepared {
 impl Step {
     fn new(predicate: &Predicate, clock: Clock, dictionary: &impl Dictionary) -> Self {
         if let Some(field) = word_field(predicate, dictionary) {
-            return Self::Table(Table::new(field, predicate.clone(), clock, dictionary));
+            return Self::Table(Table::new(field, predicate, clock, dictionary));
         }
         match predicate {
             Predicate::Not(one) => Self::Not(Box::new(Self::new(one, clock, dictionary))),
@@ -145,7 +145,7 @@ fn steps(
     }
     let tables = by_field.into_iter();
     steps.extend(
-        tables.map(|(field, joined)| Step::Table(Table::new(field, join(joined), clock, dictionary))),
+        tables.map(|(field, joined)| Step::Table(Table::new(field, &join(joined), clock, dictionary))),
     );
     steps.sort_by_key(Step::cost);
     steps
@@ -173,7 +173,8 @@ fn sorted_texts(list: &[Scalar]) -> Option<Vec<String>> {
 }
 
 impl Table {
-    fn new(field: usize, plain: Predicate, clock: Clock, dictionary: &impl Dictionary) -> Self {
+    fn new(field: usize, predicate: &Predicate, clock: Clock, dictionary: &impl Dictionary) -> Self {
+        let plain = Box::new(Step::new(predicate, clock, &NoDictionary));
         let answer = |value: Value<'_>| plain.test(&OneValue { field, value }, clock);
         let count = u32::try_from(dictionary.terms(field).unwrap_or(0)).unwrap_or(NULL_TERM);
         let answers = (0..count).map(|term| answer(dictionary.term(field, term))).collect();
