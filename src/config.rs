@@ -15,8 +15,10 @@ use crate::domain::sensor::SensorRules;
 use crate::domain::task::TaskRules;
 use crate::domain::token::PlateScheme;
 
+mod map;
 mod mqtt;
 
+pub use map::{MapBase, MapCoordinates, MapSettings};
 pub use mqtt::{Mqtt, MqttTopic, MqttVersion};
 
 /// Everything a city can set. Every field has a default, so that an empty file will do.
@@ -83,6 +85,9 @@ pub struct Config {
     /// What sensors say; see `labels/sensors.toml`.
     #[serde(skip_serializing_if = "is_default")]
     pub sensors: Sensors,
+    /// What lies below the covers on the engineers' map.
+    #[serde(skip_serializing_if = "is_default")]
+    pub map: MapSettings,
 }
 
 /// What sensors say, and the broker from which it is heard.
@@ -243,6 +248,7 @@ impl Default for Config {
             mail: Mail::default(),
             open311: Open311::default(),
             sensors: Sensors::default(),
+            map: MapSettings::default(),
         }
     }
 }
@@ -285,6 +291,7 @@ impl Config {
         if let Some(mqtt) = &config.sensors.mqtt {
             mqtt.check(&config.sensors.rules)?;
         }
+        config.map.check()?;
         config.mail.check(!config.plate_host.is_empty())?;
         Ok(config)
     }

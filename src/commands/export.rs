@@ -201,7 +201,7 @@ pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<E
         Language::Zh => messages::Language::Zh,
         Language::En => messages::Language::En,
     });
-    let order = FileOrder { what, format, crs: file.crs, words, utc_offset_minutes: offset };
+    let order = FileOrder { what, format, crs: file.crs, words, utc_offset_minutes: offset, only: None };
     let ending = write(ground, &registry, order, &file.output).await;
     registry.close().await;
     ending

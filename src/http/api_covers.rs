@@ -4,16 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ask::{Asked, Named, Nothing};
 use super::conflict::etag;
-use super::cover_query::{CoverQuery, limit};
+use super::cover_query::CoverQuery;
 use super::desk::unknown_cover;
-use super::forms::shortened;
 use super::{AppState, Problem, json as shapes};
-use crate::domain::Refusal;
 use crate::registry::ChainState;
 
 pub(super) async fn list_covers(

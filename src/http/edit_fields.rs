@@ -121,7 +121,7 @@ pub(super) async fn read_position(state: &AppState, body: PositionBody) -> Resul
 }
 
 /// The systems that a city knows: ours and those of its `crs.toml`.
-async fn crs_book(state: &AppState) -> Result<CrsBook, Problem> {
+pub(super) async fn crs_book(state: &AppState) -> Result<CrsBook, Problem> {
     let file = state.data.join("crs.toml");
     match tokio::fs::read_to_string(&file).await {
         Ok(text) => Ok(CrsBook::built_in().with(&text)?),

@@ -1,8 +1,10 @@
 //! Files out over HTTP: written to the data folder first, so that a slow receiver holds neither memory nor a
 //! moment of the database, and a refusal still has its status.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -14,7 +16,7 @@ use super::ask::Asked;
 use super::forms::shortened;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
-use crate::domain::ids::Millis;
+use crate::domain::ids::{CoverId, Millis};
 use crate::messages::Language;
 use crate::outlet::{self, CaseFilters, CoverFilters, ExportError, FileOrder, Format, OutletError, What};
 
@@ -114,7 +116,8 @@ pub(super) async fn export_covers(
         without_plate: yes_or_no("without_plate", query.without_plate)?.unwrap_or(false),
     };
     let what = What::Covers(filters.read(&state.registry).await.map_err(asked_wrong)?);
-    send(&state, what, &query.format, filled(query.crs), filled(query.words)).await
+    let wish = Wish { format: query.format, crs: query.crs, words: query.words, only: None };
+    send(&state, what, wish).await
 }
 
 pub(super) async fn export_cases(
@@ -134,16 +137,23 @@ pub(super) async fn export_cases(
     };
     let offset = state.config.utc_offset_minutes;
     let what = What::Cases(filters.read(&state.registry, offset).await.map_err(asked_wrong)?);
-    send(&state, what, &query.format, filled(query.crs), filled(query.words)).await
+    let wish = Wish { format: query.format, crs: query.crs, words: query.words, only: None };
+    send(&state, what, wish).await
 }
 
-async fn send(
-    state: &AppState,
-    what: What,
-    format: &str,
-    crs: Option<String>,
-    words: Option<String>,
-) -> Result<Response, Problem> {
+/// How a file is wanted.
+pub(super) struct Wish {
+    pub format: String,
+    pub crs: Option<String>,
+    pub words: Option<String>,
+    /// Of covers, these alone.
+    pub only: Option<Arc<HashSet<CoverId>>>,
+}
+
+/// Writes a file and sends it.
+pub(super) async fn send(state: &AppState, what: What, wish: Wish) -> Result<Response, Problem> {
+    let Wish { format, crs, words, only } = wish;
+    let (crs, words) = (filled(crs), filled(words));
     let format: Format = format.parse().map_err(Problem::bad_request)?;
     let words = match words.as_deref() {
         None => None,
@@ -159,7 +169,7 @@ async fn send(
     let out = file.try_clone().map_err(|error| super::problem::from_io(&error))?;
     let name = what.name();
     let utc_offset_minutes = state.config.utc_offset_minutes;
-    let order = FileOrder { what, format, crs, words, utc_offset_minutes };
+    let order = FileOrder { what, format, crs, words, utc_offset_minutes, only };
     outlet::write_file(&state.registry, &state.data, order, (out, &folder), |_| {})
         .await
         .map_err(asked_wrong)?;

@@ -46,6 +46,7 @@ mod api_sensors;
 mod area_desk;
 mod ask;
 mod auth;
+mod base_tiles;
 mod batch_form;
 mod batch_pages;
 mod bulk_pages;
@@ -85,6 +86,9 @@ mod json;
 mod json_crew;
 mod ledger_pages;
 mod limits;
+mod map_overlays;
+mod map_page;
+mod map_place;
 mod map_query;
 mod mapping_desk;
 mod meeting_pages;
@@ -162,6 +166,7 @@ struct Shared {
     newest: feed_cache::NewestChange,
     extent: ogc::Extent,
     counters: operators::Counters,
+    ground: std::sync::OnceLock<base_tiles::Ground>,
 }
 
 impl AppState {
@@ -191,6 +196,7 @@ impl AppState {
             newest: feed_cache::NewestChange::default(),
             extent: ogc::Extent::default(),
             counters: operators::Counters::default(),
+            ground: std::sync::OnceLock::new(),
         };
         Self { registry, snapshot, photos, config: Arc::new(config), data, shared: Arc::new(shared) }
     }
@@ -204,6 +210,12 @@ impl AppState {
     /// anew.
     pub fn covers_changed(&self, covers: &[crate::domain::ids::CoverId]) {
         covers.iter().for_each(|cover| self.shared.pages.forget(*cover));
+    }
+
+    /// The map's own file of tiles, opened when it is first asked for.
+    fn ground(&self) -> base_tiles::Ground {
+        let open = || base_tiles::open(&self.config.map, &self.data);
+        self.shared.ground.get_or_init(open).clone()
     }
 }
 
@@ -313,6 +325,10 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/crew/manifest.webmanifest", Public, get(crew_shell::manifest))
         .open("GET", "/crew/words.json", Public, get(crew_shell::words))
         .open("GET", "/crew/{asset}", Public, get(crew_shell::asset))
+        .open("GET", "/map", STAFF, get(map_page::show))
+        .open("GET", "/map/words.json", Public, get(map_page::words))
+        .open("GET", "/map/{asset}", Public, get(map_page::asset))
+        .open("GET", "/map/lib/{digest}/{asset}", Public, get(map_page::library))
         .open("GET", "/login", Public, get(desk::login_form))
         .open("POST", "/login", Public, post(desk::login))
         .open("POST", "/logout", STAFF, post(desk::logout))
@@ -580,6 +596,10 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/areas/{kind}/{code}", STAFF, get(api_areas::find_area))
         .open("PUT", "/api/v1/areas/{kind}/{code}", ADMIN, put(api_areas::put_area))
         .open("DELETE", "/api/v1/areas/{kind}/{code}", ADMIN, delete(api_areas::delete_area))
+        .open("GET", "/api/v1/map/place", STAFF, get(map_place::find_place))
+        .open("GET", "/api/v1/map/cases", STAFF, get(map_overlays::list_cases))
+        .open("GET", "/api/v1/map/tasks", TASK_DESK, get(map_overlays::list_tasks))
+        .open("GET", "/api/v1/map/sensors", SENSORS, get(map_overlays::list_sensors))
         .open("GET", "/api/v1/receivers", ADMIN, get(api_receivers::list_receivers))
         .open("POST", "/api/v1/receivers", ADMIN, post(api_receivers::create_receiver))
         .open("GET", "/api/v1/receivers/{id}", ADMIN, get(api_receivers::find_receiver))
@@ -626,6 +646,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/open311/v2/photos/{file}", Public, get(open311::request_photo))
         .open("GET", "/tiles/covers.json", Public, get(tiles::tile_json))
         .open("GET", "/tiles/covers/{z}/{x}/{y}", Public, get(tiles::tile))
+        .open("GET", "/tiles/base/{z}/{x}/{y}", STAFF, get(base_tiles::tile))
         .open("GET", "/healthz", Public, get(operators::healthz))
         .open("GET", "/readyz", Public, get(operators::readyz))
         .open("GET", "/metrics", Public, get(operators::metrics))

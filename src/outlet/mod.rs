@@ -7,13 +7,16 @@ mod columns;
 mod filters;
 mod table;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use crate::crs::CrsBook;
 use crate::domain::Refusal;
+use crate::domain::ids::CoverId;
 use crate::export::{Frame, Order, Sink, begin};
 use crate::messages::Language;
 use crate::registry::{CaseSelection, CoverFilter, ExportPages, PlateSelection, Registry, RegistryError};
@@ -55,6 +58,8 @@ pub struct FileOrder {
     pub words: Option<Language>,
     /// Minutes east of Greenwich of the clock in tables.
     pub utc_offset_minutes: i32,
+    /// Of covers, these alone of those that the selection means; `None` = all of them.
+    pub only: Option<Arc<HashSet<CoverId>>>,
 }
 
 /// Why there is no file.
@@ -106,7 +111,7 @@ pub async fn write_file(
     (out, scratch): (File, &Path),
     progress: impl Fn(u64) + Send + 'static,
 ) -> Result<Exported, OutletError> {
-    let FileOrder { what, format, crs, words, utc_offset_minutes } = order;
+    let FileOrder { what, format, crs, words, utc_offset_minutes, only } = order;
     if words.is_some() && !format.is_table() {
         return Err(Refusal::new("export.words").at("words").with("format", format).into());
     }
@@ -125,10 +130,15 @@ pub async fn write_file(
             let (sender, pages) = mpsc::channel(WAITING);
             let wanted = ExportPages::Covers(selection, sender);
             pass_on(registry, wanted, pages, sink, progress, move |page, sink| {
+                let mut rows = 0;
                 for line in page.lines() {
-                    sheet.cover(&line.map_err(RegistryError::from)?, |row| sink.row(row))?;
+                    let line = line.map_err(RegistryError::from)?;
+                    if only.as_ref().is_none_or(|only| only.contains(&line.cover)) {
+                        sheet.cover(&line, |row| sink.row(row))?;
+                        rows += 1;
+                    }
                 }
-                Ok(page.count())
+                Ok(rows)
             })
             .await
         }

@@ -67,6 +67,9 @@ pub struct CaseLine {
     pub district_zh: String,
     pub district_en: String,
     pub party_name: Option<String>,
+    /// Where its manhole lies.
+    pub lon: f64,
+    pub lat: f64,
 }
 
 #[derive(FromRow)]
@@ -79,6 +82,8 @@ struct CaseLineSql {
     district_zh: String,
     district_en: String,
     party_name: Option<String>,
+    lon: f64,
+    lat: f64,
 }
 
 /// What narrows the cases `k` on the manholes `h` with their covers `c`, each piece led by ` AND `; which page
@@ -151,7 +156,7 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
             concat!(
                 "SELECT ",
                 case_columns!(),
-                ", c.scheme, c.code, h.road, d.name_zh AS district_zh, d.name_en AS district_en, p.name AS party_name
+                ", c.scheme, c.code, h.road, h.lon, h.lat, d.name_zh AS district_zh, d.name_en AS district_en, p.name AS party_name
                  FROM cases k JOIN manholes h ON h.id = k.manhole_id JOIN districts d ON d.code = k.district
                  LEFT JOIN covers c ON c.id = k.cover_id LEFT JOIN parties p ON p.id = k.party_id WHERE 1 = 1"
             ),
@@ -177,6 +182,8 @@ pub async fn list_cases(tx: &mut Tx, filter: &CaseFilter) -> Result<Vec<CaseLine
                 district_zh: row.district_zh,
                 district_en: row.district_en,
                 party_name: row.party_name,
+                lon: row.lon,
+                lat: row.lat,
             })
         })
         .collect()

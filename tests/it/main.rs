@@ -18,6 +18,7 @@ mod gis_clients;
 mod import;
 mod import_desk;
 mod kill;
+mod map_page;
 mod notice_pages;
 mod outbox;
 mod plate_pages;

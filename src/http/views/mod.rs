@@ -48,6 +48,7 @@ mod intake_page;
 mod layer_page;
 mod ledger_page;
 mod line_diff;
+mod map_page;
 mod meeting_pages;
 mod notice_pages;
 mod notice_paper;
@@ -102,6 +103,7 @@ pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_des
 pub use intake_page::{IntakeDraft, IntakeView, intake};
 pub use layer_page::{FactView, LayerView, layer, small_map};
 pub use ledger_page::{LedgerView, ledger, ledger_as_shown, ledger_cells, ledger_table};
+pub use map_page::{MapView, map};
 pub use meeting_pages::{MeetingForm, MeetingListView, MeetingView, meeting_file, meeting_list};
 pub use notice_pages::{
     NoticeForm, NoticeFormView, NoticeListView, NoticeView, notice_file, notice_form, notice_list,

@@ -328,6 +328,8 @@ fn desk_pages(page: &Page) -> Vec<(&'static str, String)> {
             district_zh: "东营区".into(),
             district_en: "Dongying".into(),
             party_name: Some("东营水务".into()),
+            lon: 118.59,
+            lat: 37.46,
         })
         .collect();
     let file = CaseFile {

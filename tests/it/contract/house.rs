@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lidmark::config::{Config, Mail};
+use lidmark::config::{Config, Mail, MapBase, MapSettings};
 use lidmark::domain::role::Role;
 use lidmark::domain::token::Token;
 use lidmark::http::{AppState, serve};
@@ -177,6 +177,11 @@ impl House {
             reports_per_minute: 100_000,
             rewards: town.registry.reward_rules().clone(),
             mail: Mail { by_gateway: true, ..Mail::default() },
+            map: MapSettings {
+                base: MapBase::Pmtiles,
+                file: "ground.pmtiles".into(),
+                ..MapSettings::default()
+            },
             ..Config::default()
         };
         settle(&mut config);
@@ -259,11 +264,6 @@ impl House {
         let lexicon = self.state.snapshot.load().lexicon().clone();
         let map = self.town.registry.load_map(&self.state.config.quality, lexicon).await.unwrap();
         self.state.snapshot.replace(map);
-    }
-
-    /// Takes down an answer that was read as it came.
-    pub fn saw(&self, method: &str, template: &str, status: u16) {
-        self.seen.lock().unwrap().insert((method.to_owned(), template.to_owned(), status));
     }
 
     pub fn seen(&self) -> BTreeSet<(String, String, u16)> {

@@ -11,6 +11,7 @@ mod five_doors;
 mod hazard_loop;
 pub mod house;
 mod import_desk;
+mod map_page;
 mod notices;
 mod ogc;
 mod open311;

@@ -13,6 +13,7 @@ use super::editing;
 use super::hazard_loop::hazard_loop;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
+use super::map_page::{map_overlays, map_page};
 use super::notices::notices;
 use super::ogc::{ogc, search, staff_map};
 use super::open311::open311;
@@ -57,6 +58,7 @@ both_engines! {
         designs(&house).await;
         crews(&house).await;
         crew_shell(&house).await;
+        map_page(&house).await;
         desk_pages(&house).await;
         editing::programs(&house).await;
         editing::pages(&house).await;
@@ -67,6 +69,7 @@ both_engines! {
         receivers(&house).await;
         abuse(&house).await;
         sensors(&house).await;
+        map_overlays(&house).await;
         statistics(&house).await;
         open311(&house).await;
         ogc(&house).await;

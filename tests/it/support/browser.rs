@@ -129,6 +129,10 @@ impl Browser {
             "--hide-scrollbars",
         ];
         let mut arguments: Vec<String> = arguments.iter().map(|flag| (*flag).to_owned()).collect();
+        // A page that draws with WebGL is left out of the picture where the software renderer is told to do without.
+        if visitor.flags.iter().any(|flag| flag.starts_with("--use-angle")) {
+            arguments.retain(|flag| flag != "--disable-gpu");
+        }
         arguments.push(format!("--user-data-dir={}", profile.display()));
         arguments.push(format!("--window-size={},{}", visitor.screen.0.max(500), visitor.screen.1));
         arguments.push(format!("--lang={}", visitor.language.split(',').next().unwrap_or("en")));
