@@ -41,7 +41,8 @@ async fn measure() {
     let folder = support::workshop();
     let data = synthetic_city(&folder, covers);
     let place = data.display().to_string();
-    let token = said(&mut lidmark(&["token", "add", "--name", "bench", "--login", "engineer", "--data", &place]));
+    let token =
+        said(&mut lidmark(&["token", "add", "--name", "bench", "--login", "engineer", "--data", &place]));
     let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
     let server = lidmark(&["serve", "--listen", &address.to_string(), "--data", &place])
         .stdout(std::process::Stdio::null())
@@ -72,7 +73,9 @@ async fn ask(address: SocketAddr, path: &str) -> Value {
 
 /// Places of covers all over the city.
 async fn centers(address: SocketAddr) -> Vec<(f64, f64)> {
-    let all = ask(address, "/ogc/collections/covers/items?limit=1").await["numberMatched"].as_u64().expect("a count");
+    let all = ask(address, "/ogc/collections/covers/items?limit=1").await["numberMatched"]
+        .as_u64()
+        .expect("a count");
     let mut centers = Vec::new();
     for at in 0..PLACES as u64 {
         let offset = at * all / PLACES as u64;
@@ -209,8 +212,11 @@ async fn filtered(address: SocketAddr, token: &str, centers: &[(f64, f64)], time
     ] {
         let (lon, lat) = centers[centers.len() / 2];
         let tile = TileId::at(lon, lat, 11);
-        let mut paths = vec![format!("/api/v1/map/summary?{filter}"), format!("/api/v1/map/covers?{filter}&limit=200")];
-        paths.extend((0..6).map(|at| format!("/tiles/staff/covers/11/{}/{}?{filter}", tile.x() + at % 3 - 1, tile.y() + at / 3)));
+        let mut paths =
+            vec![format!("/api/v1/map/summary?{filter}"), format!("/api/v1/map/covers?{filter}&limit=200")];
+        paths.extend((0..6).map(|at| {
+            format!("/tiles/staff/covers/11/{}/{}?{filter}", tile.x() + at % 3 - 1, tile.y() + at / 3)
+        }));
         let mut connection = Connection::open(address).await.expect("it is ready");
         let (mut waits, mut summaries) = (Vec::new(), Vec::new());
         let start = Instant::now();
@@ -227,8 +233,17 @@ async fn filtered(address: SocketAddr, token: &str, centers: &[(f64, f64)], time
             waits.push(begun.elapsed().as_secs_f64() * 1000.0);
         }
         let whole = support::median(waits);
-        print(&format!("{filter}: counts {:.0} ms; counts, 200 rows and six tiles {whole:.0} ms", support::median(summaries)));
-        verdict("a filter: counts, rows and tiles, one after the other", whole, "ms", whole <= 200.0, "<= 200");
+        print(&format!(
+            "{filter}: counts {:.0} ms; counts, 200 rows and six tiles {whole:.0} ms",
+            support::median(summaries)
+        ));
+        verdict(
+            "a filter: counts, rows and tiles, one after the other",
+            whole,
+            "ms",
+            whole <= 200.0,
+            "<= 200",
+        );
     }
 }
 

@@ -5,7 +5,9 @@ use lidmark::cql2::{Dictionary, Field, Filter, Kind, Row, Schema, Value};
 use lidmark::domain::area::AreaShape;
 use lidmark::domain::cover::{CoverClass, CoverState};
 use lidmark::domain::ids::CoverId;
-use lidmark::spatial::{AreaIndex, Attributes, BBox, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
+use lidmark::spatial::{
+    AreaIndex, Attributes, BBox, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId,
+};
 use lidmark::tiles::{CellCount, CoverPoint, TileAddress, encode_counts, encode_covers};
 use std::hint::black_box;
 use std::time::Duration;

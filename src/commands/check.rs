@@ -6,9 +6,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Ending, Ground, Outcome};
-use crate::photos::{PhotoDigest, PhotoLimits, PhotoStore, Verified};
 use crate::domain::quality::Rules;
-use crate::registry::{CheckReport, Registry, map_row};
+use crate::photos::{PhotoDigest, PhotoLimits, PhotoStore, Verified};
+use crate::registry::{CheckReport, Registry};
 use crate::spatial::{Snapshot, TileId};
 
 /// Zooms at which the snapshot's counts are compared with the tables'.
@@ -95,7 +95,7 @@ async fn check_snapshot(
         after = Some(last.cover);
         rows += page.len();
         for point in &page {
-            let row = map_row(point, snapshot.lexicon(), rules);
+            let row = registry.map_row(point, snapshot.lexicon(), rules);
             if snapshot.find(row.cover) != Some(row) {
                 report.add("snapshot.differs", row.cover, "the map shows it otherwise than the tables");
             }

@@ -20,7 +20,6 @@ use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
 use crate::registry::{
     ChangeKind, Clock, Registry, RegistryError, Reminded, SensorsSwept, Settled, Swept, TasksSwept,
-    map_row,
 };
 use crate::sensors;
 use crate::spatial::{Change, LiveSnapshot};
@@ -355,7 +354,7 @@ async fn bring_up(
     let points = registry.list_points_by_id(&covers).await?;
     let there: BTreeSet<CoverId> = points.iter().map(|point| point.cover).collect();
     let before = snapshot.load();
-    let put = |point| Change::Put(map_row(point, before.lexicon(), &state.config.quality));
+    let put = |point| Change::Put(registry.map_row(point, before.lexicon(), &state.config.quality));
     let mut patch: Vec<Change> = points.iter().map(put).collect();
     patch.extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
     let map = snapshot.clone();

@@ -24,8 +24,8 @@ pub(super) fn bounds(predicate: &Predicate, place: usize, wanted: bool) -> Optio
             let near = (*relation != SpatialRelation::Disjoint) == wanted;
             near.then(|| figure.bounds())
         }
-        Predicate::WithinDistance(field, Place::Figure(figure), metres) if *field == place && wanted => {
-            Some(widened(figure.bounds(), *metres))
+        Predicate::WithinDistance(field, Place::Figure(figure), meters) if *field == place && wanted => {
+            Some(widened(figure.bounds(), *meters))
         }
         _ => None,
     }

@@ -95,8 +95,8 @@ impl Checker<'_> {
             }
             (Operation::IsNull, [operand]) => self.is_null(operand)?,
             (Operation::Spatial(relation), [left, right]) => self.spatial(call, relation, left, right)?,
-            (Operation::WithinDistance, [left, right, metres]) => {
-                self.within_distance(call, left, right, metres)?
+            (Operation::WithinDistance, [left, right, meters]) => {
+                self.within_distance(call, left, right, meters)?
             }
             (Operation::Temporal(relation), [left, right]) => self.temporal(call, relation, left, right)?,
             (Operation::List(relation), [left, right]) => self.lists(call, relation, left, right)?,
@@ -214,15 +214,15 @@ impl Checker<'_> {
         call: &Call,
         left: &Node,
         right: &Node,
-        metres: &Node,
+        meters: &Node,
     ) -> Result<Predicate, Refusal> {
-        let metres = match metres {
-            Node::Number(metres) if *metres >= 0.0 => *metres,
+        let meters = match meters {
+            Node::Number(meters) if *meters >= 0.0 => *meters,
             other => return Err(Refusal::new("cql2.distance").at("filter").with("read", described(other))),
         };
         Ok(match (self.place(call, left)?, self.place(call, right)?) {
             (Place::Field(field), place) | (place, Place::Field(field)) => {
-                Predicate::WithinDistance(field, place, metres)
+                Predicate::WithinDistance(field, place, meters)
             }
             (Place::Figure(first), Place::Figure(second)) => {
                 let distance = match (first.point(), second.point()) {
@@ -230,7 +230,7 @@ impl Checker<'_> {
                     (_, Some(at)) => first.distance_m(at),
                     _ => return Err(Refusal::new("cql2.point_needed").at("filter")),
                 };
-                Predicate::Constant(Some(distance <= metres))
+                Predicate::Constant(Some(distance <= meters))
             }
         })
     }

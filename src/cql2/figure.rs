@@ -9,7 +9,7 @@ use geo::{BoundingRect, Coord, CoordsIter, Geometry, GeometryCollection, LineStr
 use super::node::SpatialRelation;
 use crate::domain::position::distance_m;
 
-/// Metres of a degree along a meridian, on the sphere of [`distance_m`].
+/// Meters of a degree along a meridian, on the sphere of [`distance_m`].
 pub(super) const DEGREE_M: f64 = 6_371_008.8 * PI / 180.0;
 
 /// West, south, east, north in degrees; west is never east of east.
@@ -102,7 +102,7 @@ impl Figure {
         }
     }
 
-    /// Metres from a point: on a great circle to points, in the plane around the point to lines and areas, which is
+    /// Meters from a point: on a great circle to points, in the plane around the point to lines and areas, which is
     /// good to a thousandth within ten kilometers. Inside an area it is 0.
     pub(super) fn distance_m(&self, at: Coord) -> f64 {
         distance_to(&self.geometry, at)
@@ -143,10 +143,10 @@ pub(super) fn mirrored(relation: SpatialRelation) -> SpatialRelation {
     }
 }
 
-/// A box that every point within so many metres lies in.
-pub(super) fn widened([west, south, east, north]: Bounds, metres: f64) -> Bounds {
+/// A box that every point within so many meters lies in.
+pub(super) fn widened([west, south, east, north]: Bounds, meters: f64) -> Bounds {
     // A little more, because the last digits of sines and cosines are not exact.
-    let reach = metres * (1.0 + 1e-9) / DEGREE_M + 1e-9;
+    let reach = meters * (1.0 + 1e-9) / DEGREE_M + 1e-9;
     let (south, north) = ((south - reach).max(-90.0), (north + reach).min(90.0));
     let across = reach / south.abs().max(north.abs()).to_radians().cos();
     let (west, east) = (west - across, east + across);
@@ -264,7 +264,7 @@ fn distance_to_line(line: &LineString, at: Coord) -> f64 {
     line.lines().map(distance).fold(f64::INFINITY, f64::min)
 }
 
-/// Metres east and north of a point, in the plane that touches there.
+/// Meters east and north of a point, in the plane that touches there.
 fn flat(coord: Coord, at: Coord) -> Coord {
     Coord { x: (coord.x - at.x) * DEGREE_M * at.y.to_radians().cos(), y: (coord.y - at.y) * DEGREE_M }
 }

@@ -1,110 +1,110 @@
 //! The JSON encoding of the standard, read. Its tree is the one that both encodings share.
+//!
+//! Numbers are read from their own digits: the parser of JSON gives doubles that may be a last digit off, and a point
+//! that was written must be the same point when it is read.
+
+use std::collections::BTreeMap;
 
 use geo::{Coord, Geometry, GeometryCollection, LineString, MultiLineString, MultiPoint, MultiPolygon};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::literal::{Coordinates, line, polygon};
 use super::moment::{read_date, read_timestamp};
-use super::node::{Node, OPERATIONS, Operation};
+use super::node::{DEEPEST, Node, OPERATIONS, Operation, too_deep};
 use super::schema::{nearest, shortened};
 use super::text::interval_end;
 use crate::domain::Refusal;
 
-/// The parser of JSON itself gives up at 128 levels, so that no text can overflow the stack here.
 pub(super) fn read(text: &str, coordinates: Coordinates<'_>) -> Result<Node, Refusal> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    let value: &RawValue = serde_json::from_str(text).map_err(|error| {
         let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
         let before = line.get(..error.column()).unwrap_or(line).chars().count();
         Refusal::new("cql2.json").at("filter").with("line", error.line()).with("position", before)
     })?;
-    Reader { coordinates }.node(&value)
+    Reader { coordinates }.node(value, 0)
 }
 
 struct Reader<'a> {
     coordinates: Coordinates<'a>,
 }
 
+/// An object whose members are not read yet.
+type Object<'a> = BTreeMap<String, &'a RawValue>;
+
 impl Reader<'_> {
-    fn node(&self, value: &Value) -> Result<Node, Refusal> {
-        match value {
-            Value::Null => Err(shape("null")),
-            Value::Bool(truth) => Ok(Node::Boolean(*truth)),
-            Value::Number(number) => match number.as_f64().filter(|number| number.is_finite()) {
-                Some(number) => Ok(Node::Number(number)),
-                None => Err(shape(&number.to_string())),
-            },
-            Value::String(text) => Ok(Node::Text(text.clone())),
-            Value::Array(items) => Ok(Node::List(self.nodes(items)?)),
-            Value::Object(object) => self.object(object),
+    /// A value inside so many others.
+    fn node(&self, value: &RawValue, depth: usize) -> Result<Node, Refusal> {
+        if depth > DEEPEST {
+            return Err(too_deep());
+        }
+        match value.get().as_bytes().first() {
+            Some(b'{') => self.object(value, depth),
+            Some(b'[') => Ok(Node::List(self.nodes(&items(value)?, depth)?)),
+            Some(b'"') => Ok(Node::Text(text(value)?)),
+            Some(b't') => Ok(Node::Boolean(true)),
+            Some(b'f') => Ok(Node::Boolean(false)),
+            _ => Ok(Node::Number(number(value)?)),
         }
     }
 
-    fn nodes(&self, values: &[Value]) -> Result<Vec<Node>, Refusal> {
-        values.iter().map(|value| self.node(value)).collect()
+    fn nodes(&self, values: &[&RawValue], depth: usize) -> Result<Vec<Node>, Refusal> {
+        values.iter().map(|value| self.node(value, depth + 1)).collect()
     }
 
-    fn object(&self, object: &Map<String, Value>) -> Result<Node, Refusal> {
-        let text = |member: &str| object.get(member).and_then(Value::as_str);
-        let unfit = || shape(&Value::Object(object.clone()).to_string());
-        if let Some(name) = text("op") {
-            let arguments = object.get("args").and_then(Value::as_array).ok_or_else(unfit)?;
-            let Some(operation) = Operation::named(name) else {
+    fn object(&self, value: &RawValue, depth: usize) -> Result<Node, Refusal> {
+        let object = members(value)?;
+        if let Some(name) = object.get("op") {
+            let name = text(name)?;
+            let arguments = items(object.get("args").ok_or_else(|| shape(value))?)?;
+            let Some(operation) = Operation::named(&name) else {
                 let names = OPERATIONS.iter().map(|(name, _)| *name);
                 return Err(Refusal::new("cql2.unknown_function")
                     .at("filter")
-                    .with("read", shortened(name))
-                    .with("near", nearest(name, names)));
+                    .with("read", shortened(&name))
+                    .with("near", nearest(&name, names)));
             };
-            Node::call(operation, self.nodes(arguments)?)
-        } else if let Some(name) = text("property") {
-            Ok(Node::Property(name.to_owned()))
-        } else if let Some(date) = text("date") {
-            Ok(Node::Date(read_date(date)?))
-        } else if let Some(timestamp) = text("timestamp") {
-            Ok(Node::Timestamp(read_timestamp(timestamp)?))
+            Node::call(operation, self.nodes(&arguments, depth)?)
+        } else if let Some(name) = object.get("property") {
+            Ok(Node::Property(text(name)?))
+        } else if let Some(date) = object.get("date") {
+            Ok(Node::Date(read_date(&text(date)?)?))
+        } else if let Some(timestamp) = object.get("timestamp") {
+            Ok(Node::Timestamp(read_timestamp(&text(timestamp)?)?))
         } else if let Some(ends) = object.get("interval") {
-            match ends.as_array().map(Vec::as_slice) {
-                Some([start, end]) => {
-                    Ok(Node::Interval(Box::new(self.end(start)?), Box::new(self.end(end)?)))
+            match items(ends)?.as_slice() {
+                [start, end] => {
+                    let (start, end) = (self.end(start, depth)?, self.end(end, depth)?);
+                    Ok(Node::Interval(Box::new(start), Box::new(end)))
                 }
-                _ => Err(unfit()),
+                _ => Err(shape(value)),
             }
-        } else if text("type").is_some() {
-            Ok(Node::Geometry(Box::new(self.geometry(object, true)?)))
-        } else if let Some(numbers) = object.get("bbox").and_then(Value::as_array) {
-            let numbers: Option<Vec<f64>> = numbers.iter().map(Value::as_f64).collect();
-            self.coordinates.bbox(&numbers.ok_or_else(unfit)?)
+        } else if object.contains_key("type") {
+            Ok(Node::Geometry(Box::new(self.geometry(value, true)?)))
+        } else if let Some(sides) = object.get("bbox") {
+            self.coordinates.bbox(&listed(sides, number)?)
         } else {
-            Err(unfit())
+            Err(shape(value))
         }
     }
 
-    fn end(&self, value: &Value) -> Result<Node, Refusal> {
-        match value {
-            Value::String(text) => interval_end(text),
-            other => self.node(other),
+    fn end(&self, value: &RawValue, depth: usize) -> Result<Node, Refusal> {
+        match value.get().starts_with('"') {
+            true => interval_end(&text(value)?),
+            false => self.node(value, depth + 1),
         }
     }
 
     /// A GeoJSON geometry; a collection holds no other collections.
-    fn geometry(&self, object: &Map<String, Value>, collections: bool) -> Result<Geometry, Refusal> {
-        let unfit = || shape(&Value::Object(object.clone()).to_string());
-        let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
+    fn geometry(&self, value: &RawValue, collections: bool) -> Result<Geometry, Refusal> {
+        let object = members(value)?;
+        let member = |name: &str| object.get(name).copied().ok_or_else(|| shape(value));
+        let kind = text(member("type")?)?;
         if kind == "GeometryCollection" && collections {
-            let members = object.get("geometries").and_then(Value::as_array).ok_or_else(unfit)?;
-            let members = members.iter().map(|member| match member.as_object() {
-                Some(member) => self.geometry(member, false),
-                None => Err(unfit()),
-            });
-            let members = members.collect::<Result<Vec<_>, _>>()?;
-            return if members.is_empty() {
-                Err(unfit())
-            } else {
-                Ok(Geometry::GeometryCollection(GeometryCollection::from(members)))
-            };
+            let members = listed(member("geometries")?, |member| self.geometry(member, false))?;
+            return Ok(Geometry::GeometryCollection(GeometryCollection::from(members)));
         }
-        let coordinates = object.get("coordinates").ok_or_else(unfit)?;
-        Ok(match kind {
+        let coordinates = member("coordinates")?;
+        Ok(match kind.as_str() {
             "Point" => geo::Point::from(self.position(coordinates)?).into(),
             "LineString" => line(self.positions(coordinates)?)?.into(),
             "Polygon" => polygon(listed(coordinates, |ring| self.positions(ring))?)?.into(),
@@ -117,35 +117,48 @@ impl Reader<'_> {
                 polygon(listed(member, |ring| self.positions(ring))?)
             })?)
             .into(),
-            _ => return Err(unfit()),
+            _ => return Err(shape(value)),
         })
     }
 
-    fn positions(&self, value: &Value) -> Result<Vec<Coord>, Refusal> {
+    fn positions(&self, value: &RawValue) -> Result<Vec<Coord>, Refusal> {
         listed(value, |position| self.position(position))
     }
 
     /// `[lon, lat]`, with or without a height.
-    fn position(&self, value: &Value) -> Result<Coord, Refusal> {
-        let numbers = value.as_array().map(Vec::as_slice).unwrap_or_default();
-        match numbers {
-            [first, second] | [first, second, _] => match (first.as_f64(), second.as_f64()) {
-                (Some(first), Some(second)) => self.coordinates.position(first, second),
-                _ => Err(shape(&value.to_string())),
-            },
-            _ => Err(shape(&value.to_string())),
+    fn position(&self, value: &RawValue) -> Result<Coord, Refusal> {
+        match listed(value, number)?.as_slice() {
+            [first, second] | [first, second, _] => self.coordinates.position(*first, *second),
+            _ => Err(shape(value)),
         }
     }
 }
 
 /// One or more of them.
-fn listed<T>(value: &Value, one: impl Fn(&Value) -> Result<T, Refusal>) -> Result<Vec<T>, Refusal> {
-    match value.as_array() {
-        Some(items) if !items.is_empty() => items.iter().map(one).collect(),
-        _ => Err(shape(&value.to_string())),
+fn listed<T>(value: &RawValue, one: impl Fn(&RawValue) -> Result<T, Refusal>) -> Result<Vec<T>, Refusal> {
+    match items(value)? {
+        items if items.is_empty() => Err(shape(value)),
+        items => items.into_iter().map(one).collect(),
     }
 }
 
-fn shape(read: &str) -> Refusal {
-    Refusal::new("cql2.json_shape").at("filter").with("read", shortened(read))
+fn items(value: &RawValue) -> Result<Vec<&RawValue>, Refusal> {
+    serde_json::from_str(value.get()).map_err(|_| shape(value))
+}
+
+fn members(value: &RawValue) -> Result<Object<'_>, Refusal> {
+    serde_json::from_str(value.get()).map_err(|_| shape(value))
+}
+
+fn text(value: &RawValue) -> Result<String, Refusal> {
+    serde_json::from_str(value.get()).map_err(|_| shape(value))
+}
+
+fn number(value: &RawValue) -> Result<f64, Refusal> {
+    let number = value.get().parse::<f64>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| shape(value))
+}
+
+fn shape(value: &RawValue) -> Refusal {
+    Refusal::new("cql2.json_shape").at("filter").with("read", shortened(value.get()))
 }

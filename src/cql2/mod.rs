@@ -70,6 +70,6 @@ pub struct Function {
 /// good to a thousandth within ten kilometers.
 pub const FUNCTIONS: &[Function] = &[Function {
     name: "S_DWITHIN",
-    arguments: &[("geometry", "geometry"), ("other", "geometry"), ("metres", "number")],
+    arguments: &[("geometry", "geometry"), ("other", "geometry"), ("meters", "number")],
     returns: "boolean",
 }];

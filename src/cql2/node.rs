@@ -4,8 +4,8 @@ use geo::Geometry;
 
 use crate::domain::Refusal;
 
-/// How deep a filter may be nested. The walk over it needs a stack, no person writes so many brackets, and the reader
-/// of JSON stops at 128 levels, two of which make one of these.
+/// How deep a filter may be nested. The walk over it needs a stack, no person writes so many brackets, and other
+/// readers of JSON stop at 128 levels, two of which make one of these.
 pub(super) const DEEPEST: usize = 48;
 
 /// One piece of a filter. The JSON encoding has the same shape.
@@ -88,7 +88,7 @@ pub(super) enum Operation {
     StripAccents,
     Calculate(Arithmetic),
     Spatial(SpatialRelation),
-    /// Lidmark's own: nearer than so many metres.
+    /// Lidmark's own: nearer than so many meters.
     WithinDistance,
     Temporal(TemporalRelation),
     List(ListRelation),

@@ -28,7 +28,7 @@ pub(super) enum Predicate {
     /// A field without a position, or without a list.
     IsFieldNull(usize),
     Spatial(SpatialRelation, usize, Place),
-    /// Nearer than so many metres, or just as far.
+    /// Nearer than so many meters, or just as far.
     WithinDistance(usize, Place, f64),
     Temporal(TemporalRelation, Span, Span),
     List(ListRelation, Items, Items),
@@ -116,7 +116,7 @@ impl Predicate {
                     Place::Field(other) => Some(of_points(*relation, at, position(row, *other)?)),
                 }
             }
-            Self::WithinDistance(field, place, metres) => {
+            Self::WithinDistance(field, place, meters) => {
                 let at = position(row, *field)?;
                 let distance = match place {
                     Place::Figure(figure) => figure.distance_m(at),
@@ -125,7 +125,7 @@ impl Predicate {
                         distance_m((at.x, at.y), (other.x, other.y))
                     }
                 };
-                Some(distance <= *metres)
+                Some(distance <= *meters)
             }
             Self::Temporal(relation, left, right) => {
                 let (left, right) = (left.find(row, clock)?, right.find(row, clock)?);

@@ -27,7 +27,7 @@ enum Step {
     /// Whether a text is one of these, which are sorted.
     Member(Scalar, Vec<String>),
     Spatial(SpatialRelation, usize, Box<PreparedFigure>),
-    /// The figure, how many metres, and the box that all lie in who are near enough.
+    /// The figure, how many meters, and the box that all lie in who are near enough.
     WithinDistance(usize, Box<Figure>, f64, Bounds),
     Not(Box<Step>),
     And(Vec<Step>),
@@ -70,9 +70,9 @@ impl Step {
             Predicate::Spatial(relation, field, Place::Figure(figure)) => {
                 Self::Spatial(*relation, *field, Box::new(PreparedFigure::new(figure)))
             }
-            Predicate::WithinDistance(field, Place::Figure(figure), metres) => {
-                let around = widened(figure.bounds(), *metres);
-                Self::WithinDistance(*field, figure.clone(), *metres, around)
+            Predicate::WithinDistance(field, Place::Figure(figure), meters) => {
+                let around = widened(figure.bounds(), *meters);
+                Self::WithinDistance(*field, figure.clone(), *meters, around)
             }
             Predicate::In(value, list) => match sorted_texts(list) {
                 Some(texts) => Self::Member(value.clone(), texts),
@@ -102,8 +102,8 @@ impl Step {
             Self::Spatial(relation, field, figure) => {
                 position(row, *field).map(|at| figure.holds(*relation, at))
             }
-            Self::WithinDistance(field, figure, metres, around) => {
-                let near = |at: Coord| within(*around, at) && figure.distance_m(at) <= *metres;
+            Self::WithinDistance(field, figure, meters, around) => {
+                let near = |at: Coord| within(*around, at) && figure.distance_m(at) <= *meters;
                 position(row, *field).map(near)
             }
             Self::Not(one) => one.test(row, clock).map(|truth| !truth),

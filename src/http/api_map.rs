@@ -54,7 +54,7 @@ pub(super) async fn summary(
     reader: Reader,
     Asked(query): Asked<MapQuery>,
 ) -> Result<Response, Problem> {
-    let filter = query.filter(true)?;
+    let filter = query.filter(&state, true)?;
     let view = said(&query.view).map(str::parse::<BBox>).transpose();
     let view = view.map_err(|refusal| Problem::bad_request(refusal.at("view")))?;
     let districts = state.registry.list_districts().await?;
@@ -141,12 +141,14 @@ pub(super) async fn list(
     State(state): State<AppState>,
     Asked(query): Asked<MapQuery>,
 ) -> Result<Response, Problem> {
-    let filter = query.filter(true)?;
+    let filter = query.filter(&state, true)?;
     let many = limit(said(&query.limit), PAGE, MOST).map_err(Problem::bad_request)?;
     let many = usize::try_from(many).unwrap_or(1);
     let after = match said(&query.cursor) {
         None => None,
-        Some(text) => Some(read_cursor(text).ok_or_else(|| Problem::bad_request(Refusal::new("ogc.cursor")))?),
+        Some(text) => {
+            Some(read_cursor(text).ok_or_else(|| Problem::bad_request(Refusal::new("ogc.cursor")))?)
+        }
     };
     let listed = tokio::task::spawn_blocking(move || {
         let map = state.snapshot.load();

@@ -123,7 +123,8 @@ fn words(state: &AppState, map: &Snapshot, typed: &str) -> Vec<Value> {
     let lexicon = reader.words();
     let roads = (1..=lexicon.road_count() as u32).filter_map(|at| Some((at, lexicon.road(at)?)));
     let roads = wanted.best(roads, MOST);
-    let owners = (1..=lexicon.party_count() as u32).filter_map(|at| Some((at, lexicon.party(at)?.1.as_str())));
+    let owners =
+        (1..=lexicon.party_count() as u32).filter_map(|at| Some((at, lexicon.party(at)?.1.as_str())));
     let owners = wanted.best(owners, MOST);
     if roads.is_empty() && owners.is_empty() {
         return Vec::new();
@@ -131,18 +132,18 @@ fn words(state: &AppState, map: &Snapshot, typed: &str) -> Vec<Value> {
     let mut of_roads = vec![Spread::default(); roads.len()];
     let mut of_owners = vec![Spread::default(); owners.len()];
     for row in map.rows() {
-        for (number, found, spreads) in [
-            (row.attributes.road, &roads, &mut of_roads),
-            (row.attributes.owner, &owners, &mut of_owners),
-        ] {
+        for (number, found, spreads) in
+            [(row.attributes.road, &roads, &mut of_roads), (row.attributes.owner, &owners, &mut of_owners)]
+        {
             if let Some(at) = found.iter().position(|(wanted, _)| *wanted == number) {
                 spreads[at].add(&row);
             }
         }
     }
-    let roads = roads.iter().zip(&of_roads).filter_map(|((at, fit), spread)| {
-        Some((*fit, "road", lexicon.road(*at)?, CoverField::Road, spread))
-    });
+    let roads = roads
+        .iter()
+        .zip(&of_roads)
+        .filter_map(|((at, fit), spread)| Some((*fit, "road", lexicon.road(*at)?, CoverField::Road, spread)));
     let owners = owners.iter().zip(&of_owners).filter_map(|((at, fit), spread)| {
         Some((*fit, "owner", lexicon.party(*at)?.1.as_str(), CoverField::Owner, spread))
     });

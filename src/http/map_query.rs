@@ -4,9 +4,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Problem;
 use super::cover_query::UNKNOWN;
 use super::forms::shortened;
+use super::{AppState, Problem};
 use crate::cql2::Filter;
 use crate::domain::Refusal;
 use crate::layers::{CoverField, cover_schema};
@@ -50,8 +50,8 @@ pub(super) struct MapQuery {
 
 impl MapQuery {
     /// What narrows, checked against what somebody may see; `None` where nothing does.
-    pub(super) fn filter(&self, is_staff: bool) -> Result<Option<Filter>, Problem> {
-        let schema = cover_schema(is_staff);
+    pub(super) fn filter(&self, state: &AppState, is_staff: bool) -> Result<Option<Filter>, Problem> {
+        let schema = cover_schema(is_staff, state.config.utc_offset_minutes);
         let conditions = self.conditions().map_err(Problem::bad_request)?;
         let mut whole = match conditions.as_slice() {
             [] => None,
@@ -87,7 +87,9 @@ impl MapQuery {
         ] {
             all.extend(said(list).map(|list| one_of(field, list)).transpose()?);
         }
-        for (field, word) in [(CoverField::HasPlate, &self.has_plate), (CoverField::OpenCase, &self.open_case)] {
+        for (field, word) in
+            [(CoverField::HasPlate, &self.has_plate), (CoverField::OpenCase, &self.open_case)]
+        {
             all.extend(said(word).map(|word| yes_or_no(field, word)).transpose()?);
         }
         for (field, name, bound, op) in [
@@ -117,7 +119,9 @@ impl MapQuery {
         }
         if let Some(text) = said(&self.near) {
             let numbers = numbers(text).filter(|numbers| numbers.len() == 3);
-            let Some(&[lon, lat, meters]) = numbers.as_deref() else { return Err(wrong("map.near", "near", text)) };
+            let Some(&[lon, lat, meters]) = numbers.as_deref() else {
+                return Err(wrong("map.near", "near", text));
+            };
             all.push(within_m(&json!({"type": "Point", "coordinates": [lon, lat]}), meters, ("near", text))?);
         }
         if let Some(text) = said(&self.along) {
@@ -168,9 +172,9 @@ fn one_of(field: CoverField, list: &str) -> Result<Value, Refusal> {
 }
 
 fn yes_or_no(field: CoverField, word: &str) -> Result<Value, Refusal> {
-    let yes = word.parse::<bool>().map_err(|_| {
-        Refusal::new("form.true_or_false").at(field.as_str()).with("read", shortened(word))
-    })?;
+    let yes = word
+        .parse::<bool>()
+        .map_err(|_| Refusal::new("form.true_or_false").at(field.as_str()).with("read", shortened(word)))?;
     Ok(compare("=", field, json!(yes)))
 }
 
@@ -203,9 +207,9 @@ fn points(text: &str, field: &'static str, least: usize) -> Result<Vec<[f64; 2]>
         _ => None,
     };
     let points: Option<Vec<[f64; 2]>> = text.split_whitespace().map(point).collect();
-    points.filter(|points| (least..=MOST_POINTS).contains(&points.len())).ok_or_else(|| {
-        wrong("map.points", field, text).with("least", least).with("most", MOST_POINTS)
-    })
+    points
+        .filter(|points| (least..=MOST_POINTS).contains(&points.len()))
+        .ok_or_else(|| wrong("map.points", field, text).with("least", least).with("most", MOST_POINTS))
 }
 
 /// No farther than so many meters, 100 km at most.

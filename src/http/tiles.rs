@@ -42,7 +42,7 @@ pub(super) async fn tile_json(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     // A filter that nobody understands is told here, and not by every tile.
-    query.filter(false)?;
+    query.filter(&state, false)?;
     let config = &state.config;
     let filters = filters.filter(|filters| !filters.is_empty()).map(|filters| format!("?{filters}"));
     let json = TileJson {
@@ -93,7 +93,7 @@ async fn draw(
     if id.zoom() > if is_staff { STAFF_MAX_ZOOM } else { MAX_ZOOM } {
         return Err(Problem::not_found("tile.too_deep"));
     }
-    let bytes = match query.filter(is_staff)? {
+    let bytes = match query.filter(&state, is_staff)? {
         None => {
             let map = state.snapshot.load();
             if id.zoom() < COVERS_FROM_ZOOM {
@@ -149,8 +149,7 @@ fn filtered(state: &AppState, filter: &Filter, id: TileId, is_staff: bool) -> Re
 }
 
 fn counts(cells: impl IntoIterator<Item = GridCell>) -> Vec<u8> {
-    let count =
-        |cell: GridCell| CellCount { column: cell.column, row: cell.row, count: cell.count as u64 };
+    let count = |cell: GridCell| CellCount { column: cell.column, row: cell.row, count: cell.count as u64 };
     encode_counts(CELLS, cells.into_iter().map(count))
 }
 

@@ -71,10 +71,11 @@ impl CoverField {
     }
 }
 
-/// What a filter may name.
-pub fn cover_schema(is_staff: bool) -> Schema {
+/// What a filter may name; days are those of a clock so many minutes ahead of UTC.
+pub fn cover_schema(is_staff: bool, utc_offset_minutes: i32) -> Schema {
     let field = |field: &CoverField| Field { name: field.as_str().to_owned(), kind: field.kind() };
-    Schema::new(CoverField::visible_to(is_staff).iter().map(field).collect())
+    let fields = CoverField::visible_to(is_staff).iter().map(field).collect();
+    Schema::new(fields).on_clock(utc_offset_minutes)
 }
 
 /// Reads the rows of a map for somebody.
@@ -218,10 +219,9 @@ impl Dictionary for CoverReader<'_> {
             CoverField::State => CoverState::ALL.len(),
             CoverField::District => self.words.district_count(),
             CoverField::Road => self.words.road_count(),
-            CoverField::Owner
-            | CoverField::OwnerId
-            | CoverField::Maintainer
-            | CoverField::MaintainerId => self.words.party_count(),
+            CoverField::Owner | CoverField::OwnerId | CoverField::Maintainer | CoverField::MaintainerId => {
+                self.words.party_count()
+            }
             CoverField::HasPlate | CoverField::OpenCase => 2,
             CoverField::Placement => Placement::ALL.len(),
             CoverField::LoadClass => LoadClass::ALL.len(),

@@ -99,9 +99,10 @@ impl<'m> CoverSearch<'m> {
         let view = self.reader.view(row);
         self.only.is_none_or(|test| test(&row))
             && self.within.as_ref().is_none_or(|within| {
-            let (lon, lat) = view.place();
-            (within.holds)(lon, lat)
-        }) && self.filter.as_ref().is_none_or(|filter| filter.matches(&view))
+                let (lon, lat) = view.place();
+                (within.holds)(lon, lat)
+            })
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(&view))
     }
 
     /// All of them in the order of places.

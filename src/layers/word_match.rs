@@ -55,9 +55,9 @@ impl Wanted {
         }
         // One slip in three characters, two in six.
         let allowed = self.text.len() / 3;
-        (1..=allowed.min(2)).contains(&slips(&self.text, &word, allowed)).then(|| {
-            Fit::Nearly(u8::try_from(slips(&self.text, &word, allowed)).unwrap_or(u8::MAX))
-        })
+        (1..=allowed.min(2))
+            .contains(&slips(&self.text, &word, allowed))
+            .then(|| Fit::Nearly(u8::try_from(slips(&self.text, &word, allowed)).unwrap_or(u8::MAX)))
     }
 
     /// The words that fit, the best first, shorter ones before longer ones; at most so many.
@@ -65,7 +65,10 @@ impl Wanted {
         let mut found: Vec<(T, Fit, &str)> =
             words.filter_map(|(what, word)| Some((what, self.fit(word)?, word))).collect();
         let order = |one: &(T, Fit, &str), other: &(T, Fit, &str)| -> Ordering {
-            one.1.cmp(&other.1).then(one.2.chars().count().cmp(&other.2.chars().count())).then(one.2.cmp(other.2))
+            one.1
+                .cmp(&other.1)
+                .then(one.2.chars().count().cmp(&other.2.chars().count()))
+                .then(one.2.cmp(other.2))
         };
         found.sort_by(order);
         found.truncate(most);

@@ -127,7 +127,15 @@ mod tests {
 
     fn row(number: u128, lon: f64, lat: f64, class: CoverClass) -> SnapshotRow {
         let cover = CoverId(Uuid::from_u128(number));
-        SnapshotRow { cover, lon, lat, class, state: CoverState::Intact, flags: Flags::default(), attributes: Attributes::default() }
+        SnapshotRow {
+            cover,
+            lon,
+            lat,
+            class,
+            state: CoverState::Intact,
+            flags: Flags::default(),
+            attributes: Attributes::default(),
+        }
     }
 
     fn pairs(rows: &[SnapshotRow], tolerance_m: f64) -> Vec<(u128, u128)> {

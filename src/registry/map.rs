@@ -24,42 +24,42 @@ impl Registry {
             let page = self.list_points(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.cover);
-            rows.extend(page.iter().map(|point| map_row(point, &lexicon, rules)));
+            rows.extend(page.iter().map(|point| self.map_row(point, &lexicon, rules)));
         }
         Ok(Snapshot::build_with(lexicon, rows, version))
     }
-}
 
-/// A cover as the map keeps it. The rules say which of a census' columns tell when it was installed.
-pub fn map_row(point: &PointRow, lexicon: &Lexicon, rules: &Rules) -> SnapshotRow {
-    let installed = rules.installed_in(&point.extra);
-    let facts = rules.facts_of(&FileSketch { installed, ..point.sketch });
-    let party = |party: &Option<_>| party.as_ref().map_or(0, |party| lexicon.party_number(party));
-    SnapshotRow {
-        cover: point.cover,
-        lon: point.lon,
-        lat: point.lat,
-        class: facts.class,
-        state: point.state,
-        flags: Flags { has_plate: point.sketch.attached.plate, open_case: point.has_open_case },
-        attributes: Attributes {
-            code: lexicon.pack(&point.code),
-            road: point.road.as_deref().map_or(0, |road| lexicon.road_number(road)),
-            owner: party(&point.owner),
-            maintainer: party(&point.maintainer),
-            surveyed_on: point.surveyed_at.map_or(UNKNOWN_DAY, day_of),
-            district: lexicon.district_number(&point.district),
-            installed: installed.unwrap_or_default(),
-            known: facts.there,
-            placement: point.sketch.placement,
-            material: point.sketch.material,
-            shape: point.sketch.shape,
-            load_class: point.sketch.load_class,
-        },
+    /// A cover as the map keeps it. The rules say which of a census' columns tell when it was installed.
+    pub fn map_row(&self, point: &PointRow, lexicon: &Lexicon, rules: &Rules) -> SnapshotRow {
+        let installed = rules.installed_in(&point.extra);
+        let facts = rules.facts_of(&FileSketch { installed, ..point.sketch });
+        let party = |party: &Option<_>| party.as_ref().map_or(0, |party| lexicon.party_number(party));
+        SnapshotRow {
+            cover: point.cover,
+            lon: point.lon,
+            lat: point.lat,
+            class: facts.class,
+            state: point.state,
+            flags: Flags { has_plate: point.sketch.attached.plate, open_case: point.has_open_case },
+            attributes: Attributes {
+                code: lexicon.pack(&point.code),
+                road: point.road.as_deref().map_or(0, |road| lexicon.road_number(road)),
+                owner: party(&point.owner),
+                maintainer: party(&point.maintainer),
+                surveyed_on: point.surveyed_at.map_or(UNKNOWN_DAY, |at| day_of(at, self.utc_offset_minutes)),
+                district: lexicon.district_number(&point.district),
+                installed: installed.unwrap_or_default(),
+                known: facts.there,
+                placement: point.sketch.placement,
+                material: point.sketch.material,
+                shape: point.sketch.shape,
+                load_class: point.sketch.load_class,
+            },
+        }
     }
 }
 
-/// Days since 1970 in UTC.
-fn day_of(at: Millis) -> i32 {
-    i32::try_from(at.0.div_euclid(DAY_MS)).unwrap_or(UNKNOWN_DAY)
+/// Days since 1970 on a clock so many minutes ahead of UTC.
+fn day_of(at: Millis, utc_offset_minutes: i32) -> i32 {
+    i32::try_from((at.0 + i64::from(utc_offset_minutes) * 60_000).div_euclid(DAY_MS)).unwrap_or(UNKNOWN_DAY)
 }

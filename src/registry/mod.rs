@@ -161,7 +161,6 @@ pub use import_profiles::{ProfileOrder, ProfileSaved};
 pub use imports::RolledBack;
 pub use intake::{NewFinding, Spot};
 pub use ledger::LedgerLine;
-pub use map::map_row;
 pub use meetings::{Meeting, MeetingFile, MeetingSubject, NamedSubject, NewMeeting, RevokeOrder};
 pub use notices::{
     Addressee, CandidateFilter, NOTICE_CASES, Notice, NoticeAnswer, NoticeCandidate, NoticeDraft,

@@ -19,7 +19,7 @@ pub struct Attributes {
     pub road: u32,
     pub owner: u32,
     pub maintainer: u32,
-    /// Days since 1970-01-01 in UTC; [`UNKNOWN_DAY`] = not known.
+    /// Days since 1970-01-01 on the city's clock; [`UNKNOWN_DAY`] = not known.
     pub surveyed_on: i32,
     pub district: u16,
     /// Year of installation; 0 = not known.

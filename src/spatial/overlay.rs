@@ -74,7 +74,8 @@ impl Overlay {
 
     /// The row that has this code now.
     pub(super) fn find_code(&self, columns: &Columns, code: PackedCode) -> Option<SnapshotRow> {
-        let packed = columns.with_code(code).iter().find(|position| self.hidden.binary_search(position).is_err());
+        let packed =
+            columns.with_code(code).iter().find(|position| self.hidden.binary_search(position).is_err());
         match packed {
             Some(position) => Some(columns.row(*position as usize)),
             None => self.added.iter().find(|entry| entry.row.attributes.code == code).map(|entry| entry.row),

@@ -432,7 +432,7 @@ mod tests {
             class: CoverClass::ALL[number as usize % CoverClass::ALL.len()],
             state: CoverState::ALL[number as usize / 7 % CoverState::ALL.len()],
             flags: Flags { has_plate: number.is_multiple_of(3), open_case: number.is_multiple_of(5) },
-        attributes: Attributes::default(),
+            attributes: Attributes::default(),
         }
     }
 

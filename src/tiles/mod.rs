@@ -8,7 +8,10 @@ mod mvt;
 mod tilejson;
 
 pub use etag::{etag, is_known};
-pub use mvt::{CellCount, CoverPoint, StaffPoint, EXTENT, LAYER, TileAddress, encode_counts, encode_covers, encode_staff_covers, on_grid};
+pub use mvt::{
+    CellCount, CoverPoint, EXTENT, LAYER, StaffPoint, TileAddress, encode_counts, encode_covers,
+    encode_staff_covers, on_grid,
+};
 pub use tilejson::TileJson;
 
 mod pmtiles;

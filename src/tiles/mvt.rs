@@ -134,9 +134,8 @@ struct SeenValues {
 impl SeenValues {
     /// Class, state, whether it wears a plate and whether it has an open case.
     fn of(&mut self, point: &CoverPoint, layer: &mut Layer) -> [u32; 4] {
-        let mut yes_no = |yes: bool, layer: &mut Layer| {
-            self.yes_no[usize::from(yes)].number(layer, || bool_value(yes))
-        };
+        let mut yes_no =
+            |yes: bool, layer: &mut Layer| self.yes_no[usize::from(yes)].number(layer, || bool_value(yes));
         let class = self.class[point.class as usize].number(layer, || string_value(point.class.as_str()));
         let state = self.state[point.state as usize].number(layer, || string_value(point.state.as_str()));
         [class, state, yes_no(point.has_plate, layer), yes_no(point.open_case, layer)]

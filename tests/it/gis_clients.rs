@@ -12,7 +12,8 @@ use crate::support::{have, skip_or_fail};
 /// What a program says; it must succeed without a complaint.
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
-    let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, complaints) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && complaints.is_empty(), "{program} {arguments:?}: {said}{complaints}");
     said.into_owned()
 }
@@ -24,7 +25,10 @@ async fn blocking(program: &'static str, arguments: Vec<String>) -> String {
 
 /// The number behind a label, e.g. `Feature Count: 6`.
 fn number(said: &str, label: &str) -> usize {
-    let line = said.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_else(|| panic!("no {label} in {said}"));
+    let line = said
+        .lines()
+        .find_map(|line| line.strip_prefix(label))
+        .unwrap_or_else(|| panic!("no {label} in {said}"));
     line.trim().parse().unwrap()
 }
 
@@ -35,12 +39,14 @@ async fn gdal_reads_counts_bounds_rows_and_conditions() {
     }
     let house = House::open().await;
     house.reload_map().await;
-    let covers = house.town.registry.list_covers(CoverFilter { limit: 100, ..CoverFilter::default() }).await.unwrap();
+    let covers =
+        house.town.registry.list_covers(CoverFilter { limit: 100, ..CoverFilter::default() }).await.unwrap();
     let source = format!("OAPIF:{}/ogc", house.base);
     let layers = blocking("ogrinfo", vec!["-ro".into(), "-q".into(), source.clone()]).await;
     assert!(layers.contains("covers") && layers.contains("districts"), "{layers}");
 
-    let summary = blocking("ogrinfo", vec!["-ro".into(), "-so".into(), source.clone(), "covers".into()]).await;
+    let summary =
+        blocking("ogrinfo", vec!["-ro".into(), "-so".into(), source.clone(), "covers".into()]).await;
     assert_eq!(number(&summary, "Feature Count:"), covers.len(), "{summary}");
     for field in ["code: String", "has_plate: Integer(Boolean)", "Geometry: Point"] {
         assert!(summary.contains(field), "{field}: {summary}");
@@ -66,7 +72,8 @@ async fn gdal_reads_counts_bounds_rows_and_conditions() {
     let table = ["-f", "CSV", "/vsistdout/", &file, "covers", "-lco", "GEOMETRY=AS_XY"].map(str::to_owned);
     let table = blocking("ogr2ogr", table.to_vec()).await;
     for cover in &covers {
-        let row = table.lines().find(|line| line.contains(&cover.code.digits)).unwrap_or_else(|| panic!("{table}"));
+        let row =
+            table.lines().find(|line| line.contains(&cover.code.digits)).unwrap_or_else(|| panic!("{table}"));
         let place: Vec<f64> = row.split(',').take(2).map(|part| part.parse().unwrap()).collect();
         let off = lidmark::domain::position::distance_m(
             (place[0], place[1]),
@@ -77,12 +84,21 @@ async fn gdal_reads_counts_bounds_rows_and_conditions() {
 
     // A condition becomes a parameter, a box a box.
     let code = covers[0].code.digits.clone();
-    let one = vec!["-ro".into(), "-q".into(), source.clone(), "covers".into(), "-where".into(), format!("code = '{code}'")];
+    let one = vec![
+        "-ro".into(),
+        "-q".into(),
+        source.clone(),
+        "covers".into(),
+        "-where".into(),
+        format!("code = '{code}'"),
+    ];
     let one = blocking("ogrinfo", one).await;
     assert_eq!(one.matches("OGRFeature(covers)").count(), 1, "{one}");
     let place = &covers[0].survey.position;
-    let edges = [place.lon - 1e-5, place.lat - 1e-5, place.lon + 1e-5, place.lat + 1e-5].map(|edge| edge.to_string());
-    let mut boxed: Vec<String> = vec!["-ro".into(), "-q".into(), source.clone(), "covers".into(), "-spat".into()];
+    let edges =
+        [place.lon - 1e-5, place.lat - 1e-5, place.lon + 1e-5, place.lat + 1e-5].map(|edge| edge.to_string());
+    let mut boxed: Vec<String> =
+        vec!["-ro".into(), "-q".into(), source.clone(), "covers".into(), "-spat".into()];
     boxed.extend(edges);
     let boxed = blocking("ogrinfo", boxed).await;
     assert_eq!(boxed.matches("OGRFeature(covers)").count(), 1, "{boxed}");
@@ -90,7 +106,13 @@ async fn gdal_reads_counts_bounds_rows_and_conditions() {
     // With a token there is more to read.
     let token = house.bearer(Role::Engineer).to_owned();
     let staff = [
-        "-ro", "-so", "--config", "GDAL_HTTP_HEADERS", &format!("Authorization: Bearer {token}"), &source, "covers",
+        "-ro",
+        "-so",
+        "--config",
+        "GDAL_HTTP_HEADERS",
+        &format!("Authorization: Bearer {token}"),
+        &source,
+        "covers",
     ]
     .map(str::to_owned);
     let staff = blocking("ogrinfo", staff.to_vec()).await;

@@ -32,8 +32,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "registry", "intake", "outlet", "press", "import", "crs", "cql2", "layers", "plates", "quality", "stats",
-            "spatial", "tiles", "photos", "messages", "config", "domain",
+            "registry", "intake", "outlet", "press", "import", "crs", "cql2", "layers", "plates", "quality",
+            "stats", "spatial", "tiles", "photos", "messages", "config", "domain",
         ],
     ),
     (

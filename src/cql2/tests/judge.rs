@@ -98,8 +98,8 @@ fn given(expression: &Json, row: &JsonRow) -> Option<Given> {
         "s_dwithin" => {
             let (x, y) = point(&given(&operands[0], row)?);
             let other = &operands[1]["coordinates"];
-            let metres = chord_m((x, y), (other[0].as_f64().unwrap(), other[1].as_f64().unwrap()));
-            Some(metres <= operands[2].as_f64().unwrap())
+            let meters = chord_m((x, y), (other[0].as_f64().unwrap(), other[1].as_f64().unwrap()));
+            Some(meters <= operands[2].as_f64().unwrap())
         }
         _ if op.starts_with("s_") => {
             let at = point(&given(&operands[0], row)?);
@@ -271,7 +271,7 @@ fn like(text: &[char], pattern: &[char]) -> bool {
     }
 }
 
-/// Metres by the angle between two directions from the middle of the globe.
+/// Meters by the angle between two directions from the middle of the globe.
 fn chord_m(from: (f64, f64), to: (f64, f64)) -> f64 {
     let direction = |(lon, lat): (f64, f64)| {
         let (lon, lat) = (lon.to_radians(), lat.to_radians());

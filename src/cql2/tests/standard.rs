@@ -379,19 +379,19 @@ fn coordinates_of_another_reference_system_become_degrees() {
 }
 
 #[test]
-fn distances_are_metres() {
+fn distances_are_meters() {
     let schema = covers();
     let [position, second] = [(118.5, 37.4), (118.501, 37.4)];
-    let metres = crate::domain::position::distance_m(position, second);
-    let near = |geometry: &str, metres: f64| {
-        let text = format!("S_DWITHIN({geometry}, \"second position\", {metres})");
+    let meters = crate::domain::position::distance_m(position, second);
+    let near = |geometry: &str, meters: f64| {
+        let text = format!("S_DWITHIN({geometry}, \"second position\", {meters})");
         let filter = Filter::from_text(&text, &schema, None).unwrap();
         let fits = filter.test(&Cover::known()) == Some(true);
         assert_eq!(filter.prepare(&Words).matches(&Cover::known()), fits, "{text}");
         fits
     };
     for geometry in ["POINT(118.5 37.4)", "LINESTRING(118.5 37, 118.5 38)", "BBOX(118, 37, 118.5, 38)"] {
-        assert!(near(geometry, metres + 0.01) && !near(geometry, metres - 0.01), "{geometry}");
+        assert!(near(geometry, meters + 0.01) && !near(geometry, meters - 0.01), "{geometry}");
     }
     assert!(near("POLYGON((118 37, 119 37, 119 38, 118 37))", 0.0));
     let filter = Filter::from_text("S_DWITHIN(position, POINT(118.5 37.4), 200)", &schema, None).unwrap();
@@ -432,5 +432,20 @@ fn bounds_follow_the_conditions() {
         ("S_DISJOINT(position, BBOX(1, 2, 3, 4))", None),
     ] {
         assert_eq!(Filter::from_text(text, &schema, None).unwrap().bounds(), bounds, "{text}");
+    }
+}
+
+/// Found by mutating these texts: the parser of JSON gives doubles whose last digit may be another.
+#[test]
+fn numbers_keep_their_last_digit_in_both_encodings() {
+    let schema = covers();
+    for text in [
+        "depth >= 15E69",
+        "depth = 7.2057594037927933E16",
+        "S_EQUALS(position, POINT(118.49999999999997 37.400000000000006))",
+    ] {
+        let filter = Filter::from_text(text, &schema, None).unwrap();
+        assert_eq!(Filter::from_json(&filter.to_json().to_string(), &schema, None).as_ref(), Ok(&filter));
+        assert_eq!(Filter::from_text(&filter.to_text(), &schema, None), Ok(filter));
     }
 }

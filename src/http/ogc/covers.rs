@@ -25,7 +25,17 @@ use crate::spatial::{Snapshot, SnapshotRow, UNKNOWN_DAY};
 
 /// Parameters beside the properties that can be asked for by name.
 const PARAMETERS: &[&str] = &[
-    "f", "limit", "offset", "bbox", "bbox-crs", "datetime", "crs", "filter", "filter-lang", "filter-crs", "sortby",
+    "f",
+    "limit",
+    "offset",
+    "bbox",
+    "bbox-crs",
+    "datetime",
+    "crs",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+    "sortby",
     "cursor",
 ];
 
@@ -66,7 +76,12 @@ struct Question {
 }
 
 impl Question {
-    fn read(params: &Params, systems: &Systems, is_staff: bool) -> Result<Self, Problem> {
+    fn read(
+        params: &Params,
+        systems: &Systems,
+        is_staff: bool,
+        utc_offset_minutes: i32,
+    ) -> Result<Self, Problem> {
         let order = sort_keys(params.get("sortby"), is_staff)?;
         let cursor = match params.get("cursor") {
             None => None,
@@ -81,9 +96,9 @@ impl Question {
             limit: params.limit()?,
             offset: params.offset()?,
             within: params.bbox(systems)?,
-            filter: filter(params, systems, is_staff)?,
+            filter: filter(params, systems, is_staff, utc_offset_minutes)?,
             // Without a log-in no cover says when it was surveyed: all of them fit.
-            days: Days::read(params.get("datetime"))?.filter(|_| is_staff),
+            days: Days::read(params.get("datetime"), utc_offset_minutes)?.filter(|_| is_staff),
             order,
             cursor,
             system: params.system("crs", systems)?,
@@ -92,8 +107,13 @@ impl Question {
 }
 
 /// The filter, and each property that is asked for by name: all must hold.
-fn filter(params: &Params, systems: &Systems, is_staff: bool) -> Result<Option<Filter>, Problem> {
-    let schema = cover_schema(is_staff);
+fn filter(
+    params: &Params,
+    systems: &Systems,
+    is_staff: bool,
+    utc_offset_minutes: i32,
+) -> Result<Option<Filter>, Problem> {
+    let schema = cover_schema(is_staff, utc_offset_minutes);
     let system = params.system("filter-crs", systems)?;
     let to_degrees = |first: f64, second: f64| {
         let (east, north) = system.east_north(first, second);
@@ -112,7 +132,9 @@ fn filter(params: &Params, systems: &Systems, is_staff: bool) -> Result<Option<F
     };
     let mut whole = given.transpose().map_err(Problem::bad_request)?;
     for field in CoverField::visible_to(is_staff) {
-        let Some(value) = params.get(field.as_str()).filter(|_| *field != CoverField::Geometry) else { continue };
+        let Some(value) = params.get(field.as_str()).filter(|_| *field != CoverField::Geometry) else {
+            continue;
+        };
         let equal = queryables::equal(field.as_str(), field.kind(), value)?;
         let equal = Filter::from_json(&equal.to_string(), &schema, None).map_err(Problem::bad_request)?;
         whole = Some(match whole {
@@ -154,16 +176,16 @@ struct Days {
 
 impl Days {
     /// An instant, or an interval `a/b` of which either end may be open (`..` or nothing).
-    fn read(text: Option<&str>) -> Result<Option<Self>, Problem> {
+    fn read(text: Option<&str>, utc_offset_minutes: i32) -> Result<Option<Self>, Problem> {
         let Some(text) = text else { return Ok(None) };
         let wrong = || Problem::bad_request(Refusal::new("ogc.datetime").with("read", shortened(text)));
         let end = |part: &str| match part {
             "" | ".." => Ok(None),
-            part => day_of(part).map(Some).ok_or_else(wrong),
+            part => day_of(part, utc_offset_minutes).map(Some).ok_or_else(wrong),
         };
         let days = match text.split_once('/') {
             None => {
-                let day = day_of(text).ok_or_else(wrong)?;
+                let day = day_of(text, utc_offset_minutes).ok_or_else(wrong)?;
                 Self { from: Some(day), until: Some(day) }
             }
             Some((from, until)) => Self { from: end(from)?, until: end(until)? },
@@ -183,15 +205,18 @@ impl Days {
 
 /// Refuses what is no day and no interval, where nothing has a day.
 pub(super) fn check_datetime(params: &Params) -> Result<(), Problem> {
-    Days::read(params.get("datetime")).map(drop)
+    Days::read(params.get("datetime"), 0).map(drop)
 }
 
-/// The day in UTC of a date, or of a moment with its zone, as RFC 3339 writes them.
-fn day_of(text: &str) -> Option<i32> {
+/// The day of a date, or of a moment with its zone on the city's clock, as RFC 3339 writes them.
+fn day_of(text: &str, utc_offset_minutes: i32) -> Option<i32> {
     use time::format_description::well_known::{Iso8601, Rfc3339};
     let day = match text.len() {
         10 => time::Date::parse(text, &Iso8601::DATE).ok()?,
-        _ => time::OffsetDateTime::parse(text, &Rfc3339).ok()?.to_offset(time::UtcOffset::UTC).date(),
+        _ => {
+            let clock = time::UtcOffset::from_whole_seconds(utc_offset_minutes * 60).ok()?;
+            time::OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(clock)?.date()
+        }
     };
     Some(day.to_julian_day() - time::Date::from_ordinal_date(1970, 1).ok()?.to_julian_day())
 }
@@ -205,8 +230,7 @@ struct Found {
 
 fn search(map: &Snapshot, reader: &CoverReader<'_>, question: &Question) -> Result<Found, Refusal> {
     let holds = |lon: f64, lat: f64| question.within.as_ref().is_none_or(|within| within.contains(lon, lat));
-    let within =
-        question.within.as_ref().map(|within| Within { around: within.around, holds: &holds });
+    let within = question.within.as_ref().map(|within| Within { around: within.around, holds: &holds });
     let filter = question.filter.as_ref().map(|filter| (filter.prepare(reader), filter.bounds()));
     let days = question.days;
     let fits = move |row: &SnapshotRow| days.is_none_or(|days| days.holds(row.attributes.surveyed_on));
@@ -250,7 +274,8 @@ pub(super) async fn items(
     let is_staff = crate::http::auth::find_caller(state, &headers).await?.is_some();
     let asking = Asking::of(state, reader, headers, query, &parameters(is_staff)).await?;
     let systems = Systems::of(state);
-    let question = Question::read(&asking.params, &systems, is_staff)?;
+    let offset = state.config.utc_offset_minutes;
+    let question = Question::read(&asking.params, &systems, is_staff, offset)?;
     let (state, asking) = (state.clone(), asking);
     // A filter may pass over the whole city.
     let written = tokio::task::spawn_blocking(move || {
@@ -305,7 +330,8 @@ fn answer(
         }
         Media::Html => {
             let page = asking.reader.page(state, asking.session());
-            let places: Vec<[f64; 2]> = found.rows.iter().map(|row| reader.view(*row).place().into()).collect();
+            let places: Vec<[f64; 2]> =
+                found.rows.iter().map(|row| reader.view(*row).place().into()).collect();
             let fields = &CoverField::visible_to(reader.is_staff())[1..];
             let heads: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
             let rows: Vec<Vec<String>> = found
@@ -442,7 +468,8 @@ impl Extent {
         let [west, south, east, north] = place.map(|degrees| degrees * 1e5);
         let place = [west.floor() - 1.0, south.floor() - 1.0, east.ceil() + 1.0, north.ceil() + 1.0];
         let [west, south, east, north] = place.map(|scaled| scaled / 1e5);
-        let edges = Edges { place: [west.max(-180.0), south.max(-90.0), east.min(180.0), north.min(90.0)], days };
+        let edges =
+            Edges { place: [west.max(-180.0), south.max(-90.0), east.min(180.0), north.min(90.0)], days };
         *kept = Some((map.version(), edges));
         Some(edges)
     }

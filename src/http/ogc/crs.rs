@@ -74,9 +74,8 @@ impl Systems {
     pub(super) fn of(state: &AppState) -> Self {
         let map = state.snapshot.load();
         let somewhere = map.rows().next().map(|row| (row.lon, row.lat));
-        let is_used = |system: &System| {
-            somewhere.is_some_and(|(lon, lat)| covers(system.crs.area(), lon, lat))
-        };
+        let is_used =
+            |system: &System| somewhere.is_some_and(|(lon, lat)| covers(system.crs.area(), lon, lat));
         let zones = ZONES.filter_map(System::epsg).filter(is_used);
         let everywhere = [4326, 3857, 4490].into_iter().filter_map(System::epsg);
         Self(std::iter::once(System::crs84()).chain(everywhere).chain(zones).collect())

@@ -33,10 +33,19 @@ pub(super) fn write(state: &AppState, asking: &Asking) -> Value {
         paths.insert(at(""), get(&format!("describe_{id}"), &name, "application/json", form(), false));
         paths.insert(
             at("/queryables"),
-            get(&format!("getQueryables_{id}"), words.text("ogc.queryables"), "application/schema+json", form(), false),
+            get(
+                &format!("getQueryables_{id}"),
+                words.text("ogc.queryables"),
+                "application/schema+json",
+                form(),
+                false,
+            ),
         );
         let listed = item_parameters(asking, collection);
-        paths.insert(at("/items"), get(&format!("getFeatures_{id}"), &name, "application/geo+json", listed, true));
+        paths.insert(
+            at("/items"),
+            get(&format!("getFeatures_{id}"), &name, "application/geo+json", listed, true),
+        );
         let one = vec![
             json!({"name": "featureId", "in": "path", "required": true, "schema": {"type": "string"},
                 "description": words.text("ogc.feature_id")}),
@@ -93,7 +102,9 @@ fn item_parameters(asking: &Asking, collection: Collection) -> Vec<Value> {
         .map(|name| {
             let field = CoverField::ALL.iter().find(|field| field.as_str() == name);
             match (collection, field) {
-                (Collection::Covers, Some(field)) => property(name, queryables::schema_of(field.kind()), &words.word("layer_field", name)),
+                (Collection::Covers, Some(field)) => {
+                    property(name, queryables::schema_of(field.kind()), &words.word("layer_field", name))
+                }
                 (Collection::Districts, _) if districts::PROPERTIES.contains(&name) => {
                     property(name, json!({"type": "string"}), &words.word("ogc_district", name))
                 }
@@ -109,8 +120,10 @@ fn property(name: &str, schema: Value, title: &str) -> Value {
 }
 
 fn shared_parameters(systems: &Systems) -> Value {
-    let query = |name: &str, schema: Value| json!({"name": name, "in": "query", "required": false, "schema": schema,
-        "style": "form", "explode": false});
+    let query = |name: &str, schema: Value| {
+        json!({"name": name, "in": "query", "required": false, "schema": schema,
+        "style": "form", "explode": false})
+    };
     let uri = json!({"type": "string", "format": "uri", "enum": systems.uris(), "default": CRS84});
     let text = || json!({"type": "string"});
     json!({

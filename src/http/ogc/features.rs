@@ -31,7 +31,11 @@ impl Media {
             }
             None => {
                 let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-                Ok(if accept.is_some_and(|accept| accept.contains("text/html")) { Self::Html } else { Self::Json })
+                Ok(if accept.is_some_and(|accept| accept.contains("text/html")) {
+                    Self::Html
+                } else {
+                    Self::Json
+                })
             }
         }
     }

@@ -154,8 +154,18 @@ pub(super) async fn landing(
         ("service-doc", "/ogc/api?f=html", "text/html", "ogc.service_doc"),
         ("conformance", "/ogc/conformance", "application/json", "ogc.conformance"),
         ("data", "/ogc/collections", "application/json", "ogc.collections"),
-        ("http://www.opengis.net/def/rel/ogc/1.0/functions", "/ogc/functions", "application/json", "ogc.functions"),
-        ("http://www.opengis.net/def/rel/ogc/1.0/conformance", "/ogc/conformance", "application/json", "ogc.conformance"),
+        (
+            "http://www.opengis.net/def/rel/ogc/1.0/functions",
+            "/ogc/functions",
+            "application/json",
+            "ogc.functions",
+        ),
+        (
+            "http://www.opengis.net/def/rel/ogc/1.0/conformance",
+            "/ogc/conformance",
+            "application/json",
+            "ogc.conformance",
+        ),
     ] {
         links.push(json!({"rel": rel, "type": media_type, "href": format!("{}{path}", asking.base), "title": words.text(key)}));
     }

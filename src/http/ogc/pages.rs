@@ -52,9 +52,17 @@ pub(super) fn feature(
     facts: &[(&str, String)],
     places: &[[f64; 2]],
 ) -> String {
-    let facts: Vec<FactView> =
-        facts.iter().map(|(name, value)| FactView { name: (*name).to_owned(), value: value.clone() }).collect();
-    let view = LayerView { title: id, facts: &facts, map: views::small_map(places), above: collection.id(), ..LayerView::default() };
+    let facts: Vec<FactView> = facts
+        .iter()
+        .map(|(name, value)| FactView { name: (*name).to_owned(), value: value.clone() })
+        .collect();
+    let view = LayerView {
+        title: id,
+        facts: &facts,
+        map: views::small_map(places),
+        above: collection.id(),
+        ..LayerView::default()
+    };
     views::layer(page, &view)
 }
 

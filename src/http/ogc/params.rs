@@ -48,7 +48,8 @@ impl Params {
     /// The same without some of them.
     pub(super) fn without(&self, names: &[&str]) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        let others = self.0.iter().filter(|(known, value)| !names.contains(&known.as_str()) && !value.is_empty());
+        let others =
+            self.0.iter().filter(|(known, value)| !names.contains(&known.as_str()) && !value.is_empty());
         query.extend_pairs(others).finish()
     }
 
@@ -127,7 +128,10 @@ impl Within {
         }
         let [west, south, east, north] = [low.0, low.1, high.0, high.1];
         if !(west <= east && south <= north) {
-            return Err(Refusal::new("bbox.south_above_north").at("bbox").with("south", south).with("north", north));
+            return Err(Refusal::new("bbox.south_above_north")
+                .at("bbox")
+                .with("south", south)
+                .with("north", north));
         }
         // Meridians and parallels are bent in a grid: its edges are walked along.
         let mut bounds = [f64::MAX, f64::MAX, f64::MIN, f64::MIN];

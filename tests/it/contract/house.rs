@@ -185,7 +185,9 @@ impl House {
             ..Config::default()
         };
         settle(&mut config);
-        let snapshot = Arc::new(LiveSnapshot::new(town.registry.load_map(&config.quality, Arc::default()).await.unwrap()));
+        let snapshot = Arc::new(LiveSnapshot::new(
+            town.registry.load_map(&config.quality, Arc::default()).await.unwrap(),
+        ));
         let state = AppState::new(town.registry.clone(), snapshot, photos, config, data);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

@@ -71,7 +71,10 @@ async fn clients_find_their_way(house: &House) {
         let answer = house.ask(NOBODY, "GET", &local(house, href)).expect(200).await;
         assert!(answer.header("content-type").unwrap().starts_with(media_type), "{rel}");
     }
-    assert_eq!(get(house, NOBODY, "/ogc/").await["links"].as_array().unwrap().len(), landing["links"].as_array().unwrap().len());
+    assert_eq!(
+        get(house, NOBODY, "/ogc/").await["links"].as_array().unwrap().len(),
+        landing["links"].as_array().unwrap().len()
+    );
     let definition = get(house, NOBODY, "/ogc/api").await;
     let parameters = &definition["components"]["parameters"];
     assert_eq!(parameters["bbox"]["schema"]["minItems"], 4);
@@ -124,7 +127,8 @@ async fn places_are_told_in_every_system(house: &House) {
     let path = format!("{ITEMS}/{code}");
     let plain = get(house, ENGINEER, &path).await;
     let [lon, lat] = [0, 1].map(|at| plain["geometry"]["coordinates"][at].as_f64().unwrap());
-    let systems: Vec<&str> = list["crs"].as_array().unwrap().iter().map(|uri| uri.as_str().unwrap()).collect();
+    let systems: Vec<&str> =
+        list["crs"].as_array().unwrap().iter().map(|uri| uri.as_str().unwrap()).collect();
     assert!(systems.iter().any(|uri| uri.ends_with("/4549")), "the zone of the city is among {systems:?}");
     for uri in systems {
         let answer = house.ask(ENGINEER, "GET", &format!("{path}?crs={}", encoded(uri))).expect(200).await;
@@ -137,16 +141,18 @@ async fn places_are_told_in_every_system(house: &House) {
         // A box around that place in that system holds it, and one beside it does not.
         let step = if first.abs() < 181.0 { 1e-5 } else { 1.0 };
         for (shift, wanted) in [(0.0, true), (5.0 * step, false)] {
-            let [a, b, c, d] =
-                [first + shift - step, second - step, first + shift + step, second + step];
+            let [a, b, c, d] = [first + shift - step, second - step, first + shift + step, second + step];
             let query = format!("{ITEMS}?bbox={a},{b},{c},{d}&bbox-crs={}", encoded(uri));
             let found = get(house, ENGINEER, &query).await;
-            let ids = found["features"].as_array().unwrap().iter().map(|feature| feature["id"].as_str().unwrap());
+            let ids =
+                found["features"].as_array().unwrap().iter().map(|feature| feature["id"].as_str().unwrap());
             assert_eq!(ids.into_iter().any(|id| id == code), wanted, "{query}");
         }
     }
     // Boxes that a test of conformance asks for.
-    for bbox in ["-1.5,50,1.5,53", "177,65,-177,70", "-180,85,180,90", "-180,-90,180,-85", "-10,-10,0,10,10,9"] {
+    for bbox in
+        ["-1.5,50,1.5,53", "177,65,-177,70", "-180,85,180,90", "-180,-90,180,-85", "-10,-10,0,10,10,9"]
+    {
         get(house, NOBODY, &format!("{ITEMS}?bbox={bbox}")).await;
     }
     let world = get(house, NOBODY, &format!("{ITEMS}?bbox=-180,-90,180,90")).await;
@@ -156,7 +162,9 @@ async fn places_are_told_in_every_system(house: &House) {
 async fn filters_say_what_the_rows_say(house: &House) {
     let all = get(house, ENGINEER, &format!("{ITEMS}?limit=10000")).await;
     let features = all["features"].as_array().unwrap();
-    let count = |fits: &dyn Fn(&Value) -> bool| features.iter().filter(|feature| fits(&feature["properties"])).count() as u64;
+    let count = |fits: &dyn Fn(&Value) -> bool| {
+        features.iter().filter(|feature| fits(&feature["properties"])).count() as u64
+    };
     let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
     for feature in features {
         *classes.entry(feature["properties"]["class"].as_str().unwrap()).or_default() += 1;
@@ -168,19 +176,32 @@ async fn filters_say_what_the_rows_say(house: &House) {
         let json = encoded(&serde_json::json!({"op": "and", "args": [
             {"op": "=", "args": [{"property": "class"}, class]}, {"op": "=", "args": [{"property": "has_plate"}, true]}]}).to_string());
         let plated = count(&|said| said["class"] == **class && said["has_plate"] == true);
-        for query in [format!("filter={text}"), format!("filter={json}&filter-lang=cql2-json"), format!("class={class}&has_plate=true")] {
+        for query in [
+            format!("filter={text}"),
+            format!("filter={json}&filter-lang=cql2-json"),
+            format!("class={class}&has_plate=true"),
+        ] {
             let found = get(house, ENGINEER, &format!("{ITEMS}?{query}")).await;
             assert_eq!(found["numberMatched"].as_u64(), Some(plated), "{query}");
         }
     }
     for (filter, wanted) in [
         ("material IS NULL", count(&|said| said["material"].is_null())),
-        ("NOT material = 'cast_iron'", count(&|said| said["material"].is_string() && said["material"] != "cast_iron")),
-        ("completeness BETWEEN 30 AND 70", count(&|said| (30..=70).contains(&said["completeness"].as_i64().unwrap()))),
-        ("road LIKE '%路%' OR load_class IN ('D400','E600')", count(&|said| {
-            said["road"].as_str().is_some_and(|road| road.contains('路'))
-                || ["D400", "E600"].iter().any(|class| said["load_class"] == *class)
-        })),
+        (
+            "NOT material = 'cast_iron'",
+            count(&|said| said["material"].is_string() && said["material"] != "cast_iron"),
+        ),
+        (
+            "completeness BETWEEN 30 AND 70",
+            count(&|said| (30..=70).contains(&said["completeness"].as_i64().unwrap())),
+        ),
+        (
+            "road LIKE '%路%' OR load_class IN ('D400','E600')",
+            count(&|said| {
+                said["road"].as_str().is_some_and(|road| road.contains('路'))
+                    || ["D400", "E600"].iter().any(|class| said["load_class"] == *class)
+            }),
+        ),
     ] {
         let found = get(house, ENGINEER, &format!("{ITEMS}?filter={}", encoded(filter))).await;
         assert_eq!(found["numberMatched"].as_u64(), Some(wanted), "{filter}");
@@ -213,14 +234,18 @@ async fn filters_say_what_the_rows_say(house: &House) {
 async fn strangers_see_the_publish_list_alone(house: &House) {
     let answer = house.ask(NOBODY, "GET", ITEMS).expect(200).await;
     assert_eq!(answer.header("cache-control"), Some("no-cache"));
-    let published = ["geometry", "code", "class", "state", "district", "road", "owner", "has_plate", "open_case"];
+    let published =
+        ["geometry", "code", "class", "state", "district", "road", "owner", "has_plate", "open_case"];
     let public = answer.json();
     let staff = house.ask(ENGINEER, "GET", ITEMS).expect(200).await;
     assert_eq!(staff.header("cache-control"), Some("private, no-store"));
     let exact = staff.json();
-    for (shown, known) in public["features"].as_array().unwrap().iter().zip(exact["features"].as_array().unwrap()) {
+    for (shown, known) in
+        public["features"].as_array().unwrap().iter().zip(exact["features"].as_array().unwrap())
+    {
         assert_eq!(shown["id"], known["id"]);
-        let names: BTreeSet<&str> = shown["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let names: BTreeSet<&str> =
+            shown["properties"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, published.into_iter().filter(|name| *name != "geometry").collect());
         assert!(known["properties"]["completeness"].is_u64());
     }
@@ -231,7 +256,8 @@ async fn strangers_see_the_publish_list_alone(house: &House) {
     let ever = get(house, NOBODY, &format!("{ITEMS}?datetime=1990-01-01/1990-12-31")).await;
     assert_eq!(ever["numberMatched"], public["numberMatched"], "days of surveys are not told");
     let schema = get(house, NOBODY, "/ogc/collections/covers/queryables").await;
-    let named: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    let named: BTreeSet<&str> =
+        schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(named, published.into_iter().collect());
     house.ask(NOBODY, "GET", ITEMS).header("authorization", "Bearer wrong").send().await;
 }
@@ -273,7 +299,9 @@ async fn wrong_questions_are_refused(house: &House) {
 pub async fn staff_map(house: &House) {
     house.reload_map().await;
     let all = get(house, ENGINEER, "/api/v1/map/summary").await;
-    let sum = |counts: &Value| counts.as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap()).sum::<u64>();
+    let sum = |counts: &Value| {
+        counts.as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap()).sum::<u64>()
+    };
     for list in ["classes", "states", "load_classes", "materials", "placements", "districts", "owners"] {
         assert_eq!(Some(sum(&all[list])), all["matched"].as_u64(), "{list}");
     }
@@ -303,7 +331,13 @@ pub async fn staff_map(house: &House) {
         loop {
             let page = get(house, ENGINEER, &format!("/api/v1/map/covers?{query}&limit=3{cursor}")).await;
             assert_eq!(page["matched"], counts["matched"], "{query}");
-            listed.extend(page["covers"].as_array().unwrap().iter().map(|cover| cover["id"].as_str().unwrap().to_owned()));
+            listed.extend(
+                page["covers"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|cover| cover["id"].as_str().unwrap().to_owned()),
+            );
             match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => break,
@@ -359,7 +393,9 @@ pub async fn search(house: &House) {
     let ask = |typed: &str| format!("/api/v1/search?q={}", encoded(typed));
     let found = |said: &Value| -> Vec<(String, String)> {
         let results = said["results"].as_array().unwrap().iter();
-        results.map(|one| (one["kind"].as_str().unwrap().to_owned(), one["title"].as_str().unwrap().to_owned())).collect()
+        results
+            .map(|one| (one["kind"].as_str().unwrap().to_owned(), one["title"].as_str().unwrap().to_owned()))
+            .collect()
     };
     let all = CoverFilter { limit: 500, ..CoverFilter::default() };
     let files = house.town.registry.list_covers(all).await.unwrap();
@@ -390,7 +426,8 @@ pub async fn search(house: &House) {
     let number = cases["cases"][0]["number"].as_str().unwrap().to_owned();
     let by_number = get(house, As::Staff(Role::Supervisor), &ask(&number)).await;
     assert_eq!(found(&by_number)[0], one("case", &number));
-    let tracking = house.ground.sql("SELECT tracking FROM reports ORDER BY tracking LIMIT 1").trim().to_owned();
+    let tracking =
+        house.ground.sql("SELECT tracking FROM reports ORDER BY tracking LIMIT 1").trim().to_owned();
     let by_tracking = get(house, As::Staff(Role::Supervisor), &ask(&tracking)).await;
     assert_eq!(found(&by_tracking)[0].0, "case", "{by_tracking}");
     assert!(found(&get(house, ENGINEER, &ask("没有这样的东西")).await).is_empty());

@@ -14,7 +14,7 @@ use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::Token;
 use lidmark::registry::{
     Amended, BulkEdit, ChangeKind, CodeEdit, CoverFilter, FieldEdit, RegistryError, Retirement, SplitOrder,
-    Standing, map_row,
+    Standing,
 };
 use lidmark::spatial::{Change, Lexicon, Snapshot};
 use proptest::prelude::*;
@@ -286,7 +286,7 @@ impl World {
             .collect();
         let points = registry.list_points_by_id(&covers).await.unwrap();
         let there: Vec<CoverId> = points.iter().map(|point| point.cover).collect();
-        let put = |point| Change::Put(map_row(point, self.map.lexicon(), &Rules::default()));
+        let put = |point| Change::Put(registry.map_row(point, self.map.lexicon(), &Rules::default()));
         let mut patch: Vec<Change> = points.iter().map(put).collect();
         patch
             .extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));

@@ -18,8 +18,12 @@ const SUPERVISOR: Who = Who::Staff(Role::Supervisor);
 const PEOPLE: usize = 5;
 
 /// How the subject of a mail begins that says where a case stands.
-const STANDING: [(&str, &str); 4] =
-    [("received", "已开通通知"), ("closed", "已处理完毕"), ("rejected", "核实后不予处理"), ("reopened", "重新处理")];
+const STANDING: [(&str, &str); 4] = [
+    ("received", "已开通通知"),
+    ("closed", "已处理完毕"),
+    ("rejected", "核实后不予处理"),
+    ("reopened", "重新处理"),
+];
 const QUESTION: &str = "请确认接收通知";
 
 /// Somebody who wants to hear by mail.
