@@ -86,6 +86,7 @@ mod json;
 mod json_crew;
 mod ledger_pages;
 mod limits;
+mod map_export;
 mod map_overlays;
 mod map_page;
 mod map_place;
@@ -596,6 +597,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/areas/{kind}/{code}", STAFF, get(api_areas::find_area))
         .open("PUT", "/api/v1/areas/{kind}/{code}", ADMIN, put(api_areas::put_area))
         .open("DELETE", "/api/v1/areas/{kind}/{code}", ADMIN, delete(api_areas::delete_area))
+        .open("GET", "/api/v1/map/export", EXPORT, get(map_export::export))
         .open("GET", "/api/v1/map/place", STAFF, get(map_place::find_place))
         .open("GET", "/api/v1/map/cases", STAFF, get(map_overlays::list_cases))
         .open("GET", "/api/v1/map/tasks", TASK_DESK, get(map_overlays::list_tasks))

@@ -97,11 +97,11 @@ async fn browser_map_sums_and_list_follow_the_filter_and_a_link_brings_it_all_ba
          const {x, y} = lidmarkMap.project(one.geometry.coordinates), box = lidmarkMap.getCanvas().getBoundingClientRect();
          const at = {clientX: box.left + x, clientY: box.top + y, bubbles: true};
          for (const kind of ['mousedown', 'mouseup', 'click']) lidmarkMap.getCanvas().dispatchEvent(new MouseEvent(kind, at));
-         return one.properties.code";
-    let code = desk.script(place).await;
-    let code = code.as_str().expect("a tile for staff names codes").to_owned();
+         return one.properties.class";
+    assert_eq!(desk.script(place).await, json!("storm"));
     desk.wait_for(".file .facts").await;
-    assert!(desk.text(".file h2").await.contains(&code));
+    let code = desk.text(".file h2").await;
+    assert!(desk.text(".file .kind").await.contains("雨水"), "{}", desk.text(".file").await);
     desk.wait_for(".file .coordinate").await;
     assert!(desk.text(".file").await.contains("Gauss-Kruger"));
     let link = desk.url().await;

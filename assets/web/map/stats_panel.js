@@ -8,8 +8,6 @@ import { count, spoken, t, word } from "./words.js";
 const CHARTS = [["class", "classes", "class"], ["state", "states", "state"], ["district", "districts", null], ["load_class", "load_classes", null],
   ["material", "materials", "material"], ["placement", "placements", "placement"], ["owner", "owners", null]];
 const BARS = 12;
-/** What the export of covers takes; a link is only offered for filters that it knows. */
-const EXPORTED = ["district", "class", "state", "placement", "material", "load_class", "owner", "maintainer", "text", "bbox"];
 const FORMATS = ["xlsx", "csv", "gpkg", "geojson", "shp"];
 
 function chart([name, answer, list], sums) {
@@ -25,27 +23,19 @@ function chart([name, answer, list], sums) {
   return h("table", { class: "bar-chart" }, h("caption", {}, t("facet_" + name)), h("tbody", {}, bars));
 }
 
-/** The address of a file of what is filtered; null where the export cannot narrow as the map does. */
-export function exportAddress(format, crs) {
+/** The address of a file of what is filtered. */
+function exportAddress(format, crs) {
   const parameters = filterParameters();
-  const fits = [...parameters].every(([name, value]) => (EXPORTED.includes(name) && (name === "bbox" || name === "text" || !value.includes(",")))
-    || (name === "has_plate" && value === "false"));
-  if (!fits) return null;
-  if (parameters.has("has_plate")) {
-    parameters.delete("has_plate");
-    parameters.set("without_plate", "true");
-  }
   parameters.set("format", format);
   if (format === "xlsx") parameters.set("words", spoken());
-  if (crs) parameters.set("crs", crs);
-  return "/api/v1/covers/export?" + parameters;
+  parameters.set("crs", crs);
+  return "/api/v1/map/export?" + parameters;
 }
 
 function downloads(settings) {
   const links = h("div", { class: "downloads" });
   const crs = h("select", { name: "crs", onchange: draw }, settings.systems.map(({ code, name }) => h("option", { value: code }, name)));
   function draw() {
-    if (exportAddress("csv") === null) return void fill(links, h("p", { class: "hint" }, t("export_narrower")));
     fill(links, FORMATS.map((format) => h("a", { class: "button quiet", href: exportAddress(format, crs.value) }, word("download", format))));
   }
   onResults(draw);

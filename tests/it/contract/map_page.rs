@@ -86,6 +86,17 @@ pub async fn map_overlays(house: &House) {
         assert!((first["geometry"]["coordinates"][0].as_f64().unwrap() - 118.6).abs() < 0.2, "{first}");
         house.get(ENGINEER, &format!("/api/v1/map/{path}?x=1")).expect(400).await;
     }
+    let near = "near=118.59,37.46,10";
+    let file = house.get(ENGINEER, &format!("/api/v1/map/export?format=csv&{near}")).expect(200).await;
+    let listed = house.get(ENGINEER, &format!("/api/v1/map/covers?{near}")).expect(200).await.json();
+    let lines = listed["matched"].as_u64().unwrap() as usize + 1;
+    assert_eq!(file.text().lines().count(), lines, "a heading and these covers: {}", file.text());
+    let all = house.get(ENGINEER, "/api/v1/map/export?format=geojson&crs=EPSG:4549").expect(200).await.json();
+    assert!(all["features"].as_array().unwrap().len() > 3, "{all}");
+    for wrong in ["format=csv&class=round", "class=storm", "format=csv&x=1", "format=csv&near=1"] {
+        house.get(ENGINEER, &format!("/api/v1/map/export?{wrong}")).expect(400).await;
+    }
+    house.get(CREW, "/api/v1/map/export?format=csv").expect(403).await;
     house.get(CREW, "/api/v1/map/tasks").expect(403).await;
     house.get(ENGINEER, "/api/v1/map/tasks?cursor=x").expect(400).await;
     house.get(ENGINEER, "/api/v1/map/cases?cursor=0").expect(200).await;
