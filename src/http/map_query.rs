@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cover_query::UNKNOWN;
 use super::forms::shortened;
 use super::{AppState, Problem};
-use crate::cql2::Filter;
+use crate::cql2::{Filter, Kind};
 use crate::domain::Refusal;
 use crate::layers::{CoverField, cover_schema};
 
@@ -155,13 +155,18 @@ fn compare(op: &str, field: CoverField, value: Value) -> Value {
     json!({"op": op, "args": [property(field), value]})
 }
 
-/// `sewage,storm,unknown`: a word that is not known narrows to nothing, as in every filter.
+/// `sewage,storm,unknown`; a word that no cover can have is refused.
 fn one_of(field: CoverField, list: &str) -> Result<Value, Refusal> {
     let words: Vec<&str> = list.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     if words.is_empty() || words.len() > MOST_WORDS {
         return Err(wrong("map.list", field.as_str(), list).with("most", MOST_WORDS));
     }
     let known: Vec<&str> = words.iter().copied().filter(|word| *word != UNKNOWN).collect();
+    if let Kind::Word(fits) = field.kind()
+        && let Some(read) = known.iter().find(|word| !fits.contains(word))
+    {
+        return Err(wrong("ogc.value", field.as_str(), read).with("fits", fits.join(", ")));
+    }
     let is_null = json!({"op": "isNull", "args": [property(field)]});
     let is_known = json!({"op": "in", "args": [property(field), known]});
     Ok(match (known.is_empty(), known.len() < words.len()) {

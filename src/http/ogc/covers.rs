@@ -2,16 +2,15 @@
 
 use std::fmt::Write;
 
-use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{Html, IntoResponse, Response};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::crs::{CRS84, System, Systems};
-use super::features::{self, Links, Media};
+use super::features::{self, Links, Media, with_system};
 use super::params::Params;
-use super::{Asking, Collection, moved, pages, queryables, unknown_feature};
+use super::{Asking, Collection, Incoming, moved, pages, queryables, unknown_feature};
 use crate::cql2::{Filter, ToDegrees};
 use crate::domain::Refusal;
 use crate::domain::ids::Millis;
@@ -265,14 +264,9 @@ fn search(map: &Snapshot, reader: &CoverReader<'_>, question: &Question) -> Resu
     Ok(Found { rows, matched, next })
 }
 
-pub(super) async fn items(
-    state: &AppState,
-    reader: crate::http::ask::Reader,
-    headers: HeaderMap,
-    query: Option<String>,
-) -> Result<Response, Problem> {
-    let is_staff = crate::http::auth::find_caller(state, &headers).await?.is_some();
-    let asking = Asking::of(state, reader, headers, query, &parameters(is_staff)).await?;
+pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Response, Problem> {
+    let is_staff = crate::http::auth::find_caller(state, &incoming.headers).await?.is_some();
+    let asking = Asking::of(state, incoming, &parameters(is_staff)).await?;
     let systems = Systems::of(state);
     let offset = state.config.utc_offset_minutes;
     let question = Question::read(&asking.params, &systems, is_staff, offset)?;
@@ -355,14 +349,6 @@ fn shown(view: &CoverView<'_, '_>, field: CoverField) -> String {
         value => features::write_value(&mut text, &value, &System::crs84()),
     }
     text.trim_matches('"').to_owned()
-}
-
-/// Every answer with coordinates says in which system they are.
-fn with_system(mut response: Response, system: &System) -> Response {
-    if let Ok(value) = HeaderValue::from_str(&format!("<{}>", system.uri())) {
-        response.headers_mut().insert("content-crs", value);
-    }
-    response
 }
 
 fn write_feature(out: &mut String, view: &CoverView<'_, '_>, system: &System) {

@@ -1,12 +1,11 @@
 //! The collection `districts`: outlines of the city's districts. They are few, and read from the tables.
 
-use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::crs::{System, Systems};
-use super::features::Links;
-use super::{Asking, Collection, pages, unknown_feature};
+use super::features::{Links, with_system};
+use super::{Asking, Collection, Incoming, pages, unknown_feature};
 use crate::domain::area::{Area, AreaKind};
 use crate::http::{AppState, Problem};
 use crate::spatial::BBox;
@@ -38,14 +37,9 @@ fn meets(area: &Area, around: &BBox) -> bool {
     across && south <= around.north() && north >= around.south()
 }
 
-pub(super) async fn items(
-    state: &AppState,
-    reader: crate::http::ask::Reader,
-    headers: HeaderMap,
-    query: Option<String>,
-) -> Result<Response, Problem> {
+pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Response, Problem> {
     const PATH: &str = "/ogc/collections/districts/items";
-    let asking = Asking::of(state, reader, headers, query, PARAMETERS).await?;
+    let asking = Asking::of(state, incoming, PARAMETERS).await?;
     let params = &asking.params;
     let systems = Systems::of(state);
     let system = params.system("crs", &systems)?;
@@ -93,13 +87,6 @@ pub(super) async fn items(
 /// Points of outlines, for the small map of a page.
 fn corners(areas: &[&Area]) -> Vec<[f64; 2]> {
     areas.iter().flat_map(|area| area.shape.parts().iter().flatten().flatten()).copied().collect()
-}
-
-fn with_system(mut response: Response, system: &System) -> Response {
-    if let Ok(value) = HeaderValue::from_str(&format!("<{}>", system.uri())) {
-        response.headers_mut().insert("content-crs", value);
-    }
-    response
 }
 
 pub(super) async fn item(state: &AppState, asking: &Asking, code: &str) -> Result<Response, Problem> {

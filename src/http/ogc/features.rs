@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::crs::System;
@@ -135,6 +136,14 @@ pub(super) fn write_point(out: &mut String, place: (f64, f64), system: &System) 
 
 pub(super) fn write_number(out: &mut String, number: f64) {
     write!(out, "{number}").expect("a String takes all text");
+}
+
+/// Every answer with coordinates says in which system they are.
+pub(super) fn with_system(mut response: Response, system: &System) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&format!("<{}>", system.uri())) {
+        response.headers_mut().insert("content-crs", value);
+    }
+    response
 }
 
 /// A day as `2026-01-31`.

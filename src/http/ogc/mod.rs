@@ -2,7 +2,8 @@
 //! maps. Anybody sees what the publish list names; with a log-in or a token there is more of each cover, at
 //! the same addresses and never from the same cache.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
@@ -68,6 +69,24 @@ impl Collection {
     }
 }
 
+/// A request of which nothing is understood yet.
+pub(super) struct Incoming {
+    reader: Reader,
+    headers: HeaderMap,
+    query: Option<String>,
+}
+
+impl FromRequestParts<AppState> for Incoming {
+    type Rejection = std::convert::Infallible;
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
+        Ok(Self {
+            reader: Reader::from_request_parts(parts, state).await?,
+            headers: parts.headers.clone(),
+            query: parts.uri.query().map(str::to_owned),
+        })
+    }
+}
+
 /// Who asks, for what, and how the answer is written.
 struct Asking {
     reader: Reader,
@@ -79,13 +98,8 @@ struct Asking {
 }
 
 impl Asking {
-    async fn of(
-        state: &AppState,
-        reader: Reader,
-        headers: HeaderMap,
-        query: Option<String>,
-        known: &[&str],
-    ) -> Result<Self, Problem> {
+    async fn of(state: &AppState, incoming: Incoming, known: &[&str]) -> Result<Self, Problem> {
+        let Incoming { reader, headers, query } = incoming;
         let params = Params::read(query.as_deref().unwrap_or_default(), known)?;
         let media = Media::wanted(&params, &headers)?;
         let caller = auth::find_caller(state, &headers).await?;
@@ -140,13 +154,8 @@ impl Asking {
     }
 }
 
-pub(super) async fn landing(
-    State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+pub(super) async fn landing(State(state): State<AppState>, incoming: Incoming) -> Result<Response, Problem> {
+    let asking = Asking::of(&state, incoming, &["f"]).await?;
     let (words, title) = (asking.words(), asking.title(&state));
     let mut links = asking.links("/ogc").own("application/json");
     for (rel, path, media_type, key) in [
@@ -175,11 +184,9 @@ pub(super) async fn landing(
 
 pub(super) async fn conformance(
     State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    incoming: Incoming,
 ) -> Result<Response, Problem> {
-    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let asking = Asking::of(&state, incoming, &["f"]).await?;
     let classes: Vec<&str> = CONFORMANCE.iter().chain(cql2::CONFORMANCE).copied().collect();
     let links = asking.links("/ogc/conformance").own("application/json");
     let said = json!({"conformsTo": classes, "links": links});
@@ -189,11 +196,9 @@ pub(super) async fn conformance(
 /// The functions of filters that the standard does not have (CQL2, 7.10).
 pub(super) async fn functions(
     State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    incoming: Incoming,
 ) -> Result<Response, Problem> {
-    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let asking = Asking::of(&state, incoming, &["f"]).await?;
     let arguments = |function: &cql2::Function| -> Vec<Value> {
         function.arguments.iter().map(|(name, kind)| json!({"title": name, "type": [kind]})).collect()
     };
@@ -210,22 +215,18 @@ pub(super) async fn functions(
 
 pub(super) async fn definition(
     State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    incoming: Incoming,
 ) -> Result<Response, Problem> {
-    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let asking = Asking::of(&state, incoming, &["f"]).await?;
     let said = definition::write(&state, &asking);
     Ok(asking.answer(&state, definition::MEDIA_TYPE, said, asking.words().text("ogc.service_doc")))
 }
 
 pub(super) async fn collections(
     State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    incoming: Incoming,
 ) -> Result<Response, Problem> {
-    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let asking = Asking::of(&state, incoming, &["f"]).await?;
     let systems = Systems::of(&state);
     let listed: Vec<Value> =
         Collection::ALL.iter().map(|collection| describe(&state, &asking, &systems, *collection)).collect();
@@ -236,13 +237,11 @@ pub(super) async fn collections(
 
 pub(super) async fn collection(
     State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    incoming: Incoming,
     Named(id): Named,
 ) -> Result<Response, Problem> {
     let collection = Collection::named(&id)?;
-    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let asking = Asking::of(&state, incoming, &["f"]).await?;
     let said = describe(&state, &asking, &Systems::of(&state), collection);
     let title = said["title"].as_str().unwrap_or_default().to_owned();
     Ok(asking.answer(&state, "application/json", said, &title))
@@ -283,40 +282,34 @@ fn describe(state: &AppState, asking: &Asking, systems: &Systems, collection: Co
 
 pub(super) async fn queryables(
     State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    incoming: Incoming,
     Named(id): Named,
 ) -> Result<Response, Problem> {
     let collection = Collection::named(&id)?;
-    let asking = Asking::of(&state, reader, headers, query, &["f"]).await?;
+    let asking = Asking::of(&state, incoming, &["f"]).await?;
     let said = queryables::describe(&asking, collection);
     Ok(asking.answer(&state, "application/schema+json", said, asking.words().text("ogc.queryables")))
 }
 
 pub(super) async fn items(
     State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    incoming: Incoming,
     Named(id): Named,
 ) -> Result<Response, Problem> {
     let collection = Collection::named(&id)?;
     match collection {
-        Collection::Covers => covers::items(&state, reader, headers, query).await,
-        Collection::Districts => districts::items(&state, reader, headers, query).await,
+        Collection::Covers => covers::items(&state, incoming).await,
+        Collection::Districts => districts::items(&state, incoming).await,
     }
 }
 
 pub(super) async fn item(
     State(state): State<AppState>,
-    reader: Reader,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    incoming: Incoming,
     axum::extract::Path((id, feature)): axum::extract::Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let collection = Collection::named(&id)?;
-    let asking = Asking::of(&state, reader, headers, query, &["f", "crs"]).await?;
+    let asking = Asking::of(&state, incoming, &["f", "crs"]).await?;
     match collection {
         Collection::Covers => covers::item(&state, &asking, &feature).await,
         Collection::Districts => districts::item(&state, &asking, &feature).await,

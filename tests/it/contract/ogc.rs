@@ -381,6 +381,7 @@ pub async fn staff_map(house: &House) {
         ("along=118.5,37.4%20118.6,37.4&buffer_m=wide", "map.number"),
         ("completeness_from=much", "map.number"),
         ("class=,", "map.list"),
+        ("class=sewage,round", "ogc.value"),
         ("cursor=x", "ogc.cursor"),
     ] {
         let answer = house.ask(ENGINEER, "GET", &format!("/api/v1/map/covers?{query}")).expect(400).await;
