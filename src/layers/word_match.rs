@@ -138,7 +138,7 @@ mod tests {
             let words = roads.iter().map(|road| (*road, *road));
             Wanted::new(typed).best(words, 3).into_iter().map(|(road, _)| road).collect()
         };
-        assert_eq!(found("黄河路"), ["黄河路"]);
+        assert_eq!(found("黄河路"), ["黄河路", "黄河东路"]);
         assert_eq!(found("黄河"), ["黄河路", "黄河东路"]);
         assert_eq!(found("河东"), ["黄河东路"]);
         assert_eq!(found("hhl"), ["黄河路"]);

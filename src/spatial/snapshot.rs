@@ -642,6 +642,6 @@ mod tests {
         assert_eq!(snapshot.len(), 10_000);
         assert!(snapshot.overlay.added().len() <= 1024 && snapshot.base.len() >= 8976);
         assert!(snapshot.rows().all(|row| snapshot.find(row.cover) == Some(row)));
-        assert_eq!(snapshot.repacked().heap_bytes(), 10_000 * 47);
+        assert_eq!(snapshot.repacked().heap_bytes(), 10_000 * 91);
     }
 }
