@@ -19,9 +19,10 @@ use link::{Acknowledger, Heard, Link, Said};
 
 /// Deliveries that are taken in together.
 const GROUP: usize = 2000;
-/// Deliveries that a broker can have open at once: it numbers them by 16 bits, whatever it was told of how many we want.
-/// So many acknowledgments have room, for while one waits for room nobody hears the broker, and nothing is sent.
-const OPEN_DELIVERIES: usize = 1 << 16;
+/// Acknowledgments that may wait to be sent, which is more than there will ever be. While one waits for room nobody hears
+/// the broker, and nothing is sent: with 6,000, and with 65,536, a flood stopped the intake for good, because mosquitto says
+/// more at once than it was asked for, and our end reads ten deliveries in the time in which it sends one acknowledgment.
+const WAITING_ACKNOWLEDGMENTS: usize = 1 << 24;
 /// Largest text of one delivery.
 const PAYLOAD_LIMIT: usize = 256 * 1024;
 /// How long to wait after the first vain try, and at most.
@@ -31,7 +32,7 @@ const COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// Hears a broker until the task is dropped. Trouble is logged and tried again.
 pub async fn run(registry: Registry, mqtt: Mqtt) {
-    let (link, acknowledger) = match Link::open(&mqtt, OPEN_DELIVERIES) {
+    let (link, acknowledger) = match Link::open(&mqtt, WAITING_ACKNOWLEDGMENTS) {
         Ok(opened) => opened,
         // What settings say is looked at when the server starts; a file may be gone since.
         Err(refusal) => return tracing::error!(%refusal, "sensors are not heard over MQTT"),

@@ -12,7 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::{CompressionLayer, Predicate};
 
 use crate::config::Config;
 use crate::domain::ids::UploadId;
@@ -234,20 +235,26 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(axum::middleware::from_fn_with_state(dressed, problem::dress))
-        .layer(CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(is_text))
+        .layer(
+            CompressionLayer::new()
+                .quality(CompressionLevel::Precise(4))
+                .compress_when(SizeAbove::new(ONE_PACKET).and(is_text)),
+        )
         .with_state(state)
 }
+
+/// What fits a packet gets there no sooner when it is smaller.
+const ONE_PACKET: u16 = 1200;
 
 /// Pages, style, script and JSON shrink to a third on their way to a phone; scan pages come shrunk
 /// from their cache, and photos and plate files would only cost time.
 fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = text(header::CONTENT_TYPE);
-    let short = text(header::CONTENT_LENGTH).parse::<u64>().is_ok_and(|bytes| bytes < 500);
     let shrinks = ["json", "yaml", "wasm", "svg", "vector-tile"].iter().any(|kind| media_type.contains(kind));
     // Events would wait for one another until there are enough to shrink.
     let is_stream = media_type.starts_with("text/event-stream");
-    !short && !is_stream && (media_type.starts_with("text/") || shrinks)
+    !is_stream && (media_type.starts_with("text/") || shrinks)
 }
 
 fn build(state: AppState) -> doors::Doors {

@@ -1,7 +1,7 @@
 //! Reference systems by the names that OGC gives them, each with the order of axes that EPSG says: a program
 //! that asks for EPSG:4326 gets latitude first.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crate::crs::{Crs, CrsBook, covers};
 use crate::http::AppState;
@@ -14,12 +14,21 @@ const EPSG: &str = "http://www.opengis.net/def/crs/EPSG/0/";
 /// Zones of three degrees of CGCS2000, with and without the zone's number in the easting.
 const ZONES: std::ops::RangeInclusive<u32> = 4513..=4554;
 
-static BOOK: LazyLock<CrsBook> = LazyLock::new(CrsBook::built_in);
+/// All systems there may be; making one takes its time.
+static ALL: LazyLock<Vec<System>> = LazyLock::new(|| {
+    let book = CrsBook::built_in();
+    let crs84 = book.find(4490).ok().map(|crs| System { uri: CRS84.into(), crs, is_north_first: false });
+    let epsg = [4326, 3857, 4490].into_iter().chain(ZONES).filter_map(|code| {
+        let uri = format!("{EPSG}{code}").into();
+        Some(System { uri, crs: book.find(code).ok()?, is_north_first: code != 3857 })
+    });
+    crs84.into_iter().chain(epsg).collect()
+});
 
 /// A system in which coordinates are asked for or answered.
 #[derive(Debug, Clone)]
 pub(super) struct System {
-    uri: String,
+    uri: Arc<str>,
     crs: Crs,
     /// EPSG names the northing, or the latitude, first.
     is_north_first: bool,
@@ -27,13 +36,7 @@ pub(super) struct System {
 
 impl System {
     pub(super) fn crs84() -> Self {
-        let crs = BOOK.find(4490).expect("the built-in book has it");
-        Self { uri: CRS84.to_owned(), crs, is_north_first: false }
-    }
-
-    fn epsg(code: u32) -> Option<Self> {
-        let crs = BOOK.find(code).ok()?;
-        Some(Self { uri: format!("{EPSG}{code}"), crs, is_north_first: code != 3857 })
+        ALL.first().expect("the built-in book has it").clone()
     }
 
     pub(super) fn uri(&self) -> &str {
@@ -42,6 +45,11 @@ impl System {
 
     pub(super) fn is_degrees(&self) -> bool {
         self.crs.is_degrees()
+    }
+
+    /// Whether it is for a strip of the country alone.
+    fn is_zone(&self) -> bool {
+        self.crs.code().is_some_and(|code| ZONES.contains(&code))
     }
 
     /// Two ordinates as they are written, as easting and northing; and the other way round.
@@ -74,11 +82,10 @@ impl Systems {
     pub(super) fn of(state: &AppState) -> Self {
         let map = state.snapshot.load();
         let somewhere = map.rows().next().map(|row| (row.lon, row.lat));
-        let is_used =
-            |system: &System| somewhere.is_some_and(|(lon, lat)| covers(system.crs.area(), lon, lat));
-        let zones = ZONES.filter_map(System::epsg).filter(is_used);
-        let everywhere = [4326, 3857, 4490].into_iter().filter_map(System::epsg);
-        Self(std::iter::once(System::crs84()).chain(everywhere).chain(zones).collect())
+        let is_used = |system: &&System| {
+            !system.is_zone() || somewhere.is_some_and(|(lon, lat)| covers(system.crs.area(), lon, lat))
+        };
+        Self(ALL.iter().filter(is_used).cloned().collect())
     }
 
     pub(super) fn uris(&self) -> Vec<&str> {
@@ -90,7 +97,7 @@ impl Systems {
         let short = name.strip_prefix("EPSG:").or_else(|| name.strip_prefix("urn:ogc:def:crs:EPSG::"));
         let uri = short.map_or_else(|| name.to_owned(), |code| format!("{EPSG}{code}"));
         let uri = if uri == "urn:ogc:def:crs:OGC:1.3:CRS84" { CRS84.to_owned() } else { uri };
-        self.0.iter().find(|system| system.uri == uri).cloned()
+        self.0.iter().find(|system| *system.uri == *uri).cloned()
     }
 }
 
@@ -101,15 +108,16 @@ mod tests {
     #[test]
     fn each_system_writes_its_axes_in_the_order_that_epsg_says() {
         let place = (118.59, 37.46);
+        let epsg = |code: u32| ALL.iter().find(|system| system.uri.ends_with(&format!("/{code}"))).unwrap();
         assert_eq!(System::crs84().write(place), Some([118.59, 37.46]));
-        assert_eq!(System::epsg(4326).unwrap().write(place), Some([37.46, 118.59]));
-        let zone = System::epsg(4549).unwrap();
+        assert_eq!(epsg(4326).write(place), Some([37.46, 118.59]));
+        let zone = epsg(4549);
         let [north, east] = zone.write(place).unwrap();
         assert!((north - 4_148_496.376).abs() < 0.01 && (east - 375_250.337).abs() < 0.01);
         let (east, north) = zone.east_north(north, east);
         let (lon, lat) = zone.to_degrees(east, north).unwrap();
         assert!((lon - place.0).abs() < 1e-7 && (lat - place.1).abs() < 1e-7);
-        let [east, north] = System::epsg(3857).unwrap().write(place).unwrap();
+        let [east, north] = epsg(3857).write(place).unwrap();
         assert!(east > 1.3e7 && north < 5e6);
     }
 }

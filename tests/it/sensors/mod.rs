@@ -158,7 +158,7 @@ both_engines! {
 /// What came while the server was away is said all at once, more than fits any queue of ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_after_an_absence_is_heard_to_the_end() {
-    const ROUNDS: i64 = 1250;
+    const ROUNDS: i64 = 6000;
     let (Some(broker), Some(ground)) = (Broker::start(), Ground::sqlite()) else { return };
     let mut server = town_with_devices(&ground, &broker, DEVICES, "3.1.1").await;
     let before = counts(&ground);
