@@ -244,7 +244,7 @@ pub fn router(state: AppState) -> Router {
 }
 
 /// What fits a packet gets there no sooner when it is smaller.
-const ONE_PACKET: u16 = 1200;
+const ONE_PACKET: u64 = 1200;
 
 /// Pages, style, script and JSON shrink to a third on their way to a phone; scan pages come shrunk
 /// from their cache, and photos and plate files would only cost time.
