@@ -236,22 +236,13 @@ fn search(map: &Snapshot, reader: &CoverReader<'_>, question: &Question) -> Resu
     let search = CoverSearch::new(map, reader, within, filter)?.only(days.is_some().then_some(&fits));
     let (limit, offset) = (question.limit, question.offset);
     // One more than asked for tells whether there is a page behind this one.
-    let (mut rows, matched) = match &question.cursor {
-        _ if question.order.is_empty() => {
-            let after = match &question.cursor {
-                Some(Cursor::Place(after)) => Some(*after),
-                _ => None,
-            };
-            (search.page(after, offset, limit + 1), search.count())
-        }
-        cursor => {
-            let after = match cursor {
-                Some(Cursor::Sorted(after)) => Some(after),
-                _ => None,
-            };
-            (search.sorted_page(&question.order, after, offset, limit + 1), search.count())
-        }
+    let mut rows = match &question.cursor {
+        None if question.order.is_empty() => search.page(None, offset, limit + 1),
+        Some(Cursor::Place(after)) => search.page(Some(*after), offset, limit + 1),
+        None => search.sorted_page(&question.order, None, offset, limit + 1),
+        Some(Cursor::Sorted(after)) => search.sorted_page(&question.order, Some(after), offset, limit + 1),
     };
+    let matched = search.count();
     let next = (rows.len() > limit).then(|| {
         rows.truncate(limit);
         let last = rows[limit - 1];
@@ -270,7 +261,7 @@ pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Respon
     let systems = Systems::of(state);
     let offset = state.config.utc_offset_minutes;
     let question = Question::read(&asking.params, &systems, is_staff, offset)?;
-    let (state, asking) = (state.clone(), asking);
+    let state = state.clone();
     // A filter may pass over the whole city.
     let written = tokio::task::spawn_blocking(move || {
         let map = state.snapshot.load();
