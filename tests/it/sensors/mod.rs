@@ -61,8 +61,12 @@ fn memories(ground: &Ground) -> Vec<SensorMemory> {
     texts.lines().map(|text| serde_json::from_str(text).unwrap()).collect()
 }
 
-async fn wait_until(what: &str, server: &Server, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
+async fn wait_until(what: &str, server: &Server, holds: impl FnMut() -> bool) {
+    wait_for(what, server, Duration::from_secs(60), holds).await;
+}
+
+async fn wait_for(what: &str, server: &Server, most: Duration, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + most;
     while !holds() {
         assert!(Instant::now() < until, "{what}\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -170,7 +174,8 @@ async fn a_flood_after_an_absence_is_heard_to_the_end() {
     publish(&broker, rounds.collect()).await;
     server.restart().await;
     let wanted: Vec<i64> = before.iter().map(|count| count + ROUNDS).collect();
-    wait_until("all of it is kept", &server, || counts(&ground) == wanted).await;
+    let most = Duration::from_secs(240);
+    wait_for("all of it is kept", &server, most, || counts(&ground) == wanted).await;
 }
 
 const DEVICES: usize = 12;
