@@ -47,6 +47,7 @@ bench: ## the figures of the README, as ratios to the raw limit of this machine
 	cargo bench --bench spatial
 	cargo bench --bench cases
 	cargo bench --bench outbox
+	cargo bench --bench gis
 
 # `make test` lives a small one. `make year SEED=7` is another year.
 SEED ?= 2026
