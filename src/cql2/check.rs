@@ -117,13 +117,17 @@ impl Checker<'_> {
         if left_type.fits(right_type) {
             return Ok((first, second));
         }
-        Err(Refusal::new("cql2.types_differ")
+        Err(self.types_differ((left, left_type), (right, right_type)))
+    }
+
+    fn types_differ(&self, (left, left_type): (&Node, Type), (right, right_type): (&Node, Type)) -> Refusal {
+        Refusal::new("cql2.types_differ")
             .at("filter")
             .with("left", described(left))
             .with("left_type", left_type.word())
             .with("right", described(right))
             .with("right_type", right_type.word())
-            .with("example", self.example(&[left, right])))
+            .with("example", self.example(&[left, right]))
     }
 
     fn scalar(&self, node: &Node) -> Result<(Scalar, Type), Refusal> {
@@ -309,13 +313,7 @@ impl Checker<'_> {
         let (second, right_type) = self.items(call, right)?;
         match (left_type, right_type) {
             (Some(left_type), Some(right_type)) if !left_type.fits(right_type) => {
-                Err(Refusal::new("cql2.types_differ")
-                    .at("filter")
-                    .with("left", described(left))
-                    .with("left_type", left_type.word())
-                    .with("right", described(right))
-                    .with("right_type", right_type.word())
-                    .with("example", self.example(&[left, right])))
+                Err(self.types_differ((left, left_type), (right, right_type)))
             }
             _ => Ok(Predicate::List(relation, first, second)),
         }

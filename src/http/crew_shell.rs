@@ -3,21 +3,18 @@
 
 use std::sync::LazyLock;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Map, json};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Problem;
 use super::ask::{Asked, Named, Nothing, Reader};
-use crate::domain::Refusal;
-use crate::messages::{Catalogue, Language};
+use super::script_files::{SCRIPT, Spoken, revalidated, words_of};
+use crate::messages::Language;
 
 /// A file of the shell: name in the address, media type, bytes.
 type File = (&'static str, &'static str, &'static [u8]);
-
-const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files below `/crew/`, each compiled in.
 macro_rules! files {
@@ -80,7 +77,7 @@ static WORKER_WITH_FILES: LazyLock<String> = LazyLock::new(|| {
     }
     let mut paths = vec!["/crew".to_owned()];
     for language in Language::ALL {
-        digest.update(words_of(language));
+        digest.update(words_of(language, &LISTS));
         paths.push(format!("/crew/words.json?lang={}", language.tag()));
     }
     paths.extend(FILES.iter().map(|(name, _, _)| format!("/crew/{name}")));
@@ -88,33 +85,12 @@ static WORKER_WITH_FILES: LazyLock<String> = LazyLock::new(|| {
     format!("const VERSION = {};\nconst FILES = {};\n{WORKER}", json!(version), json!(paths))
 });
 
-/// The words of a language as JSON, by dotted key.
-fn words_of(language: Language) -> String {
-    let catalogue = Catalogue::of(language);
-    let words: Map<_, _> = catalogue
-        .keys()
-        .filter(|key| LISTS.iter().any(|list| key.starts_with(list)))
-        .map(|key| (key.to_owned(), json!(catalogue.text(key))))
-        .collect();
-    json!({"language": language.tag(), "words": words}).to_string()
-}
-
-/// A file that is asked for again at each start and answered with 304 while it is the same.
+/// A file of the shell, which brings a policy of its own.
 fn file(asked: &HeaderMap, media_type: &'static str, body: impl Into<Vec<u8>>) -> Response {
-    let body = body.into();
-    let etag = crate::tiles::etag(&body);
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| crate::tiles::is_known(known, &body)) {
-        // With the policy: a browser takes the headers of a 304 for those of what it kept.
-        let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
-        return (StatusCode::NOT_MODIFIED, policy, [(header::ETAG, etag)]).into_response();
-    }
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-    ];
-    (headers, [(header::ETAG, etag)], body).into_response()
+    let mut response = revalidated(asked, media_type, body);
+    // With a 304 as well: a browser takes its headers for those of what it kept.
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    response
 }
 
 pub(super) async fn show(_: Asked<Nothing>, headers: HeaderMap) -> Response {
@@ -150,19 +126,8 @@ pub(super) async fn manifest(reader: Reader, _: Asked<Nothing>, headers: HeaderM
     response
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Spoken {
-    lang: String,
-}
-
 pub(super) async fn words(Asked(spoken): Asked<Spoken>, headers: HeaderMap) -> Result<Response, Problem> {
-    let language =
-        Language::ALL.into_iter().find(|language| language.tag() == spoken.lang).ok_or_else(|| {
-            let read = super::forms::shortened(&spoken.lang);
-            Problem::bad_request(Refusal::new("form.language").at("lang").with("read", read))
-        })?;
-    Ok(file(&headers, "application/json", words_of(language)))
+    Ok(file(&headers, "application/json", words_of(spoken.language()?, &LISTS)))
 }
 
 pub(super) async fn asset(
@@ -180,6 +145,7 @@ pub(super) async fn asset(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::Catalogue;
     use std::collections::BTreeSet;
 
     fn scripts() -> impl Iterator<Item = (&'static str, &'static str)> {

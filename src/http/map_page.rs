@@ -5,25 +5,24 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::ask::{Asked, Named, Nothing, Reader};
 use super::auth::Caller;
 use super::desk::page;
 use super::edit_fields::crs_book;
+use super::script_files::{SCRIPT, Spoken, revalidated, words_of};
 use super::views::{self, MapView};
 use super::{AppState, Problem};
 use crate::config::{MapBase, MapSettings};
 use crate::domain::Refusal;
 use crate::domain::role::Role;
-use crate::messages::{Catalogue, Language};
 use crate::tiles::TileKind;
 
-const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// The page's own files: name in the address, media type, text.
@@ -185,41 +184,9 @@ pub(super) async fn show(
     Ok(response)
 }
 
-/// A file that is asked for again and answered with 304 while it is the same.
-fn revalidated(asked: &HeaderMap, media_type: &'static str, body: String) -> Response {
-    let etag = crate::tiles::etag(body.as_bytes());
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| crate::tiles::is_known(known, body.as_bytes())) {
-        return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response();
-    }
-    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")];
-    (headers, [(header::ETAG, etag)], body).into_response()
-}
-
-/// The words of a language as JSON, by dotted key.
-fn words_of(language: Language) -> String {
-    let catalogue = Catalogue::of(language);
-    let words: Map<_, _> = catalogue
-        .keys()
-        .filter(|key| LISTS.iter().any(|list| key.starts_with(list)))
-        .map(|key| (key.to_owned(), json!(catalogue.text(key))))
-        .collect();
-    json!({"language": language.tag(), "words": words}).to_string()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Spoken {
-    lang: String,
-}
-
 pub(super) async fn words(Asked(spoken): Asked<Spoken>, headers: HeaderMap) -> Result<Response, Problem> {
-    let language =
-        Language::ALL.into_iter().find(|language| language.tag() == spoken.lang).ok_or_else(|| {
-            let read = super::forms::shortened(&spoken.lang);
-            Problem::bad_request(Refusal::new("form.language").at("lang").with("read", read))
-        })?;
-    Ok(revalidated(&headers, "application/json", words_of(language)))
+    let words = words_of(spoken.language()?, &LISTS);
+    Ok(revalidated(&headers, "application/json", words))
 }
 
 pub(super) async fn asset(
@@ -282,6 +249,7 @@ pub(super) async fn library(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::{Catalogue, Language};
     use std::collections::BTreeSet;
 
     fn scripts() -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -76,6 +76,7 @@ mod edit_fields;
 mod edit_page;
 mod exemplary_pages;
 mod exports;
+mod extent;
 mod feed_cache;
 mod form_texts;
 mod forms;
@@ -118,6 +119,7 @@ mod receiver_pages;
 mod report_place;
 mod reward_pages;
 mod rule_desk;
+mod script_files;
 mod sender;
 mod sensor_pages;
 mod statistics_pages;
@@ -166,7 +168,7 @@ struct Shared {
     open311: feed_cache::FeedCache,
     tracking: feed_cache::FeedCache,
     newest: feed_cache::NewestChange,
-    extent: ogc::Extent,
+    extent: extent::Extent,
     counters: operators::Counters,
     ground: std::sync::OnceLock<base_tiles::Ground>,
 }
@@ -196,7 +198,7 @@ impl AppState {
             open311: feed_cache::FeedCache::default(),
             tracking: feed_cache::FeedCache::default(),
             newest: feed_cache::NewestChange::default(),
-            extent: ogc::Extent::default(),
+            extent: extent::Extent::default(),
             counters: operators::Counters::default(),
             ground: std::sync::OnceLock::new(),
         };

@@ -14,6 +14,7 @@ use super::{Asking, Collection, Incoming, moved, pages, queryables, unknown_feat
 use crate::cql2::{Filter, ToDegrees};
 use crate::domain::Refusal;
 use crate::domain::ids::Millis;
+use crate::http::auth;
 use crate::http::forms::shortened;
 use crate::http::{AppState, Problem};
 use crate::layers::{
@@ -256,8 +257,9 @@ fn search(map: &Snapshot, reader: &CoverReader<'_>, question: &Question) -> Resu
 }
 
 pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Response, Problem> {
-    let is_staff = crate::http::auth::find_caller(state, &incoming.headers).await?.is_some();
-    let asking = Asking::of(state, incoming, &parameters(is_staff)).await?;
+    let caller = auth::find_caller(state, &incoming.headers).await?;
+    let is_staff = caller.is_some();
+    let asking = Asking::of_caller(state, incoming, caller, &parameters(is_staff))?;
     let systems = Systems::of(state);
     let offset = state.config.utc_offset_minutes;
     let question = Question::read(&asking.params, &systems, is_staff, offset)?;
@@ -403,51 +405,4 @@ pub(super) fn extent(state: &AppState, is_staff: bool) -> Option<Value> {
         extent["temporal"] = json!({"interval": [[day(first, "T00:00:00Z"), day(last, "T23:59:59Z")]]});
     }
     Some(extent)
-}
-
-/// The edges of the map, reckoned once for each state of it.
-#[derive(Default)]
-pub(in crate::http) struct Extent(std::sync::Mutex<Option<(i64, Edges)>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Edges {
-    /// West, south, east, north in degrees, rounded outwards so that no place that is told lies beyond.
-    place: [f64; 4],
-    days: Option<(i32, i32)>,
-}
-
-impl Extent {
-    /// West, south, east, north of all covers in degrees; `None` = there are none.
-    pub(in crate::http) fn bounds(&self, map: &Snapshot) -> Option<[f64; 4]> {
-        self.of(map).map(|edges| edges.place)
-    }
-
-    fn of(&self, map: &Snapshot) -> Option<Edges> {
-        let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((version, edges)) = *kept
-            && version == map.version()
-        {
-            return Some(edges);
-        }
-        let mut place = [f64::MAX, f64::MAX, f64::MIN, f64::MIN];
-        let mut days: Option<(i32, i32)> = None;
-        for row in map.rows() {
-            let [west, south, east, north] = place;
-            place = [west.min(row.lon), south.min(row.lat), east.max(row.lon), north.max(row.lat)];
-            let day = row.attributes.surveyed_on;
-            if day != UNKNOWN_DAY {
-                days = Some(days.map_or((day, day), |(first, last)| (first.min(day), last.max(day))));
-            }
-        }
-        if map.is_empty() {
-            return None;
-        }
-        let [west, south, east, north] = place.map(|degrees| degrees * 1e5);
-        let place = [west.floor() - 1.0, south.floor() - 1.0, east.ceil() + 1.0, north.ceil() + 1.0];
-        let [west, south, east, north] = place.map(|scaled| scaled / 1e5);
-        let edges =
-            Edges { place: [west.max(-180.0), south.max(-90.0), east.min(180.0), north.min(90.0)], days };
-        *kept = Some((map.version(), edges));
-        Some(edges)
-    }
 }

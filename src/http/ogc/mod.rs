@@ -24,8 +24,6 @@ mod pages;
 mod params;
 mod queryables;
 
-pub(super) use covers::Extent;
-
 use crs::Systems;
 use features::{Links, Media};
 use params::Params;
@@ -99,10 +97,20 @@ struct Asking {
 
 impl Asking {
     async fn of(state: &AppState, incoming: Incoming, known: &[&str]) -> Result<Self, Problem> {
+        let caller = auth::find_caller(state, &incoming.headers).await?;
+        Self::of_caller(state, incoming, caller, known)
+    }
+
+    /// Where who asks decides what may be asked.
+    fn of_caller(
+        state: &AppState,
+        incoming: Incoming,
+        caller: Option<auth::Caller>,
+        known: &[&str],
+    ) -> Result<Self, Problem> {
         let Incoming { reader, headers, query } = incoming;
         let params = Params::read(query.as_deref().unwrap_or_default(), known)?;
         let media = Media::wanted(&params, &headers)?;
-        let caller = auth::find_caller(state, &headers).await?;
         Ok(Self { base: own_address(state, &headers), reader, params, media, caller })
     }
 
