@@ -71,7 +71,8 @@ async function readAll(kind, address) {
 /** Adds the overlays to a map and builds their switches; `said` is told what cannot be shown. */
 export function addOverlays(map, kinds, said) {
   const read = new Set();
-  async function show(kind) {
+  // What is on from the beginning may be empty without a word: nobody asked for it.
+  async function show(kind, asked) {
     const is_on = state.layers.has(kind);
     if (is_on && !read.has(kind)) {
       read.add(kind);
@@ -79,7 +80,7 @@ export function addOverlays(map, kinds, said) {
         const data = await readAll(kind, OVERLAYS[kind].address);
         map.addSource(kind, { type: "geojson", data });
         OVERLAYS[kind].layers().forEach((layer, at) => map.addLayer({ id: `${kind}-${at}`, source: kind, ...layer }, layer.type === "line" ? "counts" : undefined));
-        if (data.features.length === 0) said(t("nothing_there", { name: t("layer_" + kind) }));
+        if (asked && data.features.length === 0) said(t("nothing_there", { name: t("layer_" + kind) }));
       } catch (error) {
         read.delete(kind);
         if (!(error instanceof Superseded)) said(error.message);
@@ -89,9 +90,9 @@ export function addOverlays(map, kinds, said) {
     if (!read.has(kind) || !map.getSource(kind)) return;
     OVERLAYS[kind].layers().forEach((_, at) => map.setLayoutProperty(`${kind}-${at}`, "visibility", state.layers.has(kind) ? "visible" : "none"));
   }
-  const showAll = () => kinds.forEach(show);
-  listen((what) => { if (what === "layers") showAll(); });
-  showAll();
+  const showAll = (asked) => kinds.forEach((kind) => show(kind, asked));
+  listen((what) => { if (what === "layers") showAll(true); });
+  showAll(false);
   return h("fieldset", { class: "tools" }, h("legend", {}, t("layers")), ["heat", ...kinds].map((kind) => h("label", { class: "choice" },
     h("input", { type: "checkbox", name: "layer", value: kind, checked: state.layers.has(kind), onchange: (event) => {
       if (event.target.checked) state.layers.add(kind); else state.layers.delete(kind);

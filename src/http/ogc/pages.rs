@@ -8,7 +8,7 @@ use crate::http::views::{self, FactView, LayerView, Page};
 /// A resource that is no list of features.
 pub(super) fn of(page: &Page, title: &str, said: &Value) -> String {
     let facts = facts_of(said);
-    let links = links_of(said);
+    let links = links_of(said, title);
     let view = LayerView { title, facts: &facts, links: &links, ..LayerView::default() };
     views::layer(page, &view)
 }
@@ -22,9 +22,9 @@ pub(super) fn features(
     rows: &[Vec<String>],
     places: &[[f64; 2]],
 ) -> String {
-    let links = links_of(around);
     let collection = collection.id();
     let title = page.catalogue.word("ogc_collection", collection);
+    let links = links_of(around, &title);
     let count = |name: &str| around[name].as_u64().unwrap_or_default();
     let sum = page.catalogue.fill(
         "ogc.shown",
@@ -94,13 +94,14 @@ fn fact(name: String, value: &Value) -> FactView {
     FactView { name, value }
 }
 
-/// Links of the resource and of what it lists: what they are called, and where they lead.
-fn links_of(said: &Value) -> Vec<(String, String)> {
+/// Links of the resource, which has this title where it says none, and of what it lists: what they are called, and
+/// where they lead.
+fn links_of(said: &Value, title: &str) -> Vec<(String, String)> {
     let listed = said["collections"].as_array().into_iter().flatten();
     std::iter::once(said)
         .chain(listed)
         .flat_map(|resource| {
-            let title = resource["title"].as_str().unwrap_or_default();
+            let title = resource["title"].as_str().unwrap_or(title);
             resource["links"].as_array().into_iter().flatten().map(move |link| (title, link))
         })
         .filter_map(|(title, link)| {
