@@ -6,7 +6,7 @@ use lidmark::domain::area::AreaShape;
 use lidmark::domain::cover::{CoverClass, CoverState};
 use lidmark::domain::ids::CoverId;
 use lidmark::spatial::{
-    AreaIndex, Attributes, BBox, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId,
+    AreaIndex, Attributes, BBox, Change, Chosen, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId,
 };
 use lidmark::tiles::{CellCount, CoverPoint, TileAddress, encode_counts, encode_covers};
 use std::hint::black_box;
@@ -31,14 +31,13 @@ fn row(number: u32) -> SnapshotRow {
 }
 
 fn draw(snapshot: &Snapshot, tile: TileId) -> Vec<u8> {
-    let points = snapshot.in_tile(tile).map(|row| CoverPoint {
-        lon: row.lon,
-        lat: row.lat,
+    let points = Chosen::new(snapshot, None).dots_in_tile(tile).map(|dot| CoverPoint {
+        quadkey: dot.quadkey,
         id: None,
-        class: row.class,
-        state: row.state,
-        has_plate: row.flags.has_plate,
-        open_case: row.flags.open_case,
+        class: dot.class,
+        state: dot.state,
+        has_plate: dot.flags.has_plate,
+        open_case: dot.flags.open_case,
     });
     encode_covers(TileAddress { zoom: tile.zoom(), x: tile.x(), y: tile.y() }, points)
 }

@@ -5,6 +5,7 @@ use super::check::Checker;
 use super::figure::Bounds;
 use super::literal::Coordinates;
 use super::moment::Clock;
+use super::needs::{self, Need};
 use super::node::Node;
 use super::predicate::Predicate;
 use super::prepare::Prepared;
@@ -85,6 +86,13 @@ impl Filter {
     /// field of kind point. `None` is anywhere.
     pub fn bounds(&self) -> Option<Bounds> {
         bounds::bounds(&self.predicate, self.place?, true)
+    }
+
+    /// What must hold of single fields, by number, where a row fits: all of it, and more than that the filter says.
+    pub fn needs(&self) -> Vec<(usize, Need)> {
+        let mut found = Vec::new();
+        needs::needs(&self.predicate, self.clock, &mut found);
+        found
     }
 
     /// The fields that are read, each once, by number.

@@ -11,6 +11,7 @@ mod json_out;
 mod lexer;
 mod literal;
 mod moment;
+mod needs;
 mod node;
 mod predicate;
 mod prepare;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use figure::Bounds;
 pub use filter::Filter;
+pub use needs::Need;
 pub use prepare::Prepared;
 pub use schema::{Field, Kind, Schema};
 pub use value::{Dictionary, NULL_TERM, NoDictionary, Row, Value};

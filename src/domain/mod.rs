@@ -43,6 +43,7 @@ pub mod rule_text;
 pub mod sensor;
 pub mod sensor_message;
 pub mod sensor_watch;
+pub mod table_layer;
 pub mod task;
 pub mod token;
 pub mod triage;

@@ -155,11 +155,16 @@ pub fn spread(value: u32) -> u64 {
     (v | v << 1) & 0x5555_5555_5555_5555
 }
 
+/// Column and row of the zoom-28 tile with this key.
+pub fn quadkey_tile(key: i64) -> (u32, u32) {
+    (gather(key as u64), gather(key as u64 >> 1))
+}
+
 /// Longitude and latitude of the middle of the zoom-28 tile with this key, a square of 15 cm at the equator.
 pub fn quadkey_center(key: i64) -> (f64, f64) {
     let size = f64::from(1u32 << QUADKEY_ZOOM);
-    let across = (f64::from(gather(key as u64)) + 0.5) / size;
-    let down = (f64::from(gather(key as u64 >> 1)) + 0.5) / size;
+    let (x, y) = quadkey_tile(key);
+    let (across, down) = ((f64::from(x) + 0.5) / size, (f64::from(y) + 0.5) / size);
     let lat = ((1.0 - 2.0 * down) * std::f64::consts::PI).tanh().asin().to_degrees();
     (across * 360.0 - 180.0, lat)
 }

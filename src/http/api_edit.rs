@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -12,10 +12,11 @@ use super::conflict::{answer, if_match};
 use super::edit_fields::{PositionBody, SetBody, code_choice, read_position};
 use super::{AppState, Problem};
 use crate::domain::Refusal;
+use crate::domain::cover::CoverState;
 use crate::domain::edit::PlatesGo;
 use crate::domain::ids::MergeId;
 use crate::registry::{
-    Amended, CodeEdit, CoverOrder, FieldEdit, MergeOrder, NewCover, Retirement, SplitOrder,
+    Amended, CodeEdit, CoverOrder, FieldEdit, MergeOrder, NewCover, NewManhole, Retirement, SplitOrder,
 };
 
 /// What every change of a cover says of itself.
@@ -171,6 +172,41 @@ change!(add_cover, AddBody, |call, body| {
     let amended = call.state.registry.add_cover(order).await?;
     Ok(answer(&call.state, &call.reader, amended, StatusCode::CREATED, &Map::new()))
 });
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterBody {
+    class: String,
+    state: Option<String>,
+    code: Option<String>,
+    set: Object<SetBody>,
+    reason: Option<String>,
+}
+
+/// A manhole that nobody knew, with its cover.
+pub(super) async fn register_manhole(
+    State(state): State<AppState>,
+    caller: Caller,
+    _: Asked<Nothing>,
+    headers: HeaderMap,
+    Said(body): Said<RegisterBody>,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&headers)?;
+    let Object(set) = body.set;
+    let new = NewManhole {
+        key,
+        actor: caller.actor(),
+        class: body.class.parse()?,
+        state: body.state.as_deref().map_or(Ok(CoverState::Intact), str::parse)?,
+        edit: set.edit(&state).await?,
+        code: body.code,
+        reason: body.reason.unwrap_or_default(),
+    };
+    let file = state.registry.register_manhole(new).await?;
+    state.covers_changed(&[file.cover]);
+    let version = super::conflict::etag(file.version);
+    Ok((StatusCode::CREATED, version, axum::Json(super::json::cover(&file))).into_response())
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 
 use super::ask::{Asked, Reader};
 use super::cover_query::{UNKNOWN, limit};
+use super::map_choice::MapChoice;
 use super::map_query::{MapQuery, said};
 use super::{AppState, Problem};
 use crate::cql2::Row;
 use crate::domain::Refusal;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement};
 use crate::domain::ids::CoverId;
-use crate::layers::{CoverField, CoverKey, CoverReader, CoverSearch};
-use crate::spatial::{BBox, SnapshotRow};
+use crate::layers::{CoverField, CoverKey, CoverReader};
+use crate::spatial::{BBox, KeyRange, SnapshotRow};
 
 const PAGE: i64 = 200;
 const MOST: i64 = 2000;
@@ -64,7 +65,7 @@ pub(super) async fn summary(
         .map(|district| (district.code, if is_chinese { district.name_zh } else { district.name_en }))
         .collect();
     let summed = tokio::task::spawn_blocking(move || sum_up(&state, filter.as_ref(), view, &names));
-    let said = summed.await.map_err(|_| Problem::broken())?.map_err(Problem::bad_request)?;
+    let said = summed.await.map_err(|_| Problem::broken())?;
     Ok(private(said.to_string()))
 }
 
@@ -73,11 +74,9 @@ fn sum_up(
     filter: Option<&crate::cql2::Filter>,
     view: Option<BBox>,
     names: &HashMap<String, String>,
-) -> Result<Value, Refusal> {
-    let map = state.snapshot.load();
-    let reader = CoverReader::new(&map, &state.config.quality, true);
-    let filter = filter.map(|filter| (filter.prepare(&reader), filter.bounds()));
-    let search = CoverSearch::new(&map, &reader, None, filter)?;
+) -> Value {
+    let choice = MapChoice::new(state, state.snapshot.load(), filter, true);
+    let reader = CoverReader::new(choice.map(), &state.config.quality, true);
     let mut sums = [
         Sums::of("classes", CoverField::Class, CoverClass::WORDS),
         Sums::of("states", CoverField::State, CoverState::WORDS),
@@ -89,7 +88,7 @@ fn sum_up(
     let mut edges = [f64::MAX, f64::MAX, f64::MIN, f64::MIN];
     let mut districts = vec![0_u64; reader.words().district_count() + 1];
     let mut owners = vec![0_u64; reader.words().party_count() + 1];
-    for row in search.rows() {
+    for row in choice.chosen().rows(KeyRange::WORLD) {
         matched += 1;
         in_view += u64::from(view.is_none_or(|view| view.contains(row.lon, row.lat)));
         plated += u64::from(row.flags.has_plate);
@@ -120,7 +119,7 @@ fn sum_up(
     let mut said = json!({"matched": matched, "in_view": in_view, "with_plate": plated, "with_open_case": with_case,
         "bounds": bounds, "districts": districts, "owners": owners});
     sums.iter().for_each(|sum| said[sum.name] = sum.said());
-    Ok(said)
+    said
 }
 
 /// By count, the most first; number 0 counts what is not known.
@@ -151,13 +150,15 @@ pub(super) async fn list(
         }
     };
     let listed = tokio::task::spawn_blocking(move || {
-        let map = state.snapshot.load();
-        let reader = CoverReader::new(&map, &state.config.quality, true);
-        let filter = filter.as_ref().map(|filter| (filter.prepare(&reader), filter.bounds()));
-        let search = CoverSearch::new(&map, &reader, None, filter)?;
-        Ok(write_list(&reader, &search.page(after, 0, many + 1), many, search.count()))
+        let choice = MapChoice::new(&state, state.snapshot.load(), filter.as_ref(), true);
+        let reader = CoverReader::new(choice.map(), &state.config.quality, true);
+        let from = after.map_or(KeyRange::WORLD.first, |after| after.key);
+        let keys = KeyRange { first: from, last: KeyRange::WORLD.last };
+        let is_behind = |row: &SnapshotRow| after.is_none_or(|after| CoverKey::of(row) > after);
+        let rows: Vec<SnapshotRow> = choice.chosen().rows(keys).filter(is_behind).take(many + 1).collect();
+        write_list(&reader, &rows, many, choice.chosen().count())
     });
-    let said = listed.await.map_err(|_| Problem::broken())?.map_err(Problem::bad_request)?;
+    let said = listed.await.map_err(|_| Problem::broken())?;
     Ok(private(said))
 }
 

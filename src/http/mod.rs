@@ -88,6 +88,7 @@ mod json;
 mod json_crew;
 mod ledger_pages;
 mod limits;
+mod map_choice;
 mod map_export;
 mod map_overlays;
 mod map_page;
@@ -169,6 +170,8 @@ struct Shared {
     tracking: feed_cache::FeedCache,
     newest: feed_cache::NewestChange,
     extent: extent::Extent,
+    feature_counts: ogc::FeatureCounts,
+    choices: map_choice::Choices,
     counters: operators::Counters,
     ground: std::sync::OnceLock<base_tiles::Ground>,
 }
@@ -199,6 +202,8 @@ impl AppState {
             tracking: feed_cache::FeedCache::default(),
             newest: feed_cache::NewestChange::default(),
             extent: extent::Extent::default(),
+            feature_counts: ogc::FeatureCounts::default(),
+            choices: map_choice::Choices::default(),
             counters: operators::Counters::default(),
             ground: std::sync::OnceLock::new(),
         };
@@ -261,7 +266,7 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
 
 fn build(state: AppState) -> doors::Doors {
     use crate::domain::role::Role;
-    use axum::routing::{delete, get, patch, post, put};
+    use axum::routing::{delete, get, options, patch, post, put};
     const STAFF: Access = Access::Staff(&[]);
     const REGISTRY: Access = Access::Staff(&[Role::Engineer, Role::Admin]);
     const ADMIN: Access = Access::Staff(&[Role::Admin]);
@@ -327,7 +332,13 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/ogc/collections/{collection}", Public, get(ogc::collection))
         .open("GET", "/ogc/collections/{collection}/queryables", Public, get(ogc::queryables))
         .open("GET", "/ogc/collections/{collection}/items", Public, get(ogc::items))
+        .open("OPTIONS", "/ogc/collections/{collection}/items", Public, options(ogc::items_options))
+        .open("POST", "/ogc/collections/{collection}/items", REGISTRY, post(ogc::create))
         .open("GET", "/ogc/collections/{collection}/items/{feature}", Public, get(ogc::item))
+        .open("OPTIONS", "/ogc/collections/{collection}/items/{feature}", Public, options(ogc::item_options))
+        .open("PUT", "/ogc/collections/{collection}/items/{feature}", REGISTRY, put(ogc::replace))
+        .open("PATCH", "/ogc/collections/{collection}/items/{feature}", REGISTRY, patch(ogc::update))
+        .open("DELETE", "/ogc/collections/{collection}/items/{feature}", REGISTRY, delete(ogc::delete))
         .open("POST", "/language", Public, post(public::language))
         .open("GET", "/assets/{name}", Public, get(public::asset))
         .open("GET", "/crew", Public, get(crew_shell::show))
@@ -498,6 +509,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("POST", "/api/v1/plates/{token}/install", FIELD, post(api_plates::install_plate))
         .open("GET", "/api/v1/statistics", FIGURES, get(statistics_pages::find_statistics))
         .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
+        .open("POST", "/api/v1/covers", REGISTRY, post(api_edit::register_manhole))
         .open("GET", "/api/v1/covers/export", EXPORT, get(exports::export_covers))
         .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))
         .open("PATCH", "/api/v1/covers/{code}", REGISTRY, patch(api_edit::update_cover))

@@ -136,6 +136,7 @@ impl AppState {
             after = Some(last.cover);
             put(&mut fresh, &rows, &[]);
         }
+        self.registry.forget_pages().await?;
         fresh.version = version;
         *self.shared.quality.board.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())

@@ -6,21 +6,18 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::ask::Asked;
+use super::map_choice::MapChoice;
 use super::map_query::MapQuery;
 use super::open311::own_address;
 use super::{AppState, Problem};
-use crate::cql2::Filter;
-use crate::domain::Refusal;
-use crate::domain::position::{QUADKEY_ZOOM, quadkey};
-use crate::layers::{CoverReader, CoverSearch};
-use crate::spatial::{GridCell, Snapshot, SnapshotRow, TileId};
+use crate::spatial::{Dot, GridCell, SnapshotRow, TileId};
 use crate::tiles::{
     CellCount, CoverPoint, StaffPoint, TileAddress, TileJson, encode_counts, encode_covers,
     encode_staff_covers, etag, is_known, on_grid,
 };
 
 /// Below this zoom a tile holds counts, not covers.
-const COVERS_FROM_ZOOM: u32 = 13;
+const COVERS_FROM_ZOOM: u32 = 14;
 /// Cells a side in a tile of counts.
 const CELLS: u32 = 32;
 /// Deepest public zoom. A tile's grid is then 15 cm; the surveyed position itself is not public.
@@ -93,19 +90,15 @@ async fn draw(
     if id.zoom() > if is_staff { STAFF_MAX_ZOOM } else { MAX_ZOOM } {
         return Err(Problem::not_found("tile.too_deep"));
     }
+    let map = state.snapshot.load();
     let bytes = match query.filter(&state, is_staff)? {
-        None => {
-            let map = state.snapshot.load();
-            if id.zoom() < COVERS_FROM_ZOOM {
-                counts(map.grid_in_tile(id, CELLS))
-            } else {
-                covers(&map, id, map.in_tile(id), is_staff)
-            }
-        }
+        None => encode(&MapChoice::new(&state, map, None, is_staff), id, is_staff),
         // A filter may pass over the whole city.
         Some(filter) => {
-            let drawn = tokio::task::spawn_blocking(move || filtered(&state, &filter, id, is_staff));
-            drawn.await.map_err(|_| Problem::broken())?.map_err(Problem::bad_request)?
+            let drawn = tokio::task::spawn_blocking(move || {
+                encode(&MapChoice::new(&state, map, Some(&filter), is_staff), id, is_staff)
+            });
+            drawn.await.map_err(|_| Problem::broken())?
         }
     };
     let tag = etag(&bytes);
@@ -121,58 +114,30 @@ async fn draw(
     Ok(([cache, kind], [(header::ETAG, tag)], bytes).into_response())
 }
 
-/// The same of those covers alone that a filter means.
-fn filtered(state: &AppState, filter: &Filter, id: TileId, is_staff: bool) -> Result<Vec<u8>, Refusal> {
-    let map = state.snapshot.load();
-    let reader = CoverReader::new(&map, &state.config.quality, is_staff);
-    let search = CoverSearch::new(&map, &reader, None, Some((filter.prepare(&reader), filter.bounds())))?;
-    let search = search.in_keys(id.key_range());
-    if id.zoom() >= COVERS_FROM_ZOOM {
-        return Ok(covers(&map, id, search.rows(), is_staff));
+fn encode(choice: &MapChoice, id: TileId, is_staff: bool) -> Vec<u8> {
+    let chosen = choice.chosen();
+    if id.zoom() < COVERS_FROM_ZOOM {
+        let count =
+            |cell: GridCell| CellCount { column: cell.column, row: cell.row, count: cell.count as u64 };
+        return encode_counts(CELLS, chosen.grid_in_tile(id, CELLS).into_iter().map(count));
     }
-    // Rows come in the order of their keys: those of a cell follow one another.
-    let zoom = id.zoom() + CELLS.ilog2();
-    let mut cells: Vec<(TileId, usize)> = Vec::new();
-    for row in search.rows() {
-        let key = quadkey(row.lon, row.lat);
-        match cells.last_mut() {
-            Some((cell, count)) if cell.key_range().contains(key) => *count += 1,
-            _ => cells.push((TileId::at(row.lon, row.lat, zoom.min(QUADKEY_ZOOM)), 1)),
-        }
-    }
-    let of_tile = |at: u32, corner: u32| at - (corner << CELLS.ilog2());
-    Ok(counts(cells.into_iter().map(|(cell, count)| GridCell {
-        column: of_tile(cell.x(), id.x()),
-        row: of_tile(cell.y(), id.y()),
-        count,
-    })))
-}
-
-fn counts(cells: impl IntoIterator<Item = GridCell>) -> Vec<u8> {
-    let count = |cell: GridCell| CellCount { column: cell.column, row: cell.row, count: cell.count as u64 };
-    encode_counts(CELLS, cells.into_iter().map(count))
-}
-
-fn covers(map: &Snapshot, id: TileId, rows: impl Iterator<Item = SnapshotRow>, is_staff: bool) -> Vec<u8> {
     let address = TileAddress { zoom: id.zoom(), x: id.x(), y: id.y() };
-    let point = |row: &SnapshotRow| CoverPoint {
-        lon: row.lon,
-        lat: row.lat,
-        id: None,
-        class: row.class,
-        state: row.state,
-        has_plate: row.flags.has_plate,
-        open_case: row.flags.open_case,
-    };
     if !is_staff {
-        return encode_covers(address, rows.map(|row| point(&row)));
+        return encode_covers(address, chosen.dots_in_tile(id).map(point));
     }
-    let words = map.lexicon().read();
+    let words = choice.map().lexicon().read();
     let says_code = id.zoom() >= CODES_FROM_ZOOM;
     let staff_point = |row: SnapshotRow| StaffPoint {
-        point: point(&row),
+        point: point(row.dot()),
+        lon: row.lon,
+        lat: row.lat,
         load_class: row.attributes.load_class,
         code: says_code.then(|| words.digits(row.attributes.code)),
     };
-    encode_staff_covers(address, rows.map(staff_point))
+    encode_staff_covers(address, chosen.rows(id.key_range()).map(staff_point))
+}
+
+fn point(dot: Dot) -> CoverPoint {
+    let Dot { quadkey, class, state, flags } = dot;
+    CoverPoint { quadkey, id: None, class, state, has_plate: flags.has_plate, open_case: flags.open_case }
 }

@@ -1,13 +1,11 @@
 //! Which covers a question means, and page after page of them at the same cost: whoever asks for the next
 //! page names the last row of the one before, so that nothing before it is looked at again.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
 use serde::{Deserialize, Serialize};
 
-use super::cover_fields::{CoverField, CoverReader};
-use crate::cql2::{Prepared, Value};
+use super::cover_fields::CoverReader;
+use super::order::{FirstRows, SortKey, SortedAfter};
+use crate::cql2::Prepared;
 use crate::domain::Refusal;
 use crate::domain::ids::CoverId;
 use crate::domain::position::quadkey;
@@ -24,19 +22,6 @@ impl CoverKey {
     pub fn of(row: &SnapshotRow) -> Self {
         Self { key: quadkey(row.lon, row.lat), cover: row.cover }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    Rising,
-    Falling,
-}
-
-/// One property of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SortKey {
-    pub field: CoverField,
-    pub direction: Direction,
 }
 
 /// A place to look in: what surely holds it, and whether a point in degrees lies in it exactly.
@@ -68,19 +53,10 @@ impl<'m> CoverSearch<'m> {
         filter: Option<(Prepared, Option<[f64; 4]>)>,
     ) -> Result<Self, Refusal> {
         let (filter, bounds) = filter.map_or((None, None), |(filter, bounds)| (Some(filter), bounds));
-        let bounds = match bounds {
-            None => None,
-            // A box of nothing holds nothing.
-            Some([west, south, east, north]) if !(west <= east && south <= north) => {
-                return Ok(Self { map, reader, ranges: Vec::new(), within, filter, only: None });
-            }
-            Some(bounds) => on_globe(bounds),
-        };
-        let ranges = match (within.as_ref().map(|within| within.around), bounds) {
-            (None, None) => vec![KeyRange::WORLD],
-            (Some(only), None) | (None, Some(only)) => only.key_ranges(),
-            (Some(one), Some(other)) => common(&one.key_ranges(), &other.key_ranges()),
-        };
+        let mut ranges = key_ranges(bounds);
+        if let Some(within) = &within {
+            ranges = common(&ranges, &within.around.key_ranges());
+        }
         Ok(Self { map, reader, ranges, within, filter, only: None })
     }
 
@@ -140,37 +116,30 @@ impl<'m> CoverSearch<'m> {
     pub fn sorted_page(
         &self,
         order: &[SortKey],
-        after: Option<&SortedAfter>,
+        after: Option<&SortedAfter<CoverKey>>,
         offset: usize,
         limit: usize,
     ) -> Vec<SnapshotRow> {
-        let most = offset.saturating_add(limit);
-        let mut first: BinaryHeap<Ranked> = BinaryHeap::new();
+        let mut first = FirstRows::new(order, after, offset.saturating_add(limit));
         for row in self.rows() {
-            let ranked = self.rank(order, row);
-            if after.is_some_and(|after| !ranked.is_behind(after)) {
-                continue;
-            }
-            if first.len() < most {
-                first.push(ranked);
-            } else if first.peek().is_some_and(|last| ranked < *last) {
-                first.pop();
-                first.push(ranked);
-            }
+            first.add(CoverKey::of(&row), self.reader.view(row));
         }
-        first.into_sorted_vec().into_iter().skip(offset).map(|ranked| ranked.row).collect()
+        first.into_rows().skip(offset).map(|view| view.row).collect()
     }
 
     /// What the next page begins behind.
-    pub fn behind(&self, order: &[SortKey], row: SnapshotRow) -> SortedAfter {
-        let Ranked { ranks, place, .. } = self.rank(order, row);
-        SortedAfter { ranks: ranks.into_iter().map(|(rank, _)| rank).collect(), place }
+    pub fn behind(&self, order: &[SortKey], row: SnapshotRow) -> SortedAfter<CoverKey> {
+        SortedAfter::of(order, CoverKey::of(&row), &self.reader.view(row))
     }
+}
 
-    fn rank(&self, order: &[SortKey], row: SnapshotRow) -> Ranked {
-        let view = self.reader.view(row);
-        let rank = |key: &SortKey| (Ranking::of(&view.get(key.field)), key.direction);
-        Ranked { ranks: order.iter().map(rank).collect(), place: CoverKey::of(&row), row }
+/// Where those lie by their keys that a filter with these bounds can let through, in rising order.
+pub fn key_ranges(bounds: Option<[f64; 4]>) -> Vec<KeyRange> {
+    match bounds {
+        None => vec![KeyRange::WORLD],
+        // A box of nothing holds nothing.
+        Some([west, south, east, north]) if !(west <= east && south <= north) => Vec::new(),
+        Some(bounds) => on_globe(bounds).map_or_else(|| vec![KeyRange::WORLD], |within| within.key_ranges()),
     }
 }
 
@@ -198,89 +167,3 @@ fn common(one: &[KeyRange], other: &[KeyRange]) -> Vec<KeyRange> {
     }
     shared
 }
-
-/// The last row of a page in an order. It is named by its values, so that a row which changed or is gone
-/// does not end the reading.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SortedAfter {
-    ranks: Vec<Ranking>,
-    place: CoverKey,
-}
-
-/// A value as it is compared in an order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Ranking {
-    Number(f64),
-    Text(String),
-    Unknown,
-}
-
-impl Ranking {
-    fn of(value: &Value<'_>) -> Self {
-        match value {
-            Value::Text(text) => Self::Text(text.clone().into_owned()),
-            Value::Number(number) => Self::Number(*number),
-            Value::Boolean(yes) => Self::Number(f64::from(u8::from(*yes))),
-            Value::Date(day) => Self::Number(f64::from(*day)),
-            Value::Timestamp(at) => Self::Number(*at as f64),
-            Value::Null | Value::Point(..) | Value::TextList(_) => Self::Unknown,
-        }
-    }
-
-    fn compare(&self, other: &Self, direction: Direction) -> Ordering {
-        let known = match (self, other) {
-            (Self::Unknown, Self::Unknown) => return Ordering::Equal,
-            (Self::Unknown, _) => return Ordering::Greater,
-            (_, Self::Unknown) => return Ordering::Less,
-            (Self::Number(one), Self::Number(other)) => one.total_cmp(other),
-            (Self::Text(one), Self::Text(other)) => one.cmp(other),
-            (Self::Number(_), Self::Text(_)) => Ordering::Less,
-            (Self::Text(_), Self::Number(_)) => Ordering::Greater,
-        };
-        match direction {
-            Direction::Rising => known,
-            Direction::Falling => known.reverse(),
-        }
-    }
-}
-
-struct Ranked {
-    ranks: Vec<(Ranking, Direction)>,
-    place: CoverKey,
-    row: SnapshotRow,
-}
-
-impl Ranked {
-    fn compare<'r>(&self, others: impl Iterator<Item = &'r Ranking>, place: CoverKey) -> Ordering {
-        let ranks = self.ranks.iter().zip(others);
-        ranks
-            .map(|((one, direction), other)| one.compare(other, *direction))
-            .find(|ordering| ordering.is_ne())
-            .unwrap_or_else(|| self.place.cmp(&place))
-    }
-
-    fn is_behind(&self, after: &SortedAfter) -> bool {
-        self.compare(after.ranks.iter(), after.place).is_gt()
-    }
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.compare(other.ranks.iter().map(|(rank, _)| rank), other.place)
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ranked {}

@@ -3,8 +3,12 @@
 
 mod cover_fields;
 mod cover_search;
+mod order;
+mod table_fields;
 mod word_match;
 
 pub use cover_fields::{CoverField, CoverReader, CoverView, cover_schema};
-pub use cover_search::{CoverKey, CoverSearch, Direction, SortKey, SortedAfter, Within};
+pub use cover_search::{CoverKey, CoverSearch, Within, key_ranges};
+pub use order::{Direction, FirstRows, SortKey, SortedAfter};
+pub use table_fields::{TableField, moment_field, table_fields, table_schema};
 pub use word_match::{Fit, Wanted};

@@ -1,4 +1,4 @@
-//! A row of 40 bytes for every cover in use, in the order of ids. A question is one pass over the rows, a few
+//! A row of 32 bytes for every cover in use, in the order of ids. A question is one pass over the rows, a few
 //! milliseconds for a million, and needs no index that each change would have to keep.
 
 use std::collections::BTreeMap;
@@ -85,8 +85,8 @@ const UNKNOWN: u8 = u8::MAX;
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Packed {
     cover: CoverId,
-    /// The random end of the manhole's id: enough to tell whether two covers lie on one.
-    manhole: u64,
+    /// The random end of the manhole's id: enough to tell whether two covers side by side lie on one.
+    manhole: u32,
     district: u16,
     /// Year of installation, 0 = unknown.
     installed: u16,
@@ -159,7 +159,7 @@ impl Board {
         let facts = &row.facts;
         Packed {
             cover: row.cover,
-            manhole: row.manhole.0.as_u64_pair().1,
+            manhole: row.manhole.0.as_u64_pair().1 as u32,
             district: self.district_number(row.district),
             installed: facts.installed.unwrap_or_default(),
             class: facts.class as u8,

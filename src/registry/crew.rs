@@ -21,10 +21,10 @@ use crate::domain::plate::PlateFix;
 use crate::domain::position::distance_m;
 use crate::domain::role::Actor;
 use crate::domain::token::Token;
+use crate::store::Tx;
 use crate::store::crew::{self, ActionRow};
 use crate::store::spot_checks::Look;
 use crate::store::tasks::Task;
-use crate::store::{StoreError, Tx};
 
 /// What came of an action.
 #[derive(Debug, Clone, PartialEq)]
@@ -337,9 +337,4 @@ impl Work {
         }
         super::amend::take(tx, cover).await
     }
-}
-
-/// A row that must be there.
-pub(super) fn gone(table: &'static str, id: impl std::fmt::Display) -> RegistryError {
-    StoreError::inconsistent(table, "id", id).into()
 }

@@ -34,6 +34,11 @@ impl Registry {
         Ok(covers::list_points(&mut self.store.read().await?, after, limit).await?)
     }
 
+    /// Gives back what reading the whole city left in memory.
+    pub async fn forget_pages(&self) -> Result<(), RegistryError> {
+        Ok(self.store.forget_pages().await?)
+    }
+
     pub async fn list_points_by_id(&self, ids: &[CoverId]) -> Result<Vec<PointRow>, RegistryError> {
         Ok(covers::list_points_by_id(&mut self.store.read().await?, ids).await?)
     }

@@ -69,6 +69,20 @@ impl Known {
         }
     }
 
+    /// The party that somebody names.
+    pub(super) fn party(&self, id: Option<PartyId>, field: &'static str) -> Result<Option<Party>, Refusal> {
+        id.map(|id| find_party(self, id, field)).transpose()
+    }
+
+    /// Refuses a district that there is not, and a place outside of it.
+    pub(super) fn check_district(&self, survey: &Survey) -> Result<(), Refusal> {
+        if !self.districts.contains(&survey.district) {
+            let read = &survey.district;
+            return Err(Refusal::new("district.unknown").at("district").with("read", read));
+        }
+        self.check_place(survey)
+    }
+
     fn named(&self, name: &str) -> Option<PartyId> {
         self.parties.values().find(|party| party.name == name).map(|party| party.id)
     }
@@ -140,7 +154,7 @@ pub(super) fn edited(
     macro_rules! set_party {
         ($($field:ident),+) => { $(
             if let Some(id) = edit.$field {
-                let party = id.map(|id| find_party(known, id, stringify!($field))).transpose()?;
+                let party = known.party(id, stringify!($field))?;
                 let name = party.as_ref().map(|party| party.name.clone());
                 if name != old.$field {
                     fields.insert(stringify!($field).to_owned(), json!([old.$field, name]));
@@ -152,11 +166,9 @@ pub(super) fn edited(
     }
     set!(class, state, district, position, road, address, placement, material, shape, load_class);
     set_party!(owner, maintainer, supervisor);
-    if fields.contains_key("district") && !known.districts.contains(&after.survey.district) {
-        let read = &after.survey.district;
-        return Err(Refusal::new("district.unknown").at("district").with("read", read));
-    }
-    if fields.contains_key("district") || fields.contains_key("position") {
+    if fields.contains_key("district") {
+        known.check_district(&after.survey)?;
+    } else if fields.contains_key("position") {
         known.check_place(&after.survey)?;
     }
     for (name, value) in &edit.extra {

@@ -26,6 +26,7 @@ impl Registry {
             after = Some(last.cover);
             rows.extend(page.iter().map(|point| self.map_row(point, &lexicon, rules)));
         }
+        self.store.forget_pages().await?;
         Ok(Snapshot::build_with(lexicon, rows, version))
     }
 

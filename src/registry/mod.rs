@@ -55,6 +55,7 @@ mod deliveries;
 mod editing;
 mod exemplary;
 mod exports;
+mod features;
 mod feed;
 mod field_photos;
 mod fields;
@@ -69,6 +70,7 @@ mod ledger;
 mod map;
 mod marks;
 mod meetings;
+mod newcomers;
 mod notice_answers;
 mod notice_steps;
 mod notices;
@@ -154,6 +156,9 @@ pub use exemplary::{ExemplaryFile, ExemplaryOrder};
 pub use exports::{
     CaseRecord, CaseSelection, CoverLine, CoverPage, ExportPages, PlateRecord, PlateSelection,
 };
+pub use features::{
+    FeatureCell, FeatureKey, FeatureQuery, FeatureRow, FeatureSearch, FeatureTest, feature_columns,
+};
 pub use feed::Counts;
 pub use field_photos::{FieldPhoto, KeptPhoto, NOT_HERE};
 pub use files::{AttachedPhoto, ChainState, EarlierFile};
@@ -162,6 +167,7 @@ pub use imports::RolledBack;
 pub use intake::{NewFinding, Spot};
 pub use ledger::LedgerLine;
 pub use meetings::{Meeting, MeetingFile, MeetingSubject, NamedSubject, NewMeeting, RevokeOrder};
+pub use newcomers::NewManhole;
 pub use notices::{
     Addressee, CandidateFilter, NOTICE_CASES, Notice, NoticeAnswer, NoticeCandidate, NoticeDraft,
     NoticeFeedback, NoticeFile, NoticeFilter, NoticeItem, NoticeLine, NoticeOrder, NoticeText, NoticeYear,

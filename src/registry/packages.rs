@@ -160,7 +160,8 @@ pub(super) async fn nearest(
     Ok(close_to(tx, place, None, radius_m).await?.into_iter().next())
 }
 
-async fn close_to(
+/// The covers in use within a radius, of one class or of any, nearest first.
+pub(super) async fn close_to(
     tx: &mut Tx,
     place: (f64, f64),
     class: Option<CoverClass>,

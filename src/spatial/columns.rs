@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::attributes::{Attributes, CodeOrder, PackedCode};
 use super::overlay::{At, Overlay};
 use super::quadkey::KeyRange;
-use super::snapshot::{Flags, SnapshotRow};
+use super::snapshot::{Dot, Flags, SnapshotRow};
 use crate::domain::cover::{CoverClass, CoverState};
 use crate::domain::ids::CoverId;
 use crate::domain::position::quadkey;
@@ -21,6 +21,10 @@ const GONE: u32 = u32::MAX;
 
 pub(super) fn pack_flags(flags: Flags) -> u8 {
     (u8::from(flags.has_plate) * HAS_PLATE) | (u8::from(flags.open_case) * OPEN_CASE)
+}
+
+fn unpack_flags(flags: u8) -> Flags {
+    Flags { has_plate: flags & HAS_PLATE != 0, open_case: flags & OPEN_CASE != 0 }
 }
 
 /// The packed part of a snapshot, in the order of (quadkey, id).
@@ -140,11 +144,17 @@ impl Columns {
             lat: self.lats[at],
             class: CoverClass::ALL[usize::from(self.classes[at])],
             state: CoverState::ALL[usize::from(self.states[at])],
-            flags: Flags {
-                has_plate: self.flags[at] & HAS_PLATE != 0,
-                open_case: self.flags[at] & OPEN_CASE != 0,
-            },
+            flags: unpack_flags(self.flags[at]),
             attributes: self.attributes[at],
+        }
+    }
+
+    pub(super) fn dot(&self, at: usize) -> Dot {
+        Dot {
+            quadkey: self.keys[at] as i64,
+            class: CoverClass::ALL[usize::from(self.classes[at])],
+            state: CoverState::ALL[usize::from(self.states[at])],
+            flags: unpack_flags(self.flags[at]),
         }
     }
 

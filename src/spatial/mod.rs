@@ -8,10 +8,12 @@ mod columns;
 mod outline;
 mod overlay;
 pub mod quadkey;
-pub mod snapshot;
+mod selection;
+mod snapshot;
 
 pub use areas::{AreaIndex, Locator};
 pub use attributes::{Attributes, Lexicon, NamedParty, PackedCode, Reading, UNKNOWN_DAY};
 pub use outline::{Overlap, check_outline, find_overlaps};
 pub use quadkey::{BBox, KeyRange, TileId};
-pub use snapshot::{Change, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally};
+pub use selection::{Chosen, Selection};
+pub use snapshot::{Change, Dot, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally};

@@ -150,6 +150,11 @@ pub(super) struct Slice<'a> {
 }
 
 impl Slice<'_> {
+    /// Where its arrivals stand among all of the snapshot.
+    pub(super) fn added_positions(&self) -> Range<usize> {
+        self.added_from..self.added_from + self.added.len()
+    }
+
     /// How many rows, without looking at them.
     pub(super) fn size(&self) -> usize {
         self.base.len() - self.hidden.len() + self.added.len()

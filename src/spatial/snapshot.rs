@@ -11,7 +11,7 @@ use super::overlay::{At, Overlay, Slice};
 use super::quadkey::{BBox, KeyRange, TileId};
 use crate::domain::cover::{CoverClass, CoverState};
 use crate::domain::ids::CoverId;
-use crate::domain::position::{QUADKEY_ZOOM, distance_m};
+use crate::domain::position::{QUADKEY_ZOOM, distance_m, quadkey};
 
 /// What the map knows of a cover.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,12 +26,28 @@ pub struct SnapshotRow {
     pub attributes: Attributes,
 }
 
+impl SnapshotRow {
+    pub fn dot(&self) -> Dot {
+        let SnapshotRow { class, state, flags, .. } = *self;
+        Dot { quadkey: quadkey(self.lon, self.lat), class, state, flags }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags {
     /// A live plate is installed on it.
     pub has_plate: bool,
     /// A case on it is not closed yet.
     pub open_case: bool,
+}
+
+/// What a tile for everybody shows of a cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dot {
+    pub quadkey: i64,
+    pub class: CoverClass,
+    pub state: CoverState,
+    pub flags: Flags,
 }
 
 /// What a committed change means for the map.
@@ -193,22 +209,26 @@ impl Snapshot {
     /// Divides a tile into `side` × `side` cells (a power of two) and counts each; empty cells are left
     /// out. No row is looked at. Cells are never finer than tiles of zoom 28.
     pub fn grid_in_tile(&self, tile: TileId, side: u32) -> Vec<GridCell> {
-        let zoom = (tile.zoom() + side.max(1).ilog2()).min(QUADKEY_ZOOM);
-        let mut cells = Vec::new();
-        let mut pending = vec![tile];
-        while let Some(cell) = pending.pop() {
-            let count = self.count_in_tile(cell);
-            match cell.children() {
-                _ if count == 0 => {}
-                Some(children) if cell.zoom() < zoom => pending.extend(children.into_iter().rev()),
-                _ => {
-                    let shift = cell.zoom() - tile.zoom();
-                    let (column, row) = (cell.x() - (tile.x() << shift), cell.y() - (tile.y() << shift));
-                    cells.push(GridCell { column, row, count });
-                }
-            }
+        grid(tile, side, |cell| self.count_in_tile(cell))
+    }
+
+    /// How many rows are packed, hidden ones among them, and how many arrived since.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.base.len(), self.overlay.added().len())
+    }
+
+    pub(super) fn row_at(&self, at: &At) -> SnapshotRow {
+        match at {
+            At::Base(position) => self.base.row(*position),
+            At::Added(at) => self.overlay.added()[*at].row,
         }
-        cells
+    }
+
+    pub(super) fn dot_at(&self, at: &At) -> Dot {
+        match at {
+            At::Base(position) => self.base.dot(*position),
+            At::Added(at) => self.overlay.added()[*at].row.dot(),
+        }
     }
 
     /// The `k` rows nearest to a point and no farther than `max_m` meters, nearest first; rows at
@@ -309,13 +329,10 @@ impl Snapshot {
     }
 
     fn in_slice<'a>(&'a self, slice: Slice<'a>) -> impl Iterator<Item = SnapshotRow> + 'a {
-        slice.map(|at| match at {
-            At::Base(position) => self.base.row(position),
-            At::Added(at) => self.overlay.added()[at].row,
-        })
+        slice.map(|at| self.row_at(&at))
     }
 
-    fn slice(&self, keys: KeyRange) -> Slice<'_> {
+    pub(super) fn slice(&self, keys: KeyRange) -> Slice<'_> {
         self.overlay.slice(&self.base, keys)
     }
 }
@@ -372,6 +389,26 @@ impl LiveSnapshot {
     }
 }
 
+/// Divides a tile into `side` × `side` cells, at most as fine as zoom 28, and leaves out those in which nothing is.
+pub(super) fn grid(tile: TileId, side: u32, count_in: impl Fn(TileId) -> usize) -> Vec<GridCell> {
+    let zoom = (tile.zoom() + side.max(1).ilog2()).min(QUADKEY_ZOOM);
+    let mut cells = Vec::new();
+    let mut pending = vec![tile];
+    while let Some(cell) = pending.pop() {
+        let count = count_in(cell);
+        match cell.children() {
+            _ if count == 0 => {}
+            Some(children) if cell.zoom() < zoom => pending.extend(children.into_iter().rev()),
+            _ => {
+                let shift = cell.zoom() - tile.zoom();
+                let (column, row) = (cell.x() - (tile.x() << shift), cell.y() - (tile.y() << shift));
+                cells.push(GridCell { column, row, count });
+            }
+        }
+    }
+    cells
+}
+
 /// Rows that are sooner measured than shared out to smaller tiles.
 const SMALL_TILE: usize = 24;
 /// Something that is no nearer than `least_m` meters; a row is exactly as far.
@@ -412,9 +449,8 @@ impl PartialEq for Known {
 impl Eq for Known {}
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::domain::position::quadkey;
     use proptest::prelude::*;
     use std::collections::HashMap;
     use uuid::Uuid;
@@ -424,7 +460,7 @@ mod tests {
         CoverId(Uuid::from_u128(u128::from(number.wrapping_mul(0x9E37_79B1)) << 40))
     }
 
-    fn row(number: u32, lon: f64, lat: f64) -> SnapshotRow {
+    pub(in crate::spatial) fn row(number: u32, lon: f64, lat: f64) -> SnapshotRow {
         SnapshotRow {
             cover: cover(number),
             lon,
@@ -451,7 +487,7 @@ mod tests {
         prop_oneof![5 => street, 2 => seam, 1 => corners, 1 => (-180.0..=180.0, -90.0..=90.0)]
     }
 
-    fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
+    pub(in crate::spatial) fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
         let change = prop_oneof![
             5 => (0u32..300, places()).prop_map(|(number, (lon, lat))| Change::Put(row(number, lon, lat))),
             2 => (0u32..300).prop_map(|number| Change::Remove(cover(number))),

@@ -111,9 +111,7 @@ pub(super) fn conditions(filter: &CaseFilter, engine: EngineKind) -> Vec<Piece> 
         pieces.extend([Sql(" AND k.party_id = "), Id(party.0)]);
     }
     if let Some(party) = filter.business_of {
-        pieces.extend([Sql(" AND (k.party_id = "), Id(party.0)]);
-        pieces.push(Sql(" OR (k.state = 'dispatched' AND k.party_id IS NULL AND k.offered_to LIKE "));
-        pieces.extend([Text(format!("%{party}%")), Sql("))")]);
+        pieces.extend(business_of(party));
     }
     if let Some(source) = filter.source {
         pieces.extend([Sql(" AND k.source = "), Text(source.to_string())]);
@@ -146,6 +144,17 @@ pub(super) fn conditions(filter: &CaseFilter, engine: EngineKind) -> Vec<Piece> 
         pieces.push(Sql(" ESCAPE '\\')"));
     }
     pieces
+}
+
+/// What a party has on its list: its own cases and those it is offered.
+pub(super) fn business_of(party: PartyId) -> [Piece; 5] {
+    [
+        Sql(" AND (k.party_id = "),
+        Id(party.0),
+        Sql(" OR (k.state = 'dispatched' AND k.party_id IS NULL AND k.offered_to LIKE "),
+        Text(format!("%{party}%")),
+        Sql("))"),
+    ]
 }
 
 /// One page of cases in the order of the filter.

@@ -35,6 +35,7 @@ pub mod due_dates;
 pub mod edits;
 mod error;
 pub mod exports;
+pub mod features;
 pub mod feed;
 pub mod field_photos;
 pub mod history;
@@ -224,6 +225,20 @@ impl Store {
             Engine::Sqlite { readers, .. } => Tx::Sqlite(readers.acquire().await?),
             Engine::Postgres { pool } => Tx::Postgres(pool.acquire().await?),
         })
+    }
+
+    /// Gives back the pages that readers of SQLite keep: after a look at the whole city they are of no use to the next
+    /// question, and the system keeps the file anyway.
+    pub async fn forget_pages(&self) -> Result<(), StoreError> {
+        use sqlx::Executor;
+        if let Engine::Sqlite { readers, .. } = &self.engine {
+            let mut idle = Vec::new();
+            while let Some(mut reader) = readers.try_acquire() {
+                reader.execute("PRAGMA shrink_memory").await.map(drop)?;
+                idle.push(reader);
+            }
+        }
+        Ok(())
     }
 
     /// A connection that sees one state of the database until `Tx::finish_frozen`.

@@ -4,7 +4,7 @@ import { COLORS, HOT } from "./symbols.js";
 import { filterParameters, listen, state } from "./state.js";
 
 /** From here on a tile holds covers and not counts. */
-export const COVERS_FROM = 13;
+export const COVERS_FROM = 14;
 const SIGNS_FROM = 15.5, CODES_FROM = 17;
 const EMPTY = { type: "FeatureCollection", features: [] };
 const FONT = ["Noto Sans SC Regular"];

@@ -22,7 +22,7 @@ import { count, loadWords, spoken, t } from "./words.js";
 const settings = JSON.parse(document.body.dataset.settings);
 const PANELS = ["filter", "results", "stats", "layers"];
 const TOUCH_PX = 8;
-/** How far a point of a tile of zoom 13 may lie beside its cover, at most. */
+/** How far a point of a tile of zoom 14 may lie beside its cover, at most. */
 const NEAR_M = 5;
 
 const app = document.getElementById("app");

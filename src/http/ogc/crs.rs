@@ -43,6 +43,11 @@ impl System {
         &self.uri
     }
 
+    /// As a survey names it; longitude and latitude without more are those of a receiver.
+    pub(super) fn short_name(&self) -> String {
+        self.uri.strip_prefix(EPSG).map_or_else(|| "EPSG:4326".to_owned(), |code| format!("EPSG:{code}"))
+    }
+
     pub(super) fn is_degrees(&self) -> bool {
         self.crs.is_degrees()
     }

@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::crs::{CRS84, Systems};
 use super::params::{MOST, USUAL};
-use super::{Asking, Collection, covers, districts, queryables};
+use super::{Asking, Collection, districts, queryables, question};
+use crate::domain::edit::RetireReason;
 use crate::http::AppState;
-use crate::layers::CoverField;
+use crate::messages::Catalogue;
 
 pub(super) const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.0";
 
@@ -25,7 +26,7 @@ pub(super) fn write(state: &AppState, asking: &Asking) -> Value {
     ] {
         paths.insert(path.into(), get(id, words.text(summary), media_type, vec![parameter_ref("f")], false));
     }
-    for collection in Collection::ALL {
+    for collection in Collection::visible_to(asking.is_staff()) {
         let id = collection.id();
         let name = words.word("ogc_collection", id);
         let at = |tail: &str| format!("/collections/{id}{tail}");
@@ -41,11 +42,8 @@ pub(super) fn write(state: &AppState, asking: &Asking) -> Value {
                 false,
             ),
         );
-        let listed = item_parameters(asking, collection);
-        paths.insert(
-            at("/items"),
-            get(&format!("getFeatures_{id}"), &name, "application/geo+json", listed, true),
-        );
+        let listed = item_parameters(state, asking, collection);
+        let mut features = get(&format!("getFeatures_{id}"), &name, "application/geo+json", listed, true);
         let one = vec![
             json!({"name": "featureId", "in": "path", "required": true, "schema": {"type": "string"},
                 "description": words.text("ogc.feature_id")}),
@@ -57,7 +55,9 @@ pub(super) fn write(state: &AppState, asking: &Asking) -> Value {
         operation["get"]["responses"]["404"] = response_ref("Problem");
         if collection == Collection::Covers {
             operation["get"]["responses"]["308"] = json!({"description": words.text("ogc.moved")});
+            add_changes(&mut features, &mut operation, words);
         }
+        paths.insert(at("/items"), features);
         paths.insert(at("/items/{featureId}"), operation);
     }
     json!({
@@ -82,6 +82,39 @@ fn get(id: &str, summary: &str, media_type: &str, parameters: Vec<Value>, has_sy
         "200": answer, "400": response_ref("Problem"), "401": response_ref("Problem"), "500": response_ref("Problem")}}})
 }
 
+/// Part 4, for those who may change covers.
+fn add_changes(features: &mut Value, feature: &mut Value, words: &Catalogue) {
+    let id = feature["get"]["parameters"][0].clone();
+    let query = |name: &str, schema: Value| {
+        json!({"name": name, "in": "query", "required": false, "schema": schema,
+            "description": words.text(&format!("ogc.{name}"))})
+    };
+    let header =
+        |name: &str| json!({"name": name, "in": "header", "required": false, "schema": {"type": "string"}});
+    let reason = || query("reason", json!({"type": "string"}));
+    let change = |name: &str, key: &str, media_type: Option<&str>, parameters: Vec<Value>, status: &str| {
+        let mut operation = json!({"operationId": name, "summary": words.text(key), "parameters": parameters,
+            "responses": {status: {"description": words.text(key)}}});
+        if let Some(media_type) = media_type {
+            operation["requestBody"] =
+                json!({"required": true, "content": {media_type: {"schema": {"type": "object"}}}});
+        }
+        for refused in ["400", "401", "403", "404", "409", "412", "415", "422", "428"] {
+            operation["responses"][refused] = response_ref("Problem");
+        }
+        operation
+    };
+    let geojson = Some("application/geo+json");
+    let crs = || header("Content-Crs");
+    let one = |more: Vec<Value>| [vec![id.clone(), header("If-Match")], more].concat();
+    features["post"] = change("createFeature", "ogc.created", geojson, vec![crs(), reason()], "201");
+    feature["put"] = change("replaceFeature", "ogc.replaced", geojson, one(vec![crs(), reason()]), "200");
+    let patch = Some("application/merge-patch+json");
+    feature["patch"] = change("updateFeature", "ogc.updated", patch, one(vec![crs(), reason()]), "200");
+    let reasons = query("retire_reason", json!({"type": "string", "enum": RetireReason::WORDS}));
+    feature["delete"] = change("retireFeature", "ogc.retired", None, one(vec![reasons, reason()]), "204");
+}
+
 fn parameter_ref(name: &str) -> Value {
     json!({"$ref": format!("#/components/parameters/{name}")})
 }
@@ -91,27 +124,24 @@ fn response_ref(name: &str) -> Value {
 }
 
 /// What may be asked of the features of a collection: the parameters that all share, and each property by name.
-fn item_parameters(asking: &Asking, collection: Collection) -> Vec<Value> {
+fn item_parameters(state: &AppState, asking: &Asking, collection: Collection) -> Vec<Value> {
     let words = asking.words();
-    let known = match collection {
-        Collection::Covers => covers::parameters(asking.is_staff()),
-        Collection::Districts => districts::PARAMETERS.to_vec(),
-    };
-    known
-        .into_iter()
-        .map(|name| {
-            let field = CoverField::ALL.iter().find(|field| field.as_str() == name);
-            match (collection, field) {
-                (Collection::Covers, Some(field)) => {
-                    property(name, queryables::schema_of(field.kind()), &words.word("layer_field", name))
-                }
-                (Collection::Districts, _) if districts::PROPERTIES.contains(&name) => {
-                    property(name, json!({"type": "string"}), &words.word("ogc_district", name))
-                }
-                _ => parameter_ref(name),
-            }
-        })
-        .collect()
+    match queryables::schema(state, collection, asking.is_staff()) {
+        Some(schema) => {
+            let shared = question::PARAMETERS.iter().map(|name| parameter_ref(name));
+            let named = question::named_fields(&schema).map(|(_, name, kind)| {
+                property(name, queryables::schema_of(kind), &words.word("layer_field", name))
+            });
+            shared.chain(named).collect()
+        }
+        None => districts::PARAMETERS
+            .iter()
+            .map(|name| match districts::PROPERTIES.contains(name) {
+                true => property(name, json!({"type": "string"}), &words.word("ogc_district", name)),
+                false => parameter_ref(name),
+            })
+            .collect(),
+    }
 }
 
 fn property(name: &str, schema: Value, title: &str) -> Value {

@@ -45,7 +45,7 @@ pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Respon
     let system = params.system("crs", &systems)?;
     let (limit, offset) = (params.limit()?, params.offset()?);
     let within = params.bbox(&systems)?;
-    super::covers::check_datetime(params)?;
+    super::question::check_datetime(params)?;
     let areas = state.registry.list_areas(AreaKind::District).await?;
     let is = |name: &str, value: &str| params.get(name).is_none_or(|wanted| wanted == value);
     let fits = |area: &&Area| {
@@ -98,8 +98,7 @@ pub(super) async fn item(state: &AppState, asking: &Asking, code: &str) -> Resul
             let path = format!("/ogc/collections/districts/items/{code}");
             let mut said = feature(area, &system);
             let mut links = Links::new(&asking.base, &path, &asking.params).own("application/geo+json");
-            links.push(json!({"rel": "collection", "type": "application/json",
-                "href": format!("{}/ogc/collections/districts?f=json", asking.base)}));
+            links.push(asking.link_to(Collection::Districts));
             said["links"] = links.into();
             asking.dressed("application/geo+json", said.to_string().into_response())
         }

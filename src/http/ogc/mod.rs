@@ -1,4 +1,4 @@
-//! OGC API – Features, Parts 1 (1.0), 2 and 3 with CQL2: the city's covers and districts for programs that read
+//! OGC API – Features, Parts 1 (1.0), 2, 3 with CQL2, and 4: the city's covers, manholes, cases, plates and districts for programs that read
 //! maps. Anybody sees what the publish list names; with a log-in or a token there is more of each cover, at
 //! the same addresses and never from the same cache.
 
@@ -14,19 +14,26 @@ use super::open311::own_address;
 use super::{AppState, Problem};
 use crate::cql2;
 use crate::domain::Refusal;
+use crate::domain::table_layer::TableLayer;
 
 mod covers;
 mod crs;
 mod definition;
 mod districts;
+mod edits;
+mod feature_page;
 mod features;
 mod pages;
 mod params;
 mod queryables;
+mod question;
+mod tables;
 
 use crs::Systems;
+pub(super) use edits::{create, delete, item_options, items_options, replace, update};
 use features::{Links, Media};
 use params::Params;
+pub(super) use tables::FeatureCounts;
 
 /// What we hold to, by the identifiers that clients look for.
 const CONFORMANCE: &[&str] = &[
@@ -39,6 +46,10 @@ const CONFORMANCE: &[&str] = &[
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables-query-parameters",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+    "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/create-replace-delete",
+    "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/update",
+    "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/optimistic-locking-etags",
+    "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/features",
 ];
 
 /// A collection of features.
@@ -46,16 +57,38 @@ const CONFORMANCE: &[&str] = &[
 enum Collection {
     Covers,
     Districts,
+    /// Whose features are rows of the tables.
+    Table(TableLayer),
 }
 
 impl Collection {
-    const ALL: [Self; 2] = [Self::Covers, Self::Districts];
+    const ALL: [Self; 5] = [
+        Self::Covers,
+        Self::Table(TableLayer::Manholes),
+        Self::Table(TableLayer::Cases),
+        Self::Districts,
+        Self::Table(TableLayer::Plates),
+    ];
 
     const fn id(self) -> &'static str {
         match self {
             Self::Covers => "covers",
             Self::Districts => "districts",
+            Self::Table(layer) => layer.as_str(),
         }
+    }
+
+    /// Whether anybody may see some of it.
+    const fn is_public(self) -> bool {
+        match self {
+            Self::Covers | Self::Districts => true,
+            Self::Table(layer) => layer.is_public(),
+        }
+    }
+
+    /// Those that somebody sees.
+    fn visible_to(is_staff: bool) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |collection| is_staff || collection.is_public())
     }
 
     fn named(id: &str) -> Result<Self, Problem> {
@@ -118,6 +151,14 @@ impl Asking {
         self.caller.is_some()
     }
 
+    /// Refuses strangers what is for staff alone.
+    fn check_sees(&self, collection: Collection) -> Result<(), Problem> {
+        if collection.is_public() || self.is_staff() {
+            return Ok(());
+        }
+        Err(Problem::new(StatusCode::UNAUTHORIZED, "http.log_in"))
+    }
+
     fn words(&self) -> &'static crate::messages::Catalogue {
         self.reader.catalogue()
     }
@@ -127,6 +168,12 @@ impl Asking {
         let config = &state.config;
         let is_chinese = self.reader.language == crate::messages::Language::Zh;
         self.words().fill_one("ogc.title", "city", if is_chinese { &config.city_zh } else { &config.city_en })
+    }
+
+    /// To the collection that a feature is of.
+    fn link_to(&self, collection: Collection) -> Value {
+        let href = format!("{}/ogc/collections/{}?f=json", self.base, collection.id());
+        json!({"rel": "collection", "type": "application/json", "href": href})
     }
 
     fn links(&self, path: &str) -> Links {
@@ -236,8 +283,9 @@ pub(super) async fn collections(
 ) -> Result<Response, Problem> {
     let asking = Asking::of(&state, incoming, &["f"]).await?;
     let systems = Systems::of(&state);
-    let listed: Vec<Value> =
-        Collection::ALL.iter().map(|collection| describe(&state, &asking, &systems, *collection)).collect();
+    let listed: Vec<Value> = Collection::visible_to(asking.is_staff())
+        .map(|collection| describe(&state, &asking, &systems, collection))
+        .collect();
     let links = asking.links("/ogc/collections").own("application/json");
     let said = json!({"links": links, "crs": systems.uris(), "collections": listed});
     Ok(asking.answer(&state, "application/json", said, asking.words().text("ogc.collections")))
@@ -250,6 +298,7 @@ pub(super) async fn collection(
 ) -> Result<Response, Problem> {
     let collection = Collection::named(&id)?;
     let asking = Asking::of(&state, incoming, &["f"]).await?;
+    asking.check_sees(collection)?;
     let said = describe(&state, &asking, &Systems::of(&state), collection);
     let title = said["title"].as_str().unwrap_or_default().to_owned();
     Ok(asking.answer(&state, "application/json", said, &title))
@@ -279,8 +328,8 @@ fn describe(state: &AppState, asking: &Asking, systems: &Systems, collection: Co
     });
     let extent = match collection {
         Collection::Covers => covers::extent(state, asking.is_staff()),
-        // Outlines hold the covers, and the map is at hand.
-        Collection::Districts => None,
+        // Outlines hold the covers, and the map is at hand; rows would have to be read.
+        Collection::Districts | Collection::Table(_) => None,
     };
     if let Some(extent) = extent {
         said["extent"] = extent;
@@ -295,7 +344,8 @@ pub(super) async fn queryables(
 ) -> Result<Response, Problem> {
     let collection = Collection::named(&id)?;
     let asking = Asking::of(&state, incoming, &["f"]).await?;
-    let said = queryables::describe(&asking, collection);
+    asking.check_sees(collection)?;
+    let said = queryables::describe(&state, &asking, collection);
     Ok(asking.answer(&state, "application/schema+json", said, asking.words().text("ogc.queryables")))
 }
 
@@ -308,6 +358,7 @@ pub(super) async fn items(
     match collection {
         Collection::Covers => covers::items(&state, incoming).await,
         Collection::Districts => districts::items(&state, incoming).await,
+        Collection::Table(layer) => tables::items(&state, incoming, layer).await,
     }
 }
 
@@ -321,6 +372,7 @@ pub(super) async fn item(
     match collection {
         Collection::Covers => covers::item(&state, &asking, &feature).await,
         Collection::Districts => districts::item(&state, &asking, &feature).await,
+        Collection::Table(layer) => tables::item(&state, &asking, layer, &feature).await,
     }
 }
 

@@ -4,25 +4,35 @@ use serde_json::{Map, Value, json};
 
 use super::features::Links;
 use super::{Asking, Collection};
-use crate::cql2::Kind;
+use crate::cql2::{Kind, Schema};
 use crate::domain::Refusal;
-use crate::http::Problem;
 use crate::http::forms::shortened;
-use crate::layers::CoverField;
+use crate::http::{AppState, Problem};
+use crate::layers::{cover_schema, table_schema};
 
-pub(super) fn describe(asking: &Asking, collection: Collection) -> Value {
+/// What a filter may name of the features of a collection; districts have no filter.
+pub(super) fn schema(state: &AppState, collection: Collection, is_staff: bool) -> Option<Schema> {
+    let utc_offset = state.config.utc_offset_minutes;
+    match collection {
+        Collection::Covers => Some(cover_schema(is_staff, utc_offset)),
+        Collection::Table(layer) => Some(table_schema(layer, is_staff, utc_offset)),
+        Collection::Districts => None,
+    }
+}
+
+pub(super) fn describe(state: &AppState, asking: &Asking, collection: Collection) -> Value {
     let words = asking.words();
     let path = format!("/ogc/collections/{}/queryables", collection.id());
     let mut properties = Map::new();
-    match collection {
-        Collection::Covers => {
-            for field in CoverField::visible_to(asking.is_staff()) {
-                let mut schema = schema_of(field.kind());
-                schema["title"] = words.word("layer_field", field.as_str()).into();
-                properties.insert(field.as_str().to_owned(), schema);
+    match schema(state, collection, asking.is_staff()) {
+        Some(schema) => {
+            for field in schema.fields() {
+                let mut said = schema_of(field.kind);
+                said["title"] = words.word("layer_field", &field.name).into();
+                properties.insert(field.name.clone(), said);
             }
         }
-        Collection::Districts => {
+        None => {
             for name in super::districts::PROPERTIES {
                 let title = words.word("ogc_district", name);
                 properties.insert((*name).to_owned(), json!({"type": "string", "title": title}));

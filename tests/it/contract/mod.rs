@@ -14,6 +14,7 @@ mod import_desk;
 mod map_page;
 mod notices;
 mod ogc;
+mod ogc_tables;
 mod open311;
 mod photos;
 mod plate_batches;

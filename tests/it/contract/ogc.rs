@@ -13,11 +13,11 @@ const NOBODY: As = As::Nobody;
 const ENGINEER: As = As::Staff(Role::Engineer);
 const ITEMS: &str = "/ogc/collections/covers/items";
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-async fn get(house: &House, who: As, path: &str) -> Value {
+pub async fn get(house: &House, who: As, path: &str) -> Value {
     house.ask(who, "GET", path).expect(200).await.json()
 }
 
@@ -32,8 +32,8 @@ fn local(house: &House, href: &str) -> String {
 }
 
 /// Ids of all features, by following `next`.
-async fn walk(house: &House, who: As, query: &str) -> (u64, Vec<String>) {
-    let mut path = format!("{ITEMS}?{query}");
+pub async fn walk(house: &House, who: As, items: &str, query: &str) -> (u64, Vec<String>) {
+    let mut path = format!("{items}?{query}");
     let (mut ids, mut matched) = (Vec::new(), None);
     loop {
         let page = get(house, who, &path).await;
@@ -106,14 +106,14 @@ async fn clients_find_their_way(house: &House) {
 }
 
 async fn pages_hold_each_feature_once(house: &House) {
-    let all: BTreeSet<String> = walk(house, NOBODY, "limit=10000").await.1.into_iter().collect();
+    let all: BTreeSet<String> = walk(house, NOBODY, ITEMS, "limit=10000").await.1.into_iter().collect();
     assert_eq!(all.len(), house.state.snapshot.load().len());
     for query in ["limit=2", "limit=2&sortby=-code", "limit=2&sortby=road,-class", "limit=3&offset=0"] {
-        let (count, ids) = walk(house, NOBODY, query).await;
+        let (count, ids) = walk(house, NOBODY, ITEMS, query).await;
         assert_eq!(count as usize, ids.len(), "{query}");
         assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), all, "{query}");
     }
-    let (_, falling) = walk(house, NOBODY, "limit=4&sortby=-code").await;
+    let (_, falling) = walk(house, NOBODY, ITEMS, "limit=4&sortby=-code").await;
     assert!(falling.windows(2).all(|pair| pair[0] > pair[1]), "{falling:?}");
     let skipped = get(house, NOBODY, &format!("{ITEMS}?limit=1&offset=2&sortby=code")).await;
     assert_eq!(skipped["features"][0]["id"], *all.iter().nth(2).unwrap());
@@ -123,7 +123,7 @@ async fn pages_hold_each_feature_once(house: &House) {
 
 async fn places_are_told_in_every_system(house: &House) {
     let list = get(house, NOBODY, "/ogc/collections/covers").await;
-    let code = &walk(house, NOBODY, "limit=1").await.1[0];
+    let code = &walk(house, NOBODY, ITEMS, "limit=1").await.1[0];
     let path = format!("{ITEMS}/{code}");
     let plain = get(house, ENGINEER, &path).await;
     let [lon, lat] = [0, 1].map(|at| plain["geometry"]["coordinates"][at].as_f64().unwrap());

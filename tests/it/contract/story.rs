@@ -16,6 +16,7 @@ use super::import_desk::census_desk;
 use super::map_page::{map_overlays, map_page};
 use super::notices::notices;
 use super::ogc::{ogc, search, staff_map};
+use super::ogc_tables;
 use super::open311::open311;
 use super::plate_batches;
 use super::plate_designs::designs;
@@ -73,6 +74,8 @@ both_engines! {
         statistics(&house).await;
         open311(&house).await;
         ogc(&house).await;
+        ogc_tables::tables(&house).await;
+        ogc_tables::edits(&house).await;
         staff_map(&house).await;
         search(&house).await;
         citizens(&house).await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lidmark::domain::cover::{CoverClass, CoverState};
 use lidmark::domain::ids::CoverId;
-use lidmark::spatial::{Attributes, Change, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
+use lidmark::spatial::{Attributes, Change, Chosen, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId};
 use lidmark::tiles::{CellCount, CoverPoint, EXTENT, TileAddress, encode_counts, encode_covers};
 use uuid::Uuid;
 
@@ -22,14 +22,13 @@ fn row(number: u32) -> SnapshotRow {
 
 fn draw(snapshot: &Snapshot, tile: TileId) -> Vec<u8> {
     let address = TileAddress { zoom: tile.zoom(), x: tile.x(), y: tile.y() };
-    let points = snapshot.in_tile(tile).map(|row| CoverPoint {
-        lon: row.lon,
-        lat: row.lat,
+    let points = Chosen::new(snapshot, None).dots_in_tile(tile).map(|dot| CoverPoint {
+        quadkey: dot.quadkey,
         id: None,
-        class: row.class,
-        state: row.state,
-        has_plate: row.flags.has_plate,
-        open_case: row.flags.open_case,
+        class: dot.class,
+        state: dot.state,
+        has_plate: dot.flags.has_plate,
+        open_case: dot.flags.open_case,
     });
     encode_covers(address, points)
 }
