@@ -59,6 +59,8 @@ async fn measure() {
     pages(address, &data, &boxes, time).await;
     tiles(address, &centers, time).await;
     filtered(address, &token, &centers, time).await;
+    searched(address, &token).await;
+    deep_pages(address, &token).await;
     if let Some(megabytes) = resident_mb(pid) {
         verdict("memory of the server", megabytes, "MB", megabytes <= 250.0, "<= 250");
     }
@@ -244,6 +246,63 @@ async fn filtered(address: SocketAddr, token: &str, centers: &[(f64, f64)], time
             whole <= 200.0,
             "<= 200",
         );
+    }
+}
+
+/// What the search box costs by code, by the beginning of one, by a part of a road, with a slip and by initials.
+async fn searched(address: SocketAddr, token: &str) {
+    let page = ask(address, "/ogc/collections/covers/items?limit=1&offset=5000").await;
+    let said = |name: &str| page["features"][0]["properties"][name].as_str().unwrap_or_default().to_owned();
+    let (code, road) = (said("code"), said("road"));
+    let mut slipped: Vec<char> = road.chars().collect();
+    let last = slipped.len().saturating_sub(1);
+    slipped.swap(0, last);
+    let slipped: String = slipped.into_iter().collect();
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    let mut worst: f64 = 0.0;
+    for typed in [code.as_str(), &code[..9], &road, &slipped, "hhl", "zzzz"] {
+        let encoded: String = typed.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let request = get(&format!("/api/v1/search?q={encoded}"), &headers);
+        let mut connection = Connection::open(address).await.expect("it is ready");
+        let mut waits = Vec::new();
+        for _ in 0..20 {
+            let asked = Instant::now();
+            assert_eq!(connection.ask(&request).await.expect("it answers"), 200, "{typed}");
+            waits.push(asked.elapsed().as_secs_f64() * 1000.0);
+        }
+        let median = support::median(waits);
+        print(&format!("search for {typed}: {median:.1} ms"));
+        worst = worst.max(median);
+    }
+    verdict("search, the slowest of six", worst, "ms", worst <= 50.0, "<= 50");
+}
+
+/// Pages of 1,000 by the cursor: what the first one costs, and those that come deep behind it.
+async fn deep_pages(address: SocketAddr, token: &str) {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    for collection in ["covers", "manholes"] {
+        let mut path = format!("/ogc/collections/{collection}/items?limit=1000");
+        let mut connection = Connection::open(address).await.expect("it is ready");
+        let mut waits = Vec::new();
+        for _ in 0..200 {
+            let asked = Instant::now();
+            assert_eq!(connection.ask(&get(&path, &headers)).await.expect("it answers"), 200, "{path}");
+            waits.push(asked.elapsed().as_secs_f64() * 1000.0);
+            let page: Value = serde_json::from_slice(connection.body()).expect("JSON");
+            let links = page["links"].as_array().expect("links");
+            let Some(next) = links.iter().find(|link| link["rel"] == "next") else { break };
+            let href = next["href"].as_str().expect("an address");
+            path = href[href.find("/ogc").expect("ours")..].to_owned();
+        }
+        let (first, last) =
+            (support::median(waits[..10].to_vec()), support::median(waits[waits.len() - 10..].to_vec()));
+        print(&format!(
+            "{collection}: pages 1 to 10 {first:.1} ms each, pages {} to {} {last:.1} ms",
+            waits.len() - 9,
+            waits.len()
+        ));
     }
 }
 

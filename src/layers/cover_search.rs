@@ -100,15 +100,25 @@ impl<'m> CoverSearch<'m> {
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        if self.filter.is_none() && self.within.is_none() && self.only.is_none() {
-            return self.map.len();
-        }
-        self.rows().count()
+        if self.is_everything() { self.map.len() } else { self.rows().count() }
+    }
+
+    fn is_everything(&self) -> bool {
+        self.filter.is_none() && self.within.is_none() && self.only.is_none()
     }
 
     /// The next ones after a row, in the order of places.
     pub fn page(&self, after: Option<CoverKey>, offset: usize, limit: usize) -> Vec<SnapshotRow> {
         self.rows_after(after).skip(offset).take(limit).collect()
+    }
+
+    /// The first ones in the order of places, and how many there are: one pass.
+    pub fn first_page(&self, limit: usize) -> (Vec<SnapshotRow>, usize) {
+        let mut rows = self.rows();
+        let first: Vec<SnapshotRow> = rows.by_ref().take(limit).collect();
+        let others = if self.is_everything() { self.map.len() - first.len() } else { rows.count() };
+        let matched = first.len() + others;
+        (first, matched)
     }
 
     /// The next ones after a row in another order; rows that are alike in it stand in the order of places, and

@@ -53,13 +53,19 @@ fn search<'r, 'm>(
     let search = CoverSearch::new(map, reader, within, filter)?.only(days.is_some().then_some(&fits));
     let (limit, offset) = (question.limit, question.offset);
     // One more than asked for tells whether there is a page behind this one.
+    let mut counted = None;
     let mut rows: Vec<SnapshotRow> = match &question.cursor {
+        None if question.order.is_empty() && offset == 0 => {
+            let (rows, matched) = search.first_page(limit + 1);
+            counted = Some(matched);
+            rows
+        }
         None if question.order.is_empty() => search.page(None, offset, limit + 1),
         Some(Cursor::Place(after)) => search.page(Some(*after), offset, limit + 1),
         None => search.sorted_page(&question.order, None, offset, limit + 1),
         Some(Cursor::Sorted(after)) => search.sorted_page(&question.order, Some(after), offset, limit + 1),
     };
-    let matched = search.count();
+    let matched = counted.unwrap_or_else(|| search.count());
     let next = (rows.len() > limit).then(|| {
         rows.truncate(limit);
         let last = rows[limit - 1];

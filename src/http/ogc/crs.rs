@@ -70,9 +70,14 @@ impl System {
         self.crs.to_grid(lon, lat)
     }
 
+    /// Decimals that tell a centimeter.
+    pub(super) fn digits(&self) -> u32 {
+        if self.is_degrees() { 7 } else { 3 }
+    }
+
     /// A place as it is written: the ordinates in their order, with as many digits as tell a centimeter.
     pub(super) fn write(&self, (lon, lat): (f64, f64)) -> Option<[f64; 2]> {
-        let per_unit = if self.is_degrees() { 1e7 } else { 1e3 };
+        let per_unit = 10_f64.powi(self.digits() as i32);
         let round = |ordinate: f64| (ordinate * per_unit).round() / per_unit;
         let (east, north) = self.crs.to_grid(lon, lat)?;
         let (first, second) = self.east_north(round(east), round(north));

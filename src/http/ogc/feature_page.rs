@@ -167,8 +167,9 @@ impl Writing<'_> {
         }
         out.push_str(",\"properties\":{");
         for (at, (field, name)) in self.fields.iter().enumerate() {
-            let comma = if at > 0 { "," } else { "" };
-            write!(out, "{comma}\"{name}\":").expect("a String takes all text");
+            out.push_str(if at > 0 { ",\"" } else { "\"" });
+            out.push_str(name);
+            out.push_str("\":");
             features::write_value(out, &feature.value(*field), self.system);
         }
         out.push_str("}}");

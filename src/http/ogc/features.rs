@@ -80,17 +80,23 @@ impl Links {
 /// Writes text into JSON.
 pub(super) fn write_text(out: &mut String, text: &str) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            control if control < ' ' => {
-                write!(out, "\\u{:04x}", control as u32).expect("a String takes all text");
-            }
-            other => out.push(other),
-        }
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push_str(text);
+    } else {
+        text.chars().for_each(|character| write_character(out, character));
     }
     out.push('"');
+}
+
+fn write_character(out: &mut String, character: char) {
+    match character {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        control if control < ' ' => {
+            write!(out, "\\u{:04x}", control as u32).expect("a String takes all text");
+        }
+        other => out.push(other),
+    }
 }
 
 /// Writes the value of a property into JSON.
@@ -122,15 +128,36 @@ pub(super) fn write_value(out: &mut String, value: &cql2::Value<'_>, system: &Sy
 
 /// A point; null where the system does not reach.
 pub(super) fn write_point(out: &mut String, place: (f64, f64), system: &System) {
+    let digits = system.digits();
     match system.write(place) {
         None => out.push_str("null"),
         Some([first, second]) => {
             out.push_str("{\"type\":\"Point\",\"coordinates\":[");
-            write_number(out, first);
+            write_ordinate(out, first, digits);
             out.push(',');
-            write_number(out, second);
+            write_ordinate(out, second, digits);
             out.push_str("]}");
         }
+    }
+}
+
+/// A number of so many decimals at most, as whole numbers are written: several times as fast as the shortest form of
+/// any number, which it is too.
+fn write_ordinate(out: &mut String, ordinate: f64, digits: u32) {
+    let scale = 10_u64.pow(digits);
+    let units = (ordinate.abs() * scale as f64).round() as u64;
+    if ordinate < 0.0 && units > 0 {
+        out.push('-');
+    }
+    let (whole, mut rest) = (units / scale, units % scale);
+    write!(out, "{whole}").expect("a String takes all text");
+    if rest > 0 {
+        let mut width = digits as usize;
+        while rest.is_multiple_of(10) {
+            rest /= 10;
+            width -= 1;
+        }
+        write!(out, ".{rest:0width$}").expect("a String takes all text");
     }
 }
 
@@ -150,4 +177,28 @@ pub(super) fn with_system(mut response: Response, system: &System) -> Response {
 pub(super) fn date(days: i32) -> String {
     let at = crate::domain::ids::Millis(i64::from(days) * 86_400_000).to_rfc3339();
     at.chars().take_while(|character| *character != 'T').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_ordinate_reads_back_as_it_was(units in -1_800_000_000_i64..=1_800_000_000) {
+            let (ordinate, mut text) = (units as f64 / 1e7, String::new());
+            write_ordinate(&mut text, ordinate, 7);
+            prop_assert_eq!(text.parse::<f64>().unwrap(), ordinate);
+            prop_assert_eq!(serde_json::from_str::<Value>(&text).unwrap().as_f64(), Some(ordinate));
+        }
+
+        #[test]
+        fn a_text_reads_back_as_it_was(text in ".*|[\\x00-\\x7f]*") {
+            let mut written = String::new();
+            write_text(&mut written, &text);
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+    }
 }

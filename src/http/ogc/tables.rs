@@ -322,9 +322,6 @@ async fn count(
     reading: &Reading,
     meant: &Meant<'_>,
 ) -> Result<usize, Problem> {
-    if meant.is_everything() {
-        return Ok(state.registry.count_features(meant.search.query.clone(), actor).await?);
-    }
     let change = state.registry.last_change().await?;
     let others = asking.params.without(&["cursor", "offset", "limit", "f", "crs", "sortby"]);
     let question = format!("{} {} {others}", reading.layer, actor.word());
@@ -332,12 +329,16 @@ async fn count(
         return Ok(count);
     }
     let mut matched = 0;
-    let search = FeatureSearch { after: None, ..meant.search.clone() };
-    read(state, actor, search, |row| {
-        matched += usize::from(meant.holds(&TableView { reading, row }));
-        std::ops::ControlFlow::Continue(())
-    })
-    .await?;
+    if meant.is_everything() {
+        matched = state.registry.count_features(meant.search.query.clone(), actor).await?;
+    } else {
+        let search = FeatureSearch { after: None, ..meant.search.clone() };
+        read(state, actor, search, |row| {
+            matched += usize::from(meant.holds(&TableView { reading, row }));
+            std::ops::ControlFlow::Continue(())
+        })
+        .await?;
+    }
     state.shared.feature_counts.keep(question, change, matched);
     Ok(matched)
 }
