@@ -14,6 +14,7 @@ use super::cover_query::limit;
 use super::desk::unknown_case;
 use super::edit_fields::moment;
 use super::forms::{Form, shortened};
+use super::sparse::{CASE_FILE, CASE_LINE, Picked};
 use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::case::possible_moves;

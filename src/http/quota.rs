@@ -161,7 +161,7 @@ impl Quotas {
 fn window_of(key: u64, now: Millis) -> (u64, u64) {
     let at = now.0.max(0).unsigned_abs() + (key >> 32) % WINDOW_MS;
     // The upper half of a counter holds it for as long as anybody counts.
-    (at / WINDOW_MS & u64::from(u32::MAX), at % WINDOW_MS)
+    ((at / WINDOW_MS) & u64::from(u32::MAX), at % WINDOW_MS)
 }
 
 /// Requests of this minute, this one included.
@@ -169,7 +169,7 @@ fn count(counter: &AtomicU64, minute: u64) -> u32 {
     let next = |seen: u64| match seen >> 32 == minute {
         true if seen as u32 == u32::MAX => seen,
         true => seen + 1,
-        false => minute << 32 | 1,
+        false => (minute << 32) | 1,
     };
     let seen = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seen| Some(next(seen)));
     next(seen.unwrap_or_else(|seen| seen)) as u32
@@ -188,7 +188,7 @@ impl Left<'_> {
             .with("most", self.policy.per_minute)
             .with("seconds", self.seconds);
         let mut response = Problem { status: StatusCode::TOO_MANY_REQUESTS, refusal }.into_response();
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(self.seconds));
+        response.headers_mut().insert(header::RETRY_AFTER, self.seconds.into());
         self.tell(response.headers_mut());
         response
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::amend;
+use super::amend::{self, Versions};
 use super::editing::{self, FieldEdit, OneChange};
 use super::fields::{self, Known};
 use super::files;
@@ -206,8 +206,9 @@ async fn write_all(
             done.outcomes.push(WriteOutcome::of(WriteState::Missing));
             continue;
         };
-        let outcome = write_one(tx, (registry, &known), (id, write, &order.actor), now, &mut touched).await?;
+        let (outcome, versions) = write_one(tx, (registry, &known), (id, write, &order.actor), now).await?;
         done.outcomes.push(outcome);
+        touched.extend(versions.into_keys());
     }
     if all_or_nothing {
         done.committed = done.outcomes.iter().all(|outcome| outcome.state.is_fine());
@@ -242,11 +243,11 @@ async fn write_one(
     rules: (&Registry, &Known),
     (cover, write, actor): (CoverId, &CoverWrite, &Actor),
     now: Millis,
-    touched: &mut BTreeSet<CoverId>,
-) -> Result<WriteOutcome, RegistryError> {
+) -> Result<(WriteOutcome, Versions), RegistryError> {
+    let none = Versions::new();
     let (version, what, reason) = match &write.change {
         Ok(change) => change,
-        Err(refusal) => return refused(tx, cover, refusal).await,
+        Err(refusal) => return Ok((refused(tx, cover, refusal).await?, none)),
     };
     let change = OneChange { cover, expected_version: *version, what, reason, actor };
     tx.set_mark().await?;
@@ -254,18 +255,18 @@ async fn write_one(
         Ok(changed) => {
             tx.forget_mark().await?;
             let state = if changed.versions.is_empty() { WriteState::Unchanged } else { WriteState::Changed };
-            touched.extend(changed.versions.into_keys());
-            Ok(WriteOutcome {
+            let outcome = WriteOutcome {
                 cover: Some(cover),
                 code: Some(changed.code.digits),
                 version: Some(changed.version),
                 ..WriteOutcome::of(state)
-            })
+            };
+            Ok((outcome, changed.versions))
         }
         Err(error) if error.is_transient() => Err(error),
         Err(RegistryError::Conflict(refusal)) if refusal.code == amend::CHANGED_MEANWHILE => {
             tx.back_to_mark().await?;
-            found(tx, cover, WriteState::Conflict).await
+            Ok((found(tx, cover, WriteState::Conflict).await?, none))
         }
         Err(
             RegistryError::Refused(refusal)
@@ -274,7 +275,7 @@ async fn write_one(
             | RegistryError::Forbidden(refusal),
         ) => {
             tx.back_to_mark().await?;
-            refused(tx, cover, &refusal).await
+            Ok((refused(tx, cover, &refusal).await?, none))
         }
         Err(error) => Err(error),
     }

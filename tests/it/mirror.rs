@@ -318,9 +318,9 @@ both_engines! {
             }
             is_over.store(true, Ordering::SeqCst);
         };
-        let last = async || house.last_change().await;
-        let asking = async { Mirror::begin(desk.clone()).await.follow_by_asking(is_over.clone(), last).await };
-        let streaming = async { Mirror::begin(desk.clone()).await.follow_the_stream(is_over.clone(), last).await };
+        let newest = async || house.last_change().await;
+        let asking = async { Mirror::begin(desk.clone()).await.follow_by_asking(is_over.clone(), &newest).await };
+        let streaming = async { Mirror::begin(desk.clone()).await.follow_the_stream(is_over.clone(), &newest).await };
         let ((), asked, (streamed, cuts)) = tokio::join!(writing, asking, streaming);
         let (covers, cases, last) = (desk.covers().await, desk.cases().await, house.last_change().await);
         for mirror in [&asked, &streamed] {
