@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use crate::both_engines;
 use crate::contract::editing::street;
 use crate::contract::house::House;
-use crate::support::engines::Ground;
 
 /// For so long people write.
 const BUSY: Duration = Duration::from_millis(2_500);

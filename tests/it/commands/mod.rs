@@ -331,7 +331,7 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         0o700,
         "contacts and photos lie here"
     );
-    let refused: [(&[&str], &str); 20] = [
+    let refused: [(&[&str], &str); 22] = [
         (&["import", &nowhere], "file.not_read"),
         (&["import", &zip], "archive.damaged"),
         (&["import", &picture], "file.kind"),

@@ -366,7 +366,7 @@ both_engines! {
                 let read = house.post(ENGINEER, READ).json(json!({"codes": codes})).expect(200).await.json();
                 let mut covers = read["covers"].as_array().unwrap().clone();
                 // Each writer goes through the covers from another end.
-                covers.rotate_left((turn * 5 + round) % covers.len());
+                covers.rotate_left((turn * 5 + round) % codes.len());
                 if turn % 2 == 1 {
                     covers.reverse();
                 }
