@@ -206,7 +206,8 @@ pub(super) async fn token(ground: &Ground, command: TokenCommand) -> Outcome<End
                 _ => scope.parse().map_err(|refusal: Refusal| refusal.at("scope"))?,
             };
             let last_day = expires.map(|text| {
-                Day::try_from(text.clone()).map_err(|_| Refusal::new("form.day").at("expires").with("read", text))
+                Day::try_from(text.clone())
+                    .map_err(|_| Refusal::new("form.day").at("expires").with("read", text))
             });
             let last_day = last_day.transpose()?;
             let new = NewToken { login: login.clone(), name: name.clone(), scopes, last_day };

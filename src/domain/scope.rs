@@ -67,7 +67,10 @@ impl FromStr for TokenScopes {
         }
         if scopes.0 == 0 {
             // Nothing is no scope either; the sentence says what would fit.
-            return Err(text.parse::<TokenScope>().err().unwrap_or_else(|| Refusal::new("token_scope.unknown")));
+            return Err(text
+                .parse::<TokenScope>()
+                .err()
+                .unwrap_or_else(|| Refusal::new("token_scope.unknown")));
         }
         Ok(scopes)
     }

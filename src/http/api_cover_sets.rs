@@ -20,8 +20,8 @@ use crate::domain::Refusal;
 use crate::domain::ids::CoverId;
 use crate::messages::Catalogue;
 use crate::registry::{
-    CoverName, CoverWrite, CoverWrites, CoversWritten, FieldEdit, MOST_READ, MOST_WRITTEN, WriteMode, WriteOutcome,
-    WriteState,
+    CoverName, CoverWrite, CoverWrites, CoversWritten, FieldEdit, MOST_READ, MOST_WRITTEN, WriteMode,
+    WriteOutcome, WriteState,
 };
 
 #[derive(Deserialize)]
@@ -103,9 +103,11 @@ pub(super) async fn write_covers(
     }
     let book = crs_book(&state).await?;
     let changes = body.changes.into_iter().enumerate();
-    let writes = changes.map(|(at, Object(change))| change.write(&book).map_err(|refusal| numbered(refusal, at)));
+    let writes =
+        changes.map(|(at, Object(change))| change.write(&book).map_err(|refusal| numbered(refusal, at)));
     let writes = writes.collect::<Result<Vec<_>, _>>()?;
-    let written = state.registry.write_covers(CoverWrites { key, mode, writes, actor: caller.actor() }).await?;
+    let written =
+        state.registry.write_covers(CoverWrites { key, mode, writes, actor: caller.actor() }).await?;
     state.covers_changed(&written.touched);
     Ok(answer(&reader, mode, &written))
 }
@@ -143,7 +145,10 @@ fn seen(if_version: Option<i64>, if_match: Option<&str>) -> Result<i64, Refusal>
     match (if_version, if_match) {
         (Some(version), None) => Ok(version),
         (None, Some(tag)) => tag.trim().trim_matches('"').parse().map_err(|_| {
-            Refusal::new("form.whole_number").at("if_match").with("field", "if_match").with("read", shortened(tag))
+            Refusal::new("form.whole_number")
+                .at("if_match")
+                .with("field", "if_match")
+                .with("read", shortened(tag))
         }),
         _ => Err(Refusal::new("precondition.version").at("if_version")),
     }
@@ -158,7 +163,8 @@ fn answer(reader: &Reader, mode: WriteMode, written: &CoversWritten) -> Response
             WriteState::ALL.iter().map(|state| (state.to_string(), json!(count(*state)))).collect();
         return Json(json!({"mode": mode, "counts": counts, "outcomes": outcomes})).into_response();
     }
-    let stopped = [WriteState::Conflict, WriteState::Refused, WriteState::Missing].map(count).iter().sum::<usize>();
+    let stopped =
+        [WriteState::Conflict, WriteState::Refused, WriteState::Missing].map(count).iter().sum::<usize>();
     let refusal = Refusal::new("covers.not_all").with("count", stopped).with("all", outcomes.len());
     let more = Map::from_iter([("outcomes".to_owned(), Value::Array(outcomes))]);
     problem_with(reader, StatusCode::CONFLICT, &refusal, more)

@@ -23,7 +23,8 @@ pub(super) async fn list_covers(
     let page_size = filter.limit;
     let covers = state.registry.list_covers(filter).await?;
     let next = covers.last().filter(|_| covers.len() as i64 == page_size).map(|file| file.cover);
-    let mut answer = json!({"covers": covers.iter().map(|file| sparse.pick(shapes::cover(file))).collect::<Vec<Value>>()});
+    let mut answer =
+        json!({"covers": covers.iter().map(|file| sparse.pick(shapes::cover(file))).collect::<Vec<Value>>()});
     if let Some(next) = next {
         answer["next"] = json!(next);
     }

@@ -83,7 +83,7 @@ pub(super) async fn gate(
         return Problem { status: StatusCode::FORBIDDEN, refusal }.into_response();
     }
     if let Err(problem) = caller.check_scope(scope) {
-        return beyond_scope(problem, scope);
+        return problem.into_response();
     }
     // Pages carry the token in the form, which the handler reads; programs with a cookie, in a header.
     let is_api = request.uri().path().starts_with("/api/");
@@ -108,17 +108,15 @@ pub(super) async fn sensor_gate(State(state): State<AppState>, request: Request,
     let Some(holder) = holder else { return ask_to_log_in(&request) };
     match Caller::of_token(holder).check_scope(TokenScope::Sensors) {
         Ok(()) => next.run(request).await,
-        Err(problem) => beyond_scope(problem, TokenScope::Sensors),
+        Err(problem) => problem.into_response(),
     }
 }
 
-/// RFC 6750, section 3.1: the scope that would do, for programs.
-fn beyond_scope(problem: Problem, wanted: TokenScope) -> Response {
-    let mut response = problem.into_response();
-    let told = format!("Bearer error=\"insufficient_scope\", scope=\"{wanted}\"");
-    let told = HeaderValue::try_from(told).expect("scopes are visible ASCII");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, told);
-    response
+/// The scope that would do, as programs are told beside the sentence (RFC 6750, section 3.1).
+pub(super) fn insufficient_scope(refusal: &Refusal) -> Option<HeaderValue> {
+    let (_, wanted) =
+        refusal.params.iter().find(|(name, _)| *name == "scope").filter(|_| refusal.code == SCOPE)?;
+    HeaderValue::try_from(format!("Bearer error=\"insufficient_scope\", scope=\"{wanted}\"")).ok()
 }
 
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {

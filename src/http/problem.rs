@@ -15,7 +15,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::ask::Reader;
-use super::{AppState, open311, quota, views};
+use super::{AppState, auth, open311, quota, views};
 use crate::domain::Refusal;
 use crate::photos::PhotoError;
 use crate::plates::PlateError;
@@ -273,6 +273,9 @@ fn write_problem(state: &AppState, reader: &Reader, problem: &Problem, old: Resp
         if let Some(value) = old.headers().get(&name) {
             headers.insert(name, value.clone());
         }
+    }
+    if let Some(told) = auth::insufficient_scope(&problem.refusal) {
+        headers.insert(header::WWW_AUTHENTICATE, told);
     }
     if problem.status == StatusCode::TOO_MANY_REQUESTS {
         headers.entry(header::RETRY_AFTER).or_insert(const { HeaderValue::from_static("60") });

@@ -92,7 +92,11 @@ impl Quotas {
     pub(super) fn know(&self, secret: &str) {
         let account = self.of_token(secret);
         if !self.is_known(account) {
-            self.shard(account).write().unwrap_or_else(PoisonError::into_inner).entry(account.key).or_default();
+            self.shard(account)
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(account.key)
+                .or_default();
         }
     }
 
@@ -141,7 +145,8 @@ impl Quotas {
         let counted = counted.unwrap_or_else(|| {
             let mut callers = shard.write().unwrap_or_else(PoisonError::into_inner);
             if callers.len() >= REMEMBERED {
-                callers.retain(|key, counter| counter.load(Ordering::Relaxed) >> 32 == window_of(*key, now).0);
+                callers
+                    .retain(|key, counter| counter.load(Ordering::Relaxed) >> 32 == window_of(*key, now).0);
                 if callers.len() >= REMEMBERED {
                     callers.clear();
                 }

@@ -59,7 +59,8 @@ pub(super) fn wanted(method: &str, path: &str) -> Option<TokenScope> {
     if method == "GET" {
         return Some(TokenScope::Read);
     }
-    let below = |group: &str| path.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below =
+        |group: &str| path.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let fits = CHANGES.iter().filter(|(group, _)| below(group));
     fits.max_by_key(|(group, _)| group.len()).map(|(_, scope)| *scope)
 }

@@ -25,9 +25,29 @@ const PARTY: &[&str] = &["id", "name", "hotline"];
 /// A cover of the registry.
 pub(super) const COVER: Shape = Shape {
     own: &[
-        "id", "manhole", "code", "scheme", "district", "class", "state", "position", "road", "address", "placement",
-        "material", "shape", "load_class", "owner", "maintainer", "supervisor", "extra", "source", "source_key",
-        "version", "former_codes", "retired",
+        "id",
+        "manhole",
+        "code",
+        "scheme",
+        "district",
+        "class",
+        "state",
+        "position",
+        "road",
+        "address",
+        "placement",
+        "material",
+        "shape",
+        "load_class",
+        "owner",
+        "maintainer",
+        "supervisor",
+        "extra",
+        "source",
+        "source_key",
+        "version",
+        "former_codes",
+        "retired",
     ],
     nested: &[("position", POSITION), ("owner", PARTY), ("maintainer", PARTY), ("supervisor", PARTY)],
 };
@@ -35,16 +55,52 @@ pub(super) const COVER: Shape = Shape {
 /// A cover of the map's list.
 pub(super) const MAP_COVER: Shape = Shape {
     own: &[
-        "id", "code", "class", "state", "district", "road", "owner", "load_class", "material", "lon", "lat", "has_plate",
+        "id",
+        "code",
+        "class",
+        "state",
+        "district",
+        "road",
+        "owner",
+        "load_class",
+        "material",
+        "lon",
+        "lat",
+        "has_plate",
         "open_case",
     ],
     nested: &[],
 };
 
 const CASE: &[&str] = &[
-    "id", "number", "hazard", "state", "emergency", "report_count", "party", "until", "source", "triage", "offered_to",
-    "condition", "due_at", "reminded_percent", "dispatches", "refusals", "reworks", "reopenings", "late_ms", "exempt",
-    "strike_number", "made_safe_at", "created_at", "updated_at", "filed_at", "dispatched_at", "handled_at", "closed_at",
+    "id",
+    "number",
+    "hazard",
+    "state",
+    "emergency",
+    "report_count",
+    "party",
+    "until",
+    "source",
+    "triage",
+    "offered_to",
+    "condition",
+    "due_at",
+    "reminded_percent",
+    "dispatches",
+    "refusals",
+    "reworks",
+    "reopenings",
+    "late_ms",
+    "exempt",
+    "strike_number",
+    "made_safe_at",
+    "created_at",
+    "updated_at",
+    "filed_at",
+    "dispatched_at",
+    "handled_at",
+    "closed_at",
     "version",
 ];
 
@@ -94,7 +150,10 @@ impl Shape {
     }
 
     fn fits(&self) -> String {
-        let nested = self.nested.iter().flat_map(|(outer, inner)| inner.iter().map(move |name| format!("{outer}.{name}")));
+        let nested = self
+            .nested
+            .iter()
+            .flat_map(|(outer, inner)| inner.iter().map(move |name| format!("{outer}.{name}")));
         self.own.iter().map(|own| (*own).to_owned()).chain(nested).collect::<Vec<_>>().join(", ")
     }
 }
@@ -174,7 +233,10 @@ mod tests {
         let cover = json!({"code": "1", "class": "storm", "position": {"lon": 118.5, "lat": 37.4, "method": "rtk"},
             "owner": {"id": "x", "name": "water"}, "version": 3});
         let pick = |fields: &str| Sparse::read(Some(fields), &COVER).unwrap().pick(cover.clone());
-        assert_eq!(pick("code,class,lon"), json!({"code": "1", "class": "storm", "position": {"lon": 118.5}}));
+        assert_eq!(
+            pick("code,class,lon"),
+            json!({"code": "1", "class": "storm", "position": {"lon": 118.5}})
+        );
         assert_eq!(pick("position.lat, lon"), json!({"position": {"lon": 118.5, "lat": 37.4}}));
         assert_eq!(pick("position,lon")["position"]["lat"], 37.4);
         assert_eq!(pick("lon,position"), json!({"position": {"lon": 118.5, "lat": 37.4, "method": "rtk"}}));

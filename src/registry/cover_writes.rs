@@ -119,7 +119,8 @@ impl Registry {
     pub async fn read_covers(&self, names: &[CoverName]) -> Result<CoversRead, RegistryError> {
         let mut tx = self.store.read_frozen().await?;
         let ids = resolve(&mut tx, names).await?;
-        let known: Vec<CoverId> = ids.iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let known: Vec<CoverId> =
+            ids.iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let files = covers::list_covers_by_id(&mut tx, &known).await?;
         let last_change = feed::last_change(&mut tx).await?;
         tx.finish_frozen().await?;
@@ -132,7 +133,8 @@ impl Registry {
     /// gets the same answer, also where nothing was changed.
     pub async fn write_covers(&self, mut order: CoverWrites) -> Result<CoversWritten, RegistryError> {
         for write in &mut order.writes {
-            write.change = std::mem::replace(&mut write.change, Err(Refusal::new("edit.empty"))).and_then(checked);
+            write.change =
+                std::mem::replace(&mut write.change, Err(Refusal::new("edit.empty"))).and_then(checked);
         }
         let now = self.now();
         let scope = format!("write_covers:{}", order.actor.word());
@@ -147,7 +149,9 @@ impl Registry {
 }
 
 /// What one cover by hand is held to before anything is looked up.
-fn checked((version, mut what, reason): (i64, FieldEdit, String)) -> Result<(i64, FieldEdit, String), Refusal> {
+fn checked(
+    (version, mut what, reason): (i64, FieldEdit, String),
+) -> Result<(i64, FieldEdit, String), Refusal> {
     let reason = clean_text(&reason, "reason", TEXT_LIMIT)?;
     what.edit = fields::checked(what.edit)?;
     Ok((version, what, reason))
@@ -166,7 +170,8 @@ fn told_apart(order: &CoverWrites) -> String {
 
 /// The covers of these names, in the same order.
 async fn resolve(tx: &mut Tx, names: &[CoverName]) -> Result<Vec<Option<CoverId>>, RegistryError> {
-    let plain = |code: &str| code.chars().filter(|c| !matches!(c, ' ' | '-' | '\0')).take(64).collect::<String>();
+    let plain =
+        |code: &str| code.chars().filter(|c| !matches!(c, ' ' | '-' | '\0')).take(64).collect::<String>();
     let codes: BTreeSet<String> = names
         .iter()
         .filter_map(|name| match name {
@@ -231,7 +236,8 @@ async fn take_files(
     ids: &[Option<CoverId>],
 ) -> Result<BTreeMap<CoverId, ManholeId>, RegistryError> {
     let ids: Vec<CoverId> = ids.iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
-    let manholes: BTreeMap<CoverId, ManholeId> = edits::list_manholes_of(tx, &ids).await?.into_iter().collect();
+    let manholes: BTreeMap<CoverId, ManholeId> =
+        edits::list_manholes_of(tx, &ids).await?.into_iter().collect();
     for manhole in manholes.values().collect::<BTreeSet<_>>() {
         files::lock(tx, *manhole).await?;
     }

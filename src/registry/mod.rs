@@ -146,8 +146,8 @@ pub use claims::{
 };
 pub use conflicts::{FieldChange, Meanwhile};
 pub use cover_writes::{
-    CoverName, CoverWrite, CoverWrites, CoversRead, CoversWritten, MOST_READ, MOST_WRITTEN, WriteMode, WriteOutcome,
-    WriteState,
+    CoverName, CoverWrite, CoverWrites, CoversRead, CoversWritten, MOST_READ, MOST_WRITTEN, WriteMode,
+    WriteOutcome, WriteState,
 };
 pub use covers::{CoverFilter, CoversWithin, Fact, Standing};
 pub use crew::{CrewDone, CrewOutcome, CrewQuestion, Theirs};

@@ -61,7 +61,12 @@ pub struct NewToken {
 
 impl NewToken {
     fn of(login: &str, name: &str, scope: TokenScope) -> Self {
-        Self { login: login.to_owned(), name: name.to_owned(), scopes: TokenScopes::of(scope), last_day: None }
+        Self {
+            login: login.to_owned(),
+            name: name.to_owned(),
+            scopes: TokenScopes::of(scope),
+            last_day: None,
+        }
     }
 }
 
@@ -379,9 +384,8 @@ impl Registry {
     /// The user in whose name a key sends in over Open311: one that opens this, of somebody of the desk.
     pub async fn find_open311_key(&self, secret: &str) -> Result<Option<User>, RegistryError> {
         let holder = self.find_api_token(secret).await?;
-        let fits = |holder: &TokenHolder| {
-            holder.scopes.opens(TokenScope::Open311) && is_of_desk(holder.user.role)
-        };
+        let fits =
+            |holder: &TokenHolder| holder.scopes.opens(TokenScope::Open311) && is_of_desk(holder.user.role);
         Ok(holder.filter(fits).map(|holder| holder.user))
     }
 

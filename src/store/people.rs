@@ -430,10 +430,10 @@ pub async fn list_api_tokens(tx: &mut Tx) -> Result<Vec<ApiTokenRecord>, StoreEr
     on_db!(tx, |c| {
         Ok(sqlx::query_as(
             "SELECT t.name, u.login, t.scope, t.created_at, t.revoked_at, t.expires_at, t.last_used_on
-             FROM api_tokens t JOIN users u ON u.id = t.user_id ORDER BY t.name"
-    )
-    .fetch_all(&mut *c)
-    .await?)
+             FROM api_tokens t JOIN users u ON u.id = t.user_id ORDER BY t.name",
+        )
+        .fetch_all(&mut *c)
+        .await?)
     })
 }
 

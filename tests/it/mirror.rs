@@ -82,7 +82,10 @@ impl Program {
 
     async fn cases(&self) -> BTreeMap<String, Value> {
         let cases = self.list("/api/v1/cases?limit=7", "cases").await;
-        cases.into_iter().map(|line| (line["case"]["id"].as_str().unwrap().to_owned(), line["case"].clone())).collect()
+        cases
+            .into_iter()
+            .map(|line| (line["case"]["id"].as_str().unwrap().to_owned(), line["case"].clone()))
+            .collect()
     }
 }
 
@@ -131,8 +134,16 @@ impl Mirror {
     async fn follow_by_asking(mut self, is_over: Arc<AtomicBool>, last: impl AsyncFn() -> i64) -> Self {
         loop {
             let over = is_over.load(Ordering::SeqCst);
-            let page = self.program.get(&format!("/api/v1/changes?since={}&wait_s=1&limit=50", self.since())).await;
-            assert_eq!(page["last"].as_i64().unwrap(), page["changes"].as_array().unwrap().last().map_or(self.since(), |change| change["sequence"].as_i64().unwrap()));
+            let page =
+                self.program.get(&format!("/api/v1/changes?since={}&wait_s=1&limit=50", self.since())).await;
+            assert_eq!(
+                page["last"].as_i64().unwrap(),
+                page["changes"]
+                    .as_array()
+                    .unwrap()
+                    .last()
+                    .map_or(self.since(), |change| change["sequence"].as_i64().unwrap())
+            );
             self.apply(&page).await;
             if over && self.since() >= last().await {
                 return self;
@@ -141,7 +152,11 @@ impl Mirror {
     }
 
     /// Follows the stream, which is cut off again and again, also in the middle of an event; answers how often, too.
-    async fn follow_the_stream(mut self, is_over: Arc<AtomicBool>, last: impl AsyncFn() -> i64) -> (Self, usize) {
+    async fn follow_the_stream(
+        mut self,
+        is_over: Arc<AtomicBool>,
+        last: impl AsyncFn() -> i64,
+    ) -> (Self, usize) {
         let mut random = SmallRng::seed_from_u64(77);
         let mut cuts = 0;
         loop {
@@ -165,7 +180,10 @@ impl Mirror {
                 }
                 text.push_str(std::str::from_utf8(&chunk).unwrap());
                 while let Some((event, rest)) = text.split_once("\n\n") {
-                    let id = event.lines().find_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap());
+                    let id = event
+                        .lines()
+                        .find_map(|line| line.strip_prefix("id: "))
+                        .map(|id| id.parse().unwrap());
                     let data = event.lines().find_map(|line| line.strip_prefix("data: "));
                     if let Some(data) = data {
                         self.apply(&serde_json::from_str(data).unwrap()).await;
@@ -274,7 +292,13 @@ impl Writer {
     async fn write_many(&mut self) -> bool {
         let from = self.random.random_range(0..self.codes.len());
         let codes: Vec<&String> = self.codes.iter().cycle().skip(from).take(8).collect();
-        let read = self.program.ask("POST", "/api/v1/covers/read").json(&json!({"codes": codes})).send().await.unwrap();
+        let read = self
+            .program
+            .ask("POST", "/api/v1/covers/read")
+            .json(&json!({"codes": codes}))
+            .send()
+            .await
+            .unwrap();
         let read: Value = read.json().await.unwrap();
         let material = self.material();
         let changes: Vec<Value> = read["covers"]
@@ -284,7 +308,9 @@ impl Writer {
             .map(|one| json!({"id": one["cover"]["id"], "if_match": one["etag"], "change": {"set": {"material": material}}}))
             .collect();
         let mode = if self.random.random_bool(0.5) { "each" } else { "all_or_nothing" };
-        self.program.write("POST", "/api/v1/covers/write", None, json!({"mode": mode, "changes": changes})).await
+        self.program
+            .write("POST", "/api/v1/covers/write", None, json!({"mode": mode, "changes": changes}))
+            .await
     }
 }
 

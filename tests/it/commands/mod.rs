@@ -351,7 +351,10 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         (&["plates", "make", "--for", "color=red", "-o", &out], "filter.unknown"),
         (&["plates", "reprint", "0190a000-0000-7000-8000-000000000000", "-o", &out], "batch.unknown"),
         (&["token", "add", "--login", "nobody", "--name", "x"], "user.unknown"),
-        (&["token", "add", "--login", "nobody", "--name", "x", "--scope", "everything"], "token_scope.unknown"),
+        (
+            &["token", "add", "--login", "nobody", "--name", "x", "--scope", "everything"],
+            "token_scope.unknown",
+        ),
         (&["token", "add", "--login", "nobody", "--name", "x", "--expires", "soon"], "form.day"),
         (&["serve", "--listen", "here"], "listen.address"),
     ];

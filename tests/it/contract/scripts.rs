@@ -28,7 +28,8 @@ pub async fn scripts(house: &House) {
     let read = house.post(ENGINEER, READ).json(body).expect(200).await.json();
     let cover = &read["covers"][1]["cover"];
     assert_eq!((&cover["code"], cover.get("class")), (&json!(codes[1]), None));
-    let change = json!({"code": codes[1], "if_version": cover["version"], "change": {"set": {"material": "steel"}}});
+    let change =
+        json!({"code": codes[1], "if_version": cover["version"], "change": {"set": {"material": "steel"}}});
     let body = json!({"mode": "all_or_nothing", "changes": [change]});
     house.post(ENGINEER, WRITE).keyed().json(body).expect(200).await;
 }
@@ -146,7 +147,10 @@ async fn budgets_are_told_with_every_answer_and_kept() {
     let wait: u64 = over.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{over:?}");
     let told = over.json();
-    assert_eq!((told["code"].as_str(), &told["violated-policies"]), (Some("http.quota"), &json!(["network"])));
+    assert_eq!(
+        (told["code"].as_str(), &told["violated-policies"]),
+        (Some("http.quota"), &json!(["network"]))
+    );
     assert!(told["type"].as_str().unwrap().ends_with("#quota-exceeded"), "{told}");
     assert!(told["detail"].as_str().unwrap().contains(&format!("{wait} s")), "{told}");
     assert_eq!(over.header("ratelimit"), Some(format!("\"network\";r=0;t={wait}").as_str()));
@@ -179,7 +183,8 @@ async fn fields_are_those_of_the_contract() {
     let token = house.plates[0];
     let reported = house.town.report(token, lidmark::domain::hazard::Hazard::Broken).await;
     let code = house.code(0).await;
-    let batch = house.get(ENGINEER, "/api/v1/plate-batches").expect(200).await.json()["batches"][0]["id"].clone();
+    let batch =
+        house.get(ENGINEER, "/api/v1/plate-batches").expect(200).await.json()["batches"][0]["id"].clone();
     let sent = json!({"token": token.to_string(), "hazard": "rocking"});
     let link = house.post(NOBODY, "/api/v1/reports").keyed().json(sent).expect(201).await.json();
     let link = link["link"].as_str().unwrap().trim_start_matches("/r/").to_owned();
@@ -191,16 +196,23 @@ async fn fields_are_those_of_the_contract() {
         (format!("/api/v1/cases/{number}"), "CaseFile", "case.number,reports", ""),
         (format!("/api/v1/plates/{token}"), "PublicPlate", "state,cover.code", ""),
         (format!("/api/v1/reports/{link}"), "TrackedReport", "tracking,state", ""),
-        (format!("/api/v1/plate-batches/{}/plates", batch.as_str().unwrap()), "LedgerPlate", "token,code", "/plates/0"),
+        (
+            format!("/api/v1/plate-batches/{}/plates", batch.as_str().unwrap()),
+            "LedgerPlate",
+            "token,code",
+            "/plates/0",
+        ),
         ("/api/v1/map/covers".to_owned(), "", "code,class,lon", "/covers/0"),
     ];
     for (path, schema, fields, at) in shapes {
-        let role = if schema == "CaseLine" || schema == "CaseFile" { Role::Dispatcher } else { Role::Engineer };
+        let role =
+            if schema == "CaseLine" || schema == "CaseFile" { Role::Dispatcher } else { Role::Engineer };
         let refused = house.get(As::Staff(role), &format!("{path}?fields=nonsense"));
         let refused = refused.header("accept-language", "en").expect(400).await;
         assert_eq!(refused.code(), "http.fields", "{path}");
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-        let known: BTreeSet<String> = detail.split("fits: ").nth(1).unwrap().split(", ").map(str::to_owned).collect();
+        let known: BTreeSet<String> =
+            detail.split("fits: ").nth(1).unwrap().split(", ").map(str::to_owned).collect();
         let own: BTreeSet<String> = known.iter().filter(|name| !name.contains('.')).cloned().collect();
         if !schema.is_empty() {
             assert_eq!(own, contract().members(schema), "{path}");
@@ -212,13 +224,18 @@ async fn fields_are_those_of_the_contract() {
         }
         let sparse = house.get(As::Staff(role), &format!("{path}?fields={fields}")).expect(200).await.json();
         let sparse = sparse.pointer(at).unwrap().as_object().unwrap();
-        assert_eq!(sparse.len(), fields.split(',').count() - usize::from(schema == "CaseLine"), "{path}: {sparse:?}");
+        assert_eq!(
+            sparse.len(),
+            fields.split(',').count() - usize::from(schema == "CaseLine"),
+            "{path}: {sparse:?}"
+        );
         for (name, value) in sparse {
             assert!(known.contains(name) && (value.is_object() || *value == whole[name]), "{path}: {name}");
         }
     }
     // The names of cases are those of the contract as well.
-    let refused = house.get(As::Staff(Role::Dispatcher), "/api/v1/cases?fields=x").header("accept-language", "en");
+    let refused =
+        house.get(As::Staff(Role::Dispatcher), "/api/v1/cases?fields=x").header("accept-language", "en");
     let detail = refused.expect(400).await.json()["detail"].as_str().unwrap().to_owned();
     for name in contract().members("Case") {
         assert!(detail.contains(&format!("case.{name}")), "{name}: {detail}");
