@@ -15,9 +15,11 @@ use crate::domain::sensor::SensorRules;
 use crate::domain::task::TaskRules;
 use crate::domain::token::PlateScheme;
 
+mod api;
 mod map;
 mod mqtt;
 
+pub use api::ApiLimits;
 pub use map::{MapBase, MapCoordinates, MapSettings};
 pub use mqtt::{Mqtt, MqttTopic, MqttVersion};
 
@@ -88,6 +90,9 @@ pub struct Config {
     /// What lies below the covers on the engineers' map.
     #[serde(skip_serializing_if = "is_default")]
     pub map: MapSettings,
+    /// How much programs may ask a minute; see docs/api.md.
+    #[serde(skip_serializing_if = "is_default")]
+    pub api: ApiLimits,
 }
 
 /// What sensors say, and the broker from which it is heard.
@@ -249,6 +254,7 @@ impl Default for Config {
             open311: Open311::default(),
             sensors: Sensors::default(),
             map: MapSettings::default(),
+            api: ApiLimits::default(),
         }
     }
 }

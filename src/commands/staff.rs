@@ -8,9 +8,11 @@ use serde_json::json;
 use super::{Ending, Ground, Outcome};
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
+use crate::domain::calendar::Day;
 use crate::domain::ids::{Millis, PartyId};
 use crate::domain::role::{Actor, Role};
-use crate::registry::{Clock, NewUser, Registry, UserAreasOrder};
+use crate::domain::scope::{TokenScope, TokenScopes};
+use crate::registry::{Clock, NewToken, NewUser, Registry, UserAreasOrder};
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
@@ -66,14 +68,21 @@ pub(super) enum TokenCommand {
         /// The user for whom it acts
         #[arg(long)]
         login: String,
-        /// For another system that sends in over Open311, such as FixMyStreet: opens nothing else
+        /// What it opens of what the user may do, with commas between: read, covers:write, cases:write,
+        /// plates:write, campaigns:write, crew, sensors, sensors:write, open311, rewards:write, admin; staff = all
+        #[arg(long, default_value = "staff", conflicts_with_all = ["open311", "sensors"])]
+        scope: String,
+        /// The last day on which it opens anything, such as 2027-12-31; unless given, until it is revoked
+        #[arg(long)]
+        expires: Option<String>,
+        /// For another system that sends in over Open311, such as FixMyStreet: --scope open311
         #[arg(long)]
         open311: bool,
-        /// For devices or their platform that send in what they measured: opens nothing else
+        /// For devices or their platform that send in what they measured: --scope sensors
         #[arg(long, conflicts_with = "open311")]
         sensors: bool,
     },
-    /// Every token by name, never its secret
+    /// Every token by name with what it opens and when it was last used, never its secret
     List,
     /// Make a token useless
     Revoke { name: String },
@@ -190,27 +199,45 @@ pub(super) async fn token(ground: &Ground, command: TokenCommand) -> Outcome<End
     let registry = ground.open_or_create(&ground.config()?, Clock::System).await?;
     let say = ground.say;
     match command {
-        TokenCommand::Add { name, login, open311, sensors } => {
-            let secret = match (open311, sensors) {
-                (true, _) => registry.add_open311_key(&login, &name).await?,
-                (_, true) => registry.add_sensor_token(&login, &name).await?,
-                _ => registry.add_api_token(&login, &name).await?,
+        TokenCommand::Add { name, login, scope, expires, open311, sensors } => {
+            let scopes: TokenScopes = match (open311, sensors) {
+                (true, _) => TokenScopes::of(TokenScope::Open311),
+                (_, true) => TokenScopes::of(TokenScope::Sensors),
+                _ => scope.parse().map_err(|refusal: Refusal| refusal.at("scope"))?,
             };
+            let last_day = expires.map(|text| {
+                Day::try_from(text.clone())
+                    .map_err(|_| Refusal::new("form.day").at("expires").with("read", text))
+            });
+            let last_day = last_day.transpose()?;
+            let new = NewToken { login: login.clone(), name: name.clone(), scopes, last_day };
+            let secret = registry.add_token(new).await?;
             say.line(&secret);
-            say.summary(&json!({"name": name, "login": login, "token": secret}));
+            say.summary(&json!({"name": name, "login": login, "token": secret, "scope": scopes.to_string(),
+                "expires": last_day.map(String::from)}));
         }
         TokenCommand::List => {
             let tokens = registry.list_api_tokens().await?;
             for token in &tokens {
-                let state = if token.revoked_at.is_some() { "revoked" } else { "valid" };
+                let is_over = token.expires_at.is_some_and(|at| at <= registry.now().0);
+                let state = match (token.revoked_at, is_over) {
+                    (Some(_), _) => "revoked",
+                    (None, true) => "expired",
+                    (None, false) => "valid",
+                };
                 let made = Millis(token.created_at).to_rfc3339();
-                say.line(format!("{}\t{}\t{made}\t{state}\t{}", token.name, token.login, token.scope));
+                let ends = token.expires_at.map_or_else(|| "-".to_owned(), |at| Millis(at).to_rfc3339());
+                let used = token.last_used_on.as_deref().unwrap_or("-");
+                let (name, login, scope) = (&token.name, &token.login, &token.scope);
+                say.line(format!("{name}\t{login}\t{made}\t{state}\t{scope}\t{ends}\t{used}"));
             }
             let tokens: Vec<_> = tokens
                 .iter()
                 .map(|token| {
                     json!({"name": token.name, "user": token.login, "scope": token.scope,
                         "created_at": Millis(token.created_at).to_rfc3339(),
+                        "expires_at": token.expires_at.map(|at| Millis(at).to_rfc3339()),
+                        "last_used_on": token.last_used_on,
                         "revoked_at": token.revoked_at.map(|at| Millis(at).to_rfc3339())})
                 })
                 .collect();

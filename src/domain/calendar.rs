@@ -35,6 +35,20 @@ impl TryFrom<String> for Day {
     }
 }
 
+impl Day {
+    /// The day of a moment on a clock so many minutes east of Greenwich.
+    pub fn of(at: Millis, utc_offset_minutes: i32) -> Self {
+        let local = at.0.div_euclid(1000) + i64::from(utc_offset_minutes) * 60;
+        Self(OffsetDateTime::from_unix_timestamp(local).map_or(Date::MIN, OffsetDateTime::date))
+    }
+
+    /// The first moment behind the day.
+    pub fn end(self, utc_offset_minutes: i32) -> Millis {
+        let offset = UtcOffset::from_whole_seconds(utc_offset_minutes * 60).unwrap_or(UtcOffset::UTC);
+        Millis((self.0.midnight().assume_offset(offset) + Duration::DAY).unix_timestamp() * 1000)
+    }
+}
+
 impl From<jiff::civil::Date> for Day {
     fn from(date: jiff::civil::Date) -> Self {
         let month = Month::try_from(date.month().unsigned_abs()).unwrap_or(Month::January);
@@ -76,8 +90,7 @@ impl WorkCalendar {
             date = next;
             left -= u32::from(self.is_worked(date));
         }
-        let end = date.midnight().assume_offset(offset) + Duration::DAY;
-        Millis(end.unix_timestamp() * 1000)
+        Day(date).end(utc_offset_minutes)
     }
 }
 

@@ -40,6 +40,7 @@ pub mod role;
 pub mod routing;
 pub mod rule_set;
 pub mod rule_text;
+pub mod scope;
 pub mod sensor;
 pub mod sensor_message;
 pub mod sensor_watch;

@@ -23,18 +23,6 @@ named_enum! {
     }
 }
 
-named_enum! {
-    /// What an API token opens.
-    TokenScope as "token_scope" {
-        /// All that its user may do.
-        Staff = "staff",
-        /// Sending in over Open311, and nothing else.
-        Open311 = "open311",
-        /// Sending in what sensors measured, and nothing else.
-        Sensors = "sensors",
-    }
-}
-
 /// Who is behind a change, as written into the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {

@@ -13,6 +13,7 @@ use super::cover_query::limit;
 use super::plate_moves::{self, ActionOrder};
 use super::plate_wishes::{self as wishes, Wishes};
 use super::plate_work as work;
+use super::sparse::{LEDGER_PLATE, Picked};
 use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::area::AreaKind;
@@ -232,8 +233,9 @@ pub(super) async fn batch_ledger(
 pub(super) async fn list_batch_plates(
     State(state): State<AppState>,
     Named(id): Named,
-    Asked(query): Asked<PageQuery>,
+    Picked(query, fields): Picked<PageQuery>,
 ) -> Result<Response, Problem> {
+    let sparse = fields.of(&LEDGER_PLATE)?;
     let batch = work::named(&state, &id).await?;
     let most = limit(query.limit.as_deref(), 100, 1000).map_err(Problem::bad_request)?;
     let after = match query.cursor.as_deref() {
@@ -255,7 +257,7 @@ pub(super) async fn list_batch_plates(
         id.and_then(|id| users.iter().find(|user| user.id == id)).map(|user| user.login.clone())
     };
     let shown: Vec<Value> =
-        plates.iter().map(|plate| shapes::ledger_plate(plate, login(plate.holder))).collect();
+        plates.iter().map(|plate| sparse.pick(shapes::ledger_plate(plate, login(plate.holder)))).collect();
     let mut answer = json!({"plates": shown});
     if let Some(next) = next {
         answer["next"] = json!(next);

@@ -14,6 +14,7 @@ use super::cover_query::limit;
 use super::desk::unknown_case;
 use super::edit_fields::moment;
 use super::forms::{Form, shortened};
+use super::sparse::{CASE_FILE, CASE_LINE, Picked};
 use super::{AppState, Problem, json as shapes};
 use crate::domain::Refusal;
 use crate::domain::case::possible_moves;
@@ -72,12 +73,13 @@ fn case_filter(query: CaseQuery) -> Result<CaseFilter, Refusal> {
 pub(super) async fn list_cases(
     State(state): State<AppState>,
     caller: Caller,
-    Asked(query): Asked<CaseQuery>,
+    Picked(query, fields): Picked<CaseQuery>,
 ) -> Result<Response, Problem> {
+    let sparse = fields.of(&CASE_LINE)?;
     let filter = case_filter(query).map_err(Problem::bad_request)?;
     let page_size = filter.limit;
     let lines = state.registry.list_cases(filter, &caller.actor()).await?;
-    let mut answer = json!({"cases": lines.iter().map(shapes::case_line).collect::<Vec<Value>>()});
+    let mut answer = json!({"cases": lines.iter().map(|line| sparse.pick(shapes::case_line(line))).collect::<Vec<Value>>()});
     if let Some(last) = lines.last().filter(|_| lines.len() as i64 == page_size) {
         answer["next"] = json!(last.case.number);
     }
@@ -87,9 +89,10 @@ pub(super) async fn list_cases(
 pub(super) async fn find_case(
     State(state): State<AppState>,
     caller: Caller,
-    _: Asked<Nothing>,
+    Picked(Nothing {}, fields): Picked<Nothing>,
     Named(number): Named,
 ) -> Result<Response, Problem> {
+    let sparse = fields.of(&CASE_FILE)?;
     let actor = caller.actor();
     let file = state.registry.find_case(&number, &actor).await?.ok_or_else(|| unknown_case(&number))?;
     let moves: Vec<&str> = possible_moves(&file.case, &actor).iter().map(|rule| rule.made.as_str()).collect();
@@ -111,7 +114,7 @@ pub(super) async fn find_case(
     if let Some(party) = &file.party {
         answer["party"] = shapes::party(party);
     }
-    Ok(([(header::ETAG, etag(file.case.version))], Json(answer)).into_response())
+    Ok(([(header::ETAG, etag(file.case.version))], Json(sparse.pick(answer))).into_response())
 }
 
 /// A photo with its id, by which it is released, and whether it was.

@@ -10,18 +10,21 @@ use super::ask::{Asked, Named, Nothing};
 use super::conflict::etag;
 use super::cover_query::CoverQuery;
 use super::desk::unknown_cover;
+use super::sparse::{COVER, Picked};
 use super::{AppState, Problem, json as shapes};
 use crate::registry::ChainState;
 
 pub(super) async fn list_covers(
     State(state): State<AppState>,
-    Asked(query): Asked<CoverQuery>,
+    Picked(query, fields): Picked<CoverQuery>,
 ) -> Result<Response, Problem> {
+    let sparse = fields.of(&COVER)?;
     let filter = query.filter(100, 1000).map_err(Problem::bad_request)?;
     let page_size = filter.limit;
     let covers = state.registry.list_covers(filter).await?;
     let next = covers.last().filter(|_| covers.len() as i64 == page_size).map(|file| file.cover);
-    let mut answer = json!({"covers": covers.iter().map(shapes::cover).collect::<Vec<Value>>()});
+    let mut answer =
+        json!({"covers": covers.iter().map(|file| sparse.pick(shapes::cover(file))).collect::<Vec<Value>>()});
     if let Some(next) = next {
         answer["next"] = json!(next);
     }
@@ -30,10 +33,11 @@ pub(super) async fn list_covers(
 
 pub(super) async fn find_cover(
     State(state): State<AppState>,
-    _: Asked<Nothing>,
+    Picked(Nothing {}, fields): Picked<Nothing>,
     headers: HeaderMap,
     Named(code): Named,
 ) -> Result<Response, Problem> {
+    let sparse = fields.of(&COVER)?;
     let file = state.registry.find_cover_by_code(&code).await?.ok_or_else(|| unknown_cover(&code))?;
     let etag = etag(file.version);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag[0].1.as_bytes()) {
@@ -44,7 +48,7 @@ pub(super) async fn find_cover(
     if !former.is_empty() {
         shown["former_codes"] = json!(former.iter().map(|code| &code.digits).collect::<Vec<_>>());
     }
-    Ok((etag, Json(shown)).into_response())
+    Ok((etag, Json(sparse.pick(shown))).into_response())
 }
 
 pub(super) async fn list_history(

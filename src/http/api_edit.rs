@@ -79,10 +79,10 @@ macro_rules! change {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EditBody {
-    set: Object<Value>,
-    code: Option<String>,
-    reason: Option<String>,
+pub(super) struct EditBody {
+    pub set: Object<Value>,
+    pub code: Option<String>,
+    pub reason: Option<String>,
 }
 
 change!(update_cover, EditBody, |call, body| {

@@ -12,6 +12,7 @@ use super::ask::{Asked, Reader};
 use super::cover_query::{UNKNOWN, limit};
 use super::map_choice::MapChoice;
 use super::map_query::{MapQuery, said};
+use super::sparse::{MAP_COVER, Picked, Sparse};
 use super::{AppState, Problem};
 use crate::cql2::Row;
 use crate::domain::Refusal;
@@ -138,8 +139,9 @@ fn ranked(counts: &[u64], named: impl Fn(usize) -> Option<(String, String)>) -> 
 
 pub(super) async fn list(
     State(state): State<AppState>,
-    Asked(query): Asked<MapQuery>,
+    Picked(query, fields): Picked<MapQuery>,
 ) -> Result<Response, Problem> {
+    let sparse = fields.of(&MAP_COVER)?;
     let filter = query.filter(&state, true)?;
     let many = limit(said(&query.limit), PAGE, MOST).map_err(Problem::bad_request)?;
     let many = usize::try_from(many).unwrap_or(1);
@@ -156,13 +158,19 @@ pub(super) async fn list(
         let keys = KeyRange { first: from, last: KeyRange::WORLD.last };
         let is_behind = |row: &SnapshotRow| after.is_none_or(|after| CoverKey::of(row) > after);
         let rows: Vec<SnapshotRow> = choice.chosen().rows(keys).filter(is_behind).take(many + 1).collect();
-        write_list(&reader, &rows, many, choice.chosen().count())
+        write_list(&reader, &sparse, &rows, many, choice.chosen().count())
     });
     let said = listed.await.map_err(|_| Problem::broken())?;
     Ok(private(said))
 }
 
-fn write_list(reader: &CoverReader<'_>, rows: &[SnapshotRow], many: usize, matched: usize) -> String {
+fn write_list(
+    reader: &CoverReader<'_>,
+    sparse: &Sparse,
+    rows: &[SnapshotRow],
+    many: usize,
+    matched: usize,
+) -> String {
     let covers: Vec<Value> = rows
         .iter()
         .take(many)
@@ -170,10 +178,10 @@ fn write_list(reader: &CoverReader<'_>, rows: &[SnapshotRow], many: usize, match
             let view = reader.view(*row);
             let words = reader.words();
             let owner = words.party(row.attributes.owner).map(|(_, name)| name);
-            json!({"id": row.cover.to_string(), "code": view.code(), "class": row.class, "state": row.state,
+            sparse.pick(json!({"id": row.cover.to_string(), "code": view.code(), "class": row.class, "state": row.state,
                 "district": words.district(row.attributes.district), "road": words.road(row.attributes.road),
                 "owner": owner, "load_class": row.attributes.load_class, "material": row.attributes.material,
-                "lon": row.lon, "lat": row.lat, "has_plate": row.flags.has_plate, "open_case": row.flags.open_case})
+                "lon": row.lon, "lat": row.lat, "has_plate": row.flags.has_plate, "open_case": row.flags.open_case}))
         })
         .collect();
     let next = rows.get(many).and_then(|_| rows.get(many - 1)).map(write_cursor);

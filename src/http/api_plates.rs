@@ -7,28 +7,30 @@ use serde::Deserialize;
 
 use super::ask::{Asked, From, Named, Nothing, Said};
 use super::auth::Caller;
+use super::sparse::{PUBLIC_PLATE, Picked, Sparse};
 use super::{AppState, Problem, json as shapes};
 use crate::domain::token::Token;
 use crate::registry::ScannedPlate;
 
-fn public_plate(state: &AppState, scanned: &ScannedPlate) -> Response {
+fn public_plate(state: &AppState, scanned: &ScannedPlate, sparse: &Sparse) -> Response {
     let grouped = scanned.cover.as_ref().map(|file| state.registry.grouped_code(&file.code));
-    Json(shapes::public_plate(scanned, grouped)).into_response()
+    Json(sparse.pick(shapes::public_plate(scanned, grouped))).into_response()
 }
 
 pub(super) async fn find_plate(
     State(state): State<AppState>,
     From(network): From,
-    _: Asked<Nothing>,
+    Picked(Nothing {}, fields): Picked<Nothing>,
     Named(token): Named,
 ) -> Result<Response, Problem> {
+    let sparse = fields.of(&PUBLIC_PLATE)?;
     let token: Token = token.parse()?;
     let Some(scanned) = state.registry.find_plate(token).await? else {
         state.shared.counters.count_unknown_token();
         state.shared.tries.count(network, state.registry.now())?;
         return Err(Problem::not_found("plate.unknown"));
     };
-    Ok(public_plate(&state, &scanned))
+    Ok(public_plate(&state, &scanned, &sparse))
 }
 
 #[derive(Deserialize)]
@@ -46,5 +48,5 @@ pub(super) async fn install_plate(
 ) -> Result<Response, Problem> {
     let token: Token = token.parse()?;
     let scanned = super::desk::install(&state, token, &body.code, &caller.actor()).await?;
-    Ok(public_plate(&state, &scanned))
+    Ok(public_plate(&state, &scanned, &Sparse::default()))
 }

@@ -11,6 +11,7 @@ use super::ask::{Asked, From, Named, Nothing, Object, Reader, Said, has_media_ty
 use super::forms::{Form, store_photos};
 use super::public::{known_report, send_report};
 use super::sender::Sender;
+use super::sparse::{Picked, REPORT};
 use super::{AppState, Problem, json as shapes};
 use crate::domain::case::PhonePosition;
 use crate::domain::hazard::Hazard;
@@ -99,9 +100,10 @@ async fn read_report(
 pub(super) async fn find_report(
     State(state): State<AppState>,
     From(network): From,
-    _: Asked<Nothing>,
+    Picked(Nothing {}, fields): Picked<Nothing>,
     Named(link): Named,
 ) -> Result<Response, Problem> {
+    let sparse = fields.of(&REPORT)?;
     let tracked = known_report(&state, network, &link).await?;
-    Ok(Json(shapes::tracked(&tracked, &link)).into_response())
+    Ok(Json(sparse.pick(shapes::tracked(&tracked, &link))).into_response())
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, Uri, header};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -35,7 +35,7 @@ impl Reader {
         Self::from_parts(request.headers(), request.uri())
     }
 
-    fn from_parts(headers: &HeaderMap, uri: &axum::http::Uri) -> Self {
+    fn from_parts(headers: &HeaderMap, uri: &Uri) -> Self {
         let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let path = uri.path();
         let program = ["/api/", "/tiles/", "/openapi.yaml", "/healthz", "/readyz", "/metrics"];
@@ -97,12 +97,17 @@ pub(super) struct Asked<T>(pub T);
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Query::try_from_uri(&parts.uri).map(|Query(asked)| Self(asked)).map_err(|rejection| {
-            use std::error::Error;
-            let reason = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
-            Problem::bad_request(Refusal::new("http.query").with("reason", reason))
-        })
+        read_query(&parts.uri).map(Self)
     }
+}
+
+/// The query parameters of an address.
+pub(super) fn read_query<T: DeserializeOwned>(address: &Uri) -> Result<T, Problem> {
+    Query::try_from_uri(address).map(|Query(asked)| asked).map_err(|rejection| {
+        use std::error::Error;
+        let reason = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
+        Problem::bad_request(Refusal::new("http.query").with("reason", reason))
+    })
 }
 
 /// No query parameters at all.
@@ -195,17 +200,22 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Pro
 /// The network address that asks. Behind a proxy the last hop the proxy names.
 pub(super) struct From(pub IpAddr);
 
-impl FromRequestParts<AppState> for From {
-    type Rejection = std::convert::Infallible;
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
-        let direct = parts
-            .extensions
+impl From {
+    pub(super) fn of(state: &AppState, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let direct = extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
         let forwarded = state.config.behind_proxy.then(|| {
-            let line = parts.headers.get("x-forwarded-for")?.to_str().ok()?;
+            let line = headers.get("x-forwarded-for")?.to_str().ok()?;
             line.rsplit(',').next()?.trim().parse().ok()
         });
-        Ok(Self(forwarded.flatten().unwrap_or(direct)))
+        Self(forwarded.flatten().unwrap_or(direct))
+    }
+}
+
+impl FromRequestParts<AppState> for From {
+    type Rejection = std::convert::Infallible;
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(state, &parts.headers, &parts.extensions))
     }
 }

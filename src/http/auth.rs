@@ -7,10 +7,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::ask::{Reader, cookie};
+use super::doors::Wanted;
 use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::role::{Actor, Role};
-use crate::registry::{Session, User};
+use crate::domain::scope::{TokenScope, TokenScopes};
+use crate::registry::{RegistryError, Session, TokenHolder, User};
 
 /// A member of staff who passed the gate.
 #[derive(Clone)]
@@ -18,11 +20,26 @@ pub(super) struct Caller {
     pub user: User,
     /// `None` for programs, which come with an API token.
     pub session: Option<Session>,
+    /// What their token opens of what they may do; whoever logged in may do all of it.
+    scopes: TokenScopes,
 }
 
 impl Caller {
+    fn of_token(holder: TokenHolder) -> Self {
+        Self { user: holder.user, session: None, scopes: holder.scopes }
+    }
+
     pub(super) fn actor(&self) -> Actor {
         self.user.actor()
+    }
+
+    /// Refuses what is wider than the token.
+    pub(super) fn check_scope(&self, wanted: TokenScope) -> Result<(), Problem> {
+        if self.scopes.opens(wanted) {
+            return Ok(());
+        }
+        let refusal = Refusal::new(SCOPE).with("scope", wanted).with("read", self.scopes);
+        Err(Problem { status: StatusCode::FORBIDDEN, refusal })
     }
 
     /// Refuses a form that another site made the browser send.
@@ -34,6 +51,8 @@ impl Caller {
         }
     }
 }
+
+const SCOPE: &str = "http.scope";
 
 /// Only behind a gate.
 impl FromRequestParts<AppState> for Caller {
@@ -49,7 +68,7 @@ impl FromRequestParts<AppState> for Caller {
 
 /// Stands before every address that is not public.
 pub(super) async fn gate(
-    State((state, roles)): State<(AppState, &'static [Role])>,
+    State((state, Wanted { roles, scope })): State<(AppState, Wanted)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -62,6 +81,9 @@ pub(super) async fn gate(
         let fits = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
         let refusal = Refusal::new("http.role").with("role", caller.user.role).with("fits", fits);
         return Problem { status: StatusCode::FORBIDDEN, refusal }.into_response();
+    }
+    if let Err(problem) = caller.check_scope(scope) {
+        return problem.into_response();
     }
     // Pages carry the token in the form, which the handler reads; programs with a cookie, in a header.
     let is_api = request.uri().path().starts_with("/api/");
@@ -78,30 +100,55 @@ pub(super) async fn gate(
 
 /// Stands before what devices send in.
 pub(super) async fn sensor_gate(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let is_known = match bearer(request.headers()) {
-        Some(secret) => state.registry.is_sensor_token(secret).await,
-        None => Ok(false),
+    let Some(secret) = bearer(request.headers()) else { return ask_to_log_in(&request) };
+    let holder = match find_holder(&state, secret).await {
+        Ok(holder) => holder.filter(TokenHolder::keeps_devices),
+        Err(error) => return Problem::from(error).into_response(),
     };
-    match is_known {
-        Ok(true) => next.run(request).await,
-        Ok(false) => ask_to_log_in(&request),
-        Err(error) => Problem::from(error).into_response(),
+    let Some(holder) = holder else { return ask_to_log_in(&request) };
+    match Caller::of_token(holder).check_scope(TokenScope::Sensors) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The scope that would do, as programs are told beside the sentence (RFC 6750, section 3.1).
+pub(super) fn insufficient_scope(refusal: &Refusal) -> Option<HeaderValue> {
+    let (_, wanted) =
+        refusal.params.iter().find(|(name, _)| *name == "scope").filter(|_| refusal.code == SCOPE)?;
+    HeaderValue::try_from(format!("Bearer error=\"insufficient_scope\", scope=\"{wanted}\"")).ok()
+}
+
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (kind, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     kind.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
 pub(super) async fn find_caller(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
     if let Some(secret) = bearer(headers) {
-        let user = state.registry.find_api_token(secret).await?;
-        return Ok(user.map(|user| Caller { user, session: None }));
+        return Ok(find_holder(state, secret).await?.map(Caller::of_token));
     }
     let Some(secret) = cookie(headers, session_cookie(state)) else { return Ok(None) };
     let session = state.registry.find_session(secret).await?;
-    Ok(session.map(|session| Caller { user: session.user.clone(), session: Some(session) }))
+    let scopes = TokenScopes::of(TokenScope::Staff);
+    Ok(session.map(|session| Caller { user: session.user.clone(), session: Some(session), scopes }))
+}
+
+async fn find_holder(state: &AppState, secret: &str) -> Result<Option<TokenHolder>, RegistryError> {
+    let holder = state.registry.find_api_token(secret).await?;
+    if holder.is_some() {
+        state.shared.quotas.know(secret);
+    }
+    Ok(holder)
+}
+
+/// Whoever asks where nobody needs an account but sees more with one. A token must open reading.
+pub(super) async fn find_reader(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    let caller = find_caller(state, headers).await?;
+    if let Some(caller) = &caller {
+        caller.check_scope(TokenScope::Read)?;
+    }
+    Ok(caller)
 }
 
 fn ask_to_log_in(request: &Request) -> Response {

@@ -3,8 +3,9 @@
 use axum::Router;
 use axum::routing::MethodRouter;
 
-use super::{AppState, auth};
+use super::{AppState, auth, scopes};
 use crate::domain::role::Role;
+use crate::domain::scope::TokenScope;
 
 /// Who may call an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,16 @@ pub struct Door {
     pub method: &'static str,
     pub path: &'static str,
     pub access: Access,
+    /// What an API token must open beside the role of its user; see `scopes.rs`. `None` at doors that ask for no
+    /// log-in.
+    pub scope: Option<TokenScope>,
+}
+
+/// What a gate asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub roles: &'static [Role],
+    pub scope: TokenScope,
 }
 
 pub(super) struct Doors {
@@ -44,14 +55,23 @@ impl Doors {
         access: Access,
         handler: MethodRouter<AppState>,
     ) -> Self {
+        let scope = match access {
+            Access::Public => None,
+            Access::Staff(_) => scopes::wanted(method, path),
+            Access::Sensors => Some(TokenScope::Sensors),
+        };
+        let state = self.state.clone();
         let handler = match access {
             Access::Public => handler,
-            Access::Staff(roles) => handler
-                .route_layer(axum::middleware::from_fn_with_state((self.state.clone(), roles), auth::gate)),
-            Access::Sensors => handler
-                .route_layer(axum::middleware::from_fn_with_state(self.state.clone(), auth::sensor_gate)),
+            Access::Staff(roles) => {
+                let wanted = Wanted { roles, scope: scope.unwrap_or(TokenScope::Staff) };
+                handler.route_layer(axum::middleware::from_fn_with_state((state, wanted), auth::gate))
+            }
+            Access::Sensors => {
+                handler.route_layer(axum::middleware::from_fn_with_state(state, auth::sensor_gate))
+            }
         };
-        self.list.push(Door { method, path, access });
+        self.list.push(Door { method, path, access, scope });
         self.router = self.router.route(path, handler);
         self
     }

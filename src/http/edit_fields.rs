@@ -60,10 +60,15 @@ pub(super) struct PositionBody {
 
 impl SetBody {
     pub(super) async fn edit(self, state: &AppState) -> Result<CoverEdit, Problem> {
-        let position = match self.position {
-            Some(Object(body)) => Some(read_position(state, body).await?),
-            None => None,
-        };
+        if self.position.is_none() {
+            return Ok(self.edit_in(&CrsBook::built_in())?);
+        }
+        Ok(self.edit_in(&crs_book(state).await?)?)
+    }
+
+    /// The same where the systems of the city are known already.
+    pub(super) fn edit_in(self, book: &CrsBook) -> Result<CoverEdit, Refusal> {
+        let position = self.position.map(|Object(body)| position_in(book, body)).transpose()?;
         Ok(CoverEdit {
             class: self.class.as_deref().map(str::parse).transpose()?,
             state: self.state.as_deref().map(str::parse).transpose()?,
@@ -101,7 +106,11 @@ pub(super) fn code_choice(word: Option<&str>) -> Result<CodeChoice, Refusal> {
 
 /// The place that coordinates mean, with the coordinates unchanged beside it.
 pub(super) async fn read_position(state: &AppState, body: PositionBody) -> Result<Position, Problem> {
-    let crs = crs_book(state).await?.named(body.crs.as_deref().unwrap_or("EPSG:4490"))?;
+    Ok(position_in(&crs_book(state).await?, body)?)
+}
+
+fn position_in(book: &CrsBook, body: PositionBody) -> Result<Position, Refusal> {
+    let crs = book.named(body.crs.as_deref().unwrap_or("EPSG:4490"))?;
     let outside = || {
         Refusal::new("position.outside_system").at("x").with("x", body.x).with("y", body.y).with("crs", &crs)
     };

@@ -180,6 +180,7 @@ pub(super) fn chain(state: ChainState) -> Value {
 
 pub(super) fn case(case: &Case) -> Value {
     known([
+        ("id", json!(case.id)),
         ("number", json!(case.number)),
         ("hazard", json!(case.hazard)),
         ("state", json!(case.state)),

@@ -27,6 +27,7 @@ mod api_bulk;
 mod api_campaigns;
 mod api_cases;
 mod api_citizens;
+mod api_cover_sets;
 mod api_covers;
 mod api_crew;
 mod api_crew_actions;
@@ -116,13 +117,16 @@ mod profile_desk;
 mod public;
 mod quality_board;
 mod quality_files;
+mod quota;
 mod receiver_pages;
 mod report_place;
 mod reward_pages;
 mod rule_desk;
+mod scopes;
 mod script_files;
 mod sender;
 mod sensor_pages;
+mod sparse;
 mod statistics_pages;
 mod structure_pages;
 mod tiles;
@@ -163,6 +167,7 @@ struct Shared {
     export_slots: Semaphore,
     tries: limits::Limiter,
     reports: limits::Limiter,
+    quotas: quota::Quotas,
     pages: page_cache::PageCache,
     quality: quality_board::QualityBoard,
     tally: case_tally::CaseTally,
@@ -195,6 +200,7 @@ impl AppState {
             export_slots: Semaphore::new(2),
             tries: limits::Limiter::new(config.tries_per_minute),
             reports: limits::Limiter::new(config.reports_per_minute),
+            quotas: quota::Quotas::new(&config.api),
             pages: page_cache::PageCache::default(),
             quality: quality_board::QualityBoard::new(&config),
             tally: case_tally::CaseTally::default(),
@@ -235,12 +241,13 @@ pub fn doors(state: &AppState) -> Vec<Door> {
 
 /// The whole router.
 pub fn router(state: AppState) -> Router {
-    let dressed = state.clone();
+    let (metered, dressed) = (state.clone(), state.clone());
     build(state.clone())
         .router
         .fallback(problem::unknown_address)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(axum::middleware::from_fn_with_state(metered, quota::meter))
         .layer(axum::middleware::from_fn_with_state(dressed, problem::dress))
         .layer(
             CompressionLayer::new()
@@ -511,6 +518,8 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/covers", STAFF, get(api_covers::list_covers))
         .open("POST", "/api/v1/covers", REGISTRY, post(api_edit::register_manhole))
         .open("GET", "/api/v1/covers/export", EXPORT, get(exports::export_covers))
+        .open("POST", "/api/v1/covers/read", STAFF, post(api_cover_sets::read_covers))
+        .open("POST", "/api/v1/covers/write", REGISTRY, post(api_cover_sets::write_covers))
         .open("GET", "/api/v1/covers/{code}", STAFF, get(api_covers::find_cover))
         .open("PATCH", "/api/v1/covers/{code}", REGISTRY, patch(api_edit::update_cover))
         .open("GET", "/api/v1/covers/{code}/history", STAFF, get(api_covers::list_history))

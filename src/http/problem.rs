@@ -15,7 +15,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::ask::Reader;
-use super::{AppState, open311, views};
+use super::{AppState, auth, open311, quota, views};
 use crate::domain::Refusal;
 use crate::photos::PhotoError;
 use crate::plates::PlateError;
@@ -248,6 +248,11 @@ fn write_problem(state: &AppState, reader: &Reader, problem: &Problem, old: Resp
         if let Some(field) = &problem.refusal.field {
             details["field"] = json!(field);
         }
+        if problem.refusal.code == quota::USED_UP {
+            let policy = problem.refusal.params.iter().find(|(name, _)| *name == "policy");
+            details["type"] = json!(quota::QUOTA_EXCEEDED);
+            details["violated-policies"] = json!(policy.map(|(_, policy)| policy).as_slice());
+        }
         ("application/problem+json", details.to_string())
     } else {
         let page = reader.page(state, None);
@@ -257,13 +262,23 @@ fn write_problem(state: &AppState, reader: &Reader, problem: &Problem, old: Resp
     *response.status_mut() = status;
     let headers = response.headers_mut();
     // What the framework or the gate said beside the status: Allow, WWW-Authenticate, Set-Cookie.
-    for name in [header::ALLOW, header::WWW_AUTHENTICATE, header::SET_COOKIE, header::RETRY_AFTER] {
+    for name in [
+        header::ALLOW,
+        header::WWW_AUTHENTICATE,
+        header::SET_COOKIE,
+        header::RETRY_AFTER,
+        quota::RATE_LIMIT,
+        quota::RATE_LIMIT_POLICY,
+    ] {
         if let Some(value) = old.headers().get(&name) {
             headers.insert(name, value.clone());
         }
     }
+    if let Some(told) = auth::insufficient_scope(&problem.refusal) {
+        headers.insert(header::WWW_AUTHENTICATE, told);
+    }
     if problem.status == StatusCode::TOO_MANY_REQUESTS {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        headers.entry(header::RETRY_AFTER).or_insert(const { HeaderValue::from_static("60") });
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

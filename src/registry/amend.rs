@@ -62,7 +62,7 @@ pub(super) fn changed_meanwhile() -> RegistryError {
     RegistryError::Conflict(Refusal::new(CHANGED_MEANWHILE))
 }
 
-const CHANGED_MEANWHILE: &str = "cover.changed_meanwhile";
+pub(super) const CHANGED_MEANWHILE: &str = "cover.changed_meanwhile";
 
 impl Registry {
     /// Runs what is done to a cover under its idempotency key. `what` tells one order from another.
@@ -230,6 +230,9 @@ pub(super) async fn tell(
     covers: impl IntoIterator<Item = CoverId>,
 ) -> Result<(), RegistryError> {
     let changed: BTreeSet<CoverId> = covers.into_iter().collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
     let changed = changed.into_iter().map(|cover| (ChangeKind::Cover, cover.0)).collect();
     Ok(feed::record(tx, now, News { events: Vec::new(), changed }).await?)
 }

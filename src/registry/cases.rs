@@ -18,7 +18,7 @@ use crate::domain::case_ask::CaseAsk;
 use crate::domain::citizen::MessageKind;
 use crate::domain::cover::{CoverFile, Party};
 use crate::domain::history::{HistoryEntry, HistoryKind};
-use crate::domain::ids::{IdempotencyKey, Millis};
+use crate::domain::ids::{CaseId, IdempotencyKey, Millis};
 use crate::domain::limits::HandInEvidence;
 use crate::domain::meeting::Decision;
 use crate::domain::position::distance_m;
@@ -131,16 +131,18 @@ impl Registry {
         }
     }
 
-    /// A case with everything around it; `None` too when it is another party's business.
+    /// A case by its number or its id, with everything around it; `None` too when it is another party's business.
     pub async fn find_case(&self, number: &str, actor: &Actor) -> Result<Option<CaseFile>, RegistryError> {
         if number.contains('\0') {
             return Ok(None);
         }
         let mut tx = self.store.read().await?;
-        let Some(case) = case_store::find_case_by_number(&mut tx, number).await? else { return Ok(None) };
-        if !may_see(&case, actor) {
-            return Ok(None);
-        }
+        // The change feed names a case by its id.
+        let case = match number.parse::<CaseId>() {
+            Ok(id) => case_store::find_case(&mut tx, id).await?,
+            Err(_) => case_store::find_case_by_number(&mut tx, number).await?,
+        };
+        let Some(case) = case.filter(|case| may_see(case, actor)) else { return Ok(None) };
         let cover = match case.cover {
             Some(cover) => covers::find_cover(&mut tx, cover).await?,
             None => None,

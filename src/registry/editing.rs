@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::amend::{self, Amended, CoverOrder};
+use super::amend::{self, Amended, CoverOrder, Versions};
 use super::fields::{self, Known};
 use super::reports::clean_text;
 use super::{Registry, RegistryError};
@@ -13,6 +13,7 @@ use crate::domain::cover::{CoverClass, CoverFile};
 use crate::domain::edit::{self, CodeChoice, CoverEdit};
 use crate::domain::history::HistoryKind;
 use crate::domain::ids::{CoverId, Millis};
+use crate::domain::role::Actor;
 use crate::store::covers::SequenceMove;
 use crate::store::{Tx, covers, edits};
 
@@ -84,25 +85,60 @@ async fn edit_fields(
     now: Millis,
 ) -> Result<CoverId, RegistryError> {
     let known = Known::read(tx, order.what.edit.moves()).await?;
-    let taken = amend::take_expected(tx, cover, order.expected_version).await?;
+    let CoverOrder { expected_version, reason, actor, what, .. } = &order;
+    let change = OneChange { cover, expected_version: *expected_version, what, reason, actor };
+    let changed = change_cover(tx, (registry, &known), change, now).await?;
+    amend::tell(tx, now, changed.versions.into_keys()).await?;
+    Ok(cover)
+}
+
+/// Fields of one cover to be set.
+pub(super) struct OneChange<'o> {
+    pub cover: CoverId,
+    /// The version that the person saw.
+    pub expected_version: i64,
+    pub what: &'o FieldEdit,
+    pub reason: &'o str,
+    pub actor: &'o Actor,
+}
+
+/// What became of a cover whose fields were set.
+pub(super) struct Changed {
+    pub version: i64,
+    pub code: ComponentCode,
+    /// The covers whose versions moved on; empty when it was so already.
+    pub versions: Versions,
+}
+
+/// Sets fields of one cover that must still be as the person saw it, with its line in the file. Telling the feed is
+/// left to the caller, who may have more to change.
+pub(super) async fn change_cover(
+    tx: &mut Tx,
+    (registry, known): (&Registry, &Known),
+    change: OneChange<'_>,
+    now: Millis,
+) -> Result<Changed, RegistryError> {
+    let OneChange { cover, expected_version, what, reason, actor } = change;
+    let taken = amend::take_expected(tx, cover, expected_version).await?;
     amend::refuse_retired(registry, &taken.file)?;
     let before = &taken.file;
-    let (mut after, mut fields) = fields::edited(before, &order.what.edit, &known)?;
+    let (mut after, mut fields) = fields::edited(before, &what.edit, known)?;
     if fields.is_empty() {
-        return Ok(cover);
+        let versions = Versions::new();
+        return Ok(Changed { version: before.version, code: before.code.clone(), versions });
     }
-    edit::check_position(&before.survey.position, &after.survey.position, &order.reason)?;
-    if let Some(code) = code_after(tx, registry, before, &after, order.what.code).await? {
+    edit::check_position(&before.survey.position, &after.survey.position, reason)?;
+    if let Some(code) = code_after(tx, registry, before, &after, what.code).await? {
         fields.extend(give_code(tx, registry, before, &code).await?);
         after.code = code;
     }
     let versions = amend::write(tx, before, &after, &fields).await?.ok_or_else(amend::changed_meanwhile)?;
     refuse_shared_code(tx, &after).await?;
-    let body = amend::body(cover, &versions, fields, json!({"why": order.reason}));
+    let body = amend::body(cover, &versions, fields, json!({"why": reason}));
     let place = (before.manhole, &taken.locked);
-    amend::enter(tx, place, (&order.actor, now), HistoryKind::Updated, body).await?;
-    amend::tell(tx, now, versions.into_keys()).await?;
-    Ok(cover)
+    amend::enter(tx, place, (actor, now), HistoryKind::Updated, body).await?;
+    let version = versions.get(&cover).copied().unwrap_or(before.version);
+    Ok(Changed { version, code: after.code, versions })
 }
 
 /// The new code of a cover that becomes `after`; `None` when it keeps its own.

@@ -42,6 +42,7 @@ mod claim_steps;
 mod claims;
 mod codebook;
 mod conflicts;
+mod cover_writes;
 mod covers;
 mod crew;
 mod crew_cases;
@@ -146,6 +147,10 @@ pub use claims::{
     PartyAnswer, Settled,
 };
 pub use conflicts::{FieldChange, Meanwhile};
+pub use cover_writes::{
+    CoverName, CoverWrite, CoverWrites, CoversRead, CoversWritten, MOST_READ, MOST_WRITTEN, WriteMode,
+    WriteOutcome, WriteState,
+};
 pub use covers::{CoverFilter, CoversWithin, Fact, Standing};
 pub use crew::{CrewDone, CrewOutcome, CrewQuestion, Theirs};
 pub use crew_watch::{MOST_DRAWN, NewSpotCheck};
@@ -193,7 +198,7 @@ pub use rules::{NewRules, RouteChange, RulesLook};
 pub use sensor_alarms::SensorsSwept;
 pub use sensor_desk::{IntakeOutcome, MessageAnswer};
 pub use sensors::{NewSensors, SensorCounts, SensorOrder};
-pub use staff::{LogIn, NewUser, Session, User};
+pub use staff::{LogIn, NewToken, NewUser, Session, TokenHolder, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
 pub use tasks::{
     DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Task, TaskCount, TaskFilter, TaskLine, TaskPoint,

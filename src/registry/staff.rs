@@ -7,9 +7,11 @@ use rand::RngExt;
 
 use super::{Registry, RegistryError, base32, sha256};
 use crate::domain::Refusal;
+use crate::domain::calendar::Day;
 use crate::domain::ids::{Millis, PartyId, UserId};
-use crate::domain::role::{Actor, Role, TokenScope};
-use crate::store::people::{self, ApiTokenRecord, UserRecord};
+use crate::domain::role::{Actor, Role};
+use crate::domain::scope::{TokenScope, TokenScopes};
+use crate::store::people::{self, ApiTokenRecord, NewTokenRecord, UserRecord};
 
 /// A member of staff.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,42 @@ pub struct NewUser {
     pub role: Role,
     pub party: Option<PartyId>,
     pub password: String,
+}
+
+/// An API token to be made.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    pub login: String,
+    /// By which it is revoked.
+    pub name: String,
+    pub scopes: TokenScopes,
+    /// The last day on which it opens anything; `None` = until it is revoked.
+    pub last_day: Option<Day>,
+}
+
+impl NewToken {
+    fn of(login: &str, name: &str, scope: TokenScope) -> Self {
+        Self {
+            login: login.to_owned(),
+            name: name.to_owned(),
+            scopes: TokenScopes::of(scope),
+            last_day: None,
+        }
+    }
+}
+
+/// Who stands behind an API token, and what it opens of what they may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenHolder {
+    pub user: User,
+    pub scopes: TokenScopes,
+}
+
+impl TokenHolder {
+    /// Whether they answer for the devices under covers, and may send in for them.
+    pub fn keeps_devices(&self) -> bool {
+        keeps_devices(self.user.role)
+    }
 }
 
 /// A live log-in. `secret` goes into the cookie and nowhere else.
@@ -267,45 +305,54 @@ impl Registry {
             .await
     }
 
-    /// Makes an API token for a user; answers the secret, which is shown once and stored hashed.
+    /// Makes an API token for all that a user may do.
     pub async fn add_api_token(&self, login: &str, name: &str) -> Result<String, RegistryError> {
-        self.add_token_for(login, name, TokenScope::Staff).await
+        self.add_token(NewToken::of(login, name, TokenScope::Staff)).await
     }
 
     /// Makes a key with which another system may send in over Open311 in the name of a user, and do nothing else.
     pub async fn add_open311_key(&self, login: &str, name: &str) -> Result<String, RegistryError> {
-        self.add_token_for(login, name, TokenScope::Open311).await
+        self.add_token(NewToken::of(login, name, TokenScope::Open311)).await
     }
 
     /// Makes a token with which devices or their platform may send in what they measured, and do nothing else.
     pub async fn add_sensor_token(&self, login: &str, name: &str) -> Result<String, RegistryError> {
-        self.add_token_for(login, name, TokenScope::Sensors).await
+        self.add_token(NewToken::of(login, name, TokenScope::Sensors)).await
     }
 
-    async fn add_token_for(
-        &self,
-        login: &str,
-        name: &str,
-        scope: TokenScope,
-    ) -> Result<String, RegistryError> {
+    /// Makes an API token for a user; answers the secret, which is shown once and stored hashed. Refuses a scope
+    /// of which a user of that role could make no use by its own door.
+    pub async fn add_token(&self, new: NewToken) -> Result<String, RegistryError> {
+        let NewToken { login, name, scopes, last_day } = new;
         let user = people::find_user(&mut self.store.read().await?, &login.to_lowercase())
             .await?
-            .ok_or_else(|| RegistryError::NotFound(Refusal::new("user.unknown").with("read", login)))?;
-        if scope == TokenScope::Open311 && !is_of_desk(user.role) {
+            .ok_or_else(|| RegistryError::NotFound(Refusal::new("user.unknown").with("read", &login)))?;
+        let has = |scope| scopes.iter().any(|one| one == scope);
+        if has(TokenScope::Open311) && !is_of_desk(user.role) {
             return Err(Refusal::new("open311.key_role").at("login").with("role", user.role).into());
         }
-        if scope == TokenScope::Sensors && !keeps_devices(user.role) {
+        if has(TokenScope::Sensors) && !keeps_devices(user.role) {
             return Err(Refusal::new("sensor.token_role").at("login").with("role", user.role).into());
         }
+        let now = self.now();
+        let expires_at = last_day.map(|day| day.end(self.utc_offset_minutes));
+        if let Some(day) = last_day.filter(|_| expires_at.is_some_and(|at| at <= now)) {
+            return Err(Refusal::new("api_token.over").at("expires").with("read", String::from(day)).into());
+        }
         let secret = draw_secret();
-        let (hash, token_name, now) = (token_hash(&secret), name.to_owned(), self.now());
+        let record = NewTokenRecord {
+            secret_hash: token_hash(&secret),
+            user: user.id,
+            name: name.clone(),
+            scopes,
+            created_at: now,
+            expires_at,
+        };
         let added = self
             .store
             .write::<bool, RegistryError, _>(move |tx| {
-                let name = token_name.clone();
-                Box::pin(
-                    async move { Ok(people::add_api_token(tx, &hash, user.id, (&name, scope), now).await?) },
-                )
+                let record = record.clone();
+                Box::pin(async move { Ok(people::add_api_token(tx, &record).await?) })
             })
             .await?;
         if added {
@@ -315,34 +362,31 @@ impl Registry {
         }
     }
 
-    pub async fn find_api_token(&self, secret: &str) -> Result<Option<User>, RegistryError> {
-        let mut tx = self.store.read().await?;
-        let user = people::find_api_token_user(&mut tx, &token_hash(secret), TokenScope::Staff).await?;
-        Ok(user.map(User::from))
+    /// Who stands behind the secret of a live API token. Its first use on a day is noted.
+    pub async fn find_api_token(&self, secret: &str) -> Result<Option<TokenHolder>, RegistryError> {
+        let (hash, now) = (token_hash(secret), self.now());
+        let found = people::find_api_token(&mut self.store.read().await?, &hash, now).await?;
+        let Some(token) = found else { return Ok(None) };
+        let today = String::from(Day::of(now, self.utc_offset_minutes));
+        if token.last_used_on.as_deref() != Some(today.as_str()) {
+            let noted = self.store.write::<(), RegistryError, _>(move |tx| {
+                let today = today.clone();
+                Box::pin(async move { Ok(people::note_token_use(tx, &hash, &today).await?) })
+            });
+            // A full disk must not keep anybody from reading.
+            if let Err(error) = noted.await {
+                tracing::debug!(%error, "the use of a token is not noted");
+            }
+        }
+        Ok(Some(TokenHolder { user: token.user.into(), scopes: token.scopes }))
     }
 
-    /// The user in whose name a key sends in over Open311: one made for it, or any API token of the desk.
+    /// The user in whose name a key sends in over Open311: one that opens this, of somebody of the desk.
     pub async fn find_open311_key(&self, secret: &str) -> Result<Option<User>, RegistryError> {
-        let (mut tx, hash) = (self.store.read().await?, token_hash(secret));
-        for scope in [TokenScope::Open311, TokenScope::Staff] {
-            let user = people::find_api_token_user(&mut tx, &hash, scope).await?;
-            if let Some(user) = user.filter(|user| is_of_desk(user.role)) {
-                return Ok(Some(user.into()));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether a token may send in what devices measured: one made for it, or any API token of who keeps them.
-    pub async fn is_sensor_token(&self, secret: &str) -> Result<bool, RegistryError> {
-        let (mut tx, hash) = (self.store.read().await?, token_hash(secret));
-        for scope in [TokenScope::Sensors, TokenScope::Staff] {
-            let user = people::find_api_token_user(&mut tx, &hash, scope).await?;
-            if user.is_some_and(|user| keeps_devices(user.role)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let holder = self.find_api_token(secret).await?;
+        let fits =
+            |holder: &TokenHolder| holder.scopes.opens(TokenScope::Open311) && is_of_desk(holder.user.role);
+        Ok(holder.filter(fits).map(|holder| holder.user))
     }
 
     pub async fn list_api_tokens(&self) -> Result<Vec<ApiTokenRecord>, RegistryError> {

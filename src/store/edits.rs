@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::covers::{CoverRow, FILE};
+use super::covers::{CoverRow, FILE, list_by_key};
 use super::{StoreError, Tx, on_db};
 use crate::domain::code::ComponentCode;
 use crate::domain::cover::CoverFile;
@@ -109,6 +109,16 @@ pub async fn find_manhole_of(tx: &mut Tx, cover: CoverId) -> Result<Option<Manho
         .fetch_optional(&mut *c)
         .await?);
     Ok(id.map(ManholeId))
+}
+
+/// On which manholes covers lie, in no particular order; unknown ids are left out.
+pub async fn list_manholes_of(
+    tx: &mut Tx,
+    covers: &[CoverId],
+) -> Result<Vec<(CoverId, ManholeId)>, StoreError> {
+    let ids: Vec<Uuid> = covers.iter().map(|id| id.0).collect();
+    let rows: Vec<(Uuid, Uuid)> = list_by_key(tx, "SELECT id, manhole_id FROM covers", "id", &ids).await?;
+    Ok(rows.into_iter().map(|(cover, manhole)| (CoverId(cover), ManholeId(manhole))).collect())
 }
 
 /// Retires a cover; `false` when it has another version or is retired already.

@@ -120,6 +120,28 @@ impl Tx {
         }
     }
 
+    /// Sets a mark to which [`Self::back_to_mark`] takes back what is written after it. Marks nest; the last one counts.
+    pub async fn set_mark(&mut self) -> Result<(), StoreError> {
+        self.say("SAVEPOINT mark").await
+    }
+
+    /// Takes back what was written since the last mark, and forgets the mark. On PostgreSQL this also mends a
+    /// transaction in which a statement failed.
+    pub async fn back_to_mark(&mut self) -> Result<(), StoreError> {
+        self.say("ROLLBACK TO SAVEPOINT mark").await?;
+        self.forget_mark().await
+    }
+
+    /// Keeps what was written since the last mark.
+    pub async fn forget_mark(&mut self) -> Result<(), StoreError> {
+        self.say("RELEASE SAVEPOINT mark").await
+    }
+
+    async fn say(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        use sqlx::Executor;
+        on_db!(self, |c| c.execute(sql).await.map(drop).map_err(StoreError::from))
+    }
+
     /// Ends what `Store::read_frozen` began.
     pub async fn finish_frozen(mut self) -> Result<(), StoreError> {
         use sqlx::Executor;

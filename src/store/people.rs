@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::{StoreError, Tx, on_db};
 use crate::domain::cover::Party;
 use crate::domain::ids::{IdempotencyKey, Millis, PartyId, UserId};
-use crate::domain::role::{Role, TokenScope};
+use crate::domain::role::Role;
+use crate::domain::scope::TokenScopes;
 
 /// A member of staff as stored.
 #[derive(Debug, Clone)]
@@ -328,47 +329,87 @@ pub async fn remove_session(tx: &mut Tx, secret_hash: &[u8]) -> Result<(), Store
     })
 }
 
+/// An API token to be added.
+#[derive(Debug, Clone)]
+pub struct NewTokenRecord {
+    pub secret_hash: [u8; 32],
+    pub user: UserId,
+    pub name: String,
+    pub scopes: TokenScopes,
+    pub created_at: Millis,
+    pub expires_at: Option<Millis>,
+}
+
 /// Adds an API token. `false` when the name is taken.
-pub async fn add_api_token(
-    tx: &mut Tx,
-    secret_hash: &[u8],
-    user: UserId,
-    (name, scope): (&str, TokenScope),
-    now: Millis,
-) -> Result<bool, StoreError> {
+pub async fn add_api_token(tx: &mut Tx, token: &NewTokenRecord) -> Result<bool, StoreError> {
     on_db!(tx, |c| {
         let done = sqlx::query(
-            "INSERT INTO api_tokens (secret_hash, user_id, name, scope, created_at) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO api_tokens (secret_hash, user_id, name, scope, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING",
         )
-        .bind(secret_hash)
-        .bind(user.0)
-        .bind(name)
-        .bind(scope.as_str())
-        .bind(now.0)
+        .bind(token.secret_hash.as_slice())
+        .bind(token.user.0)
+        .bind(&token.name)
+        .bind(token.scopes.to_string())
+        .bind(token.created_at.0)
+        .bind(token.expires_at.map(|at| at.0))
         .execute(&mut *c)
         .await?;
         Ok(done.rows_affected() == 1)
     })
 }
 
-pub async fn find_api_token_user(
+/// A live API token: whose it is, what it opens, on which day it was last used.
+#[derive(Debug, Clone)]
+pub struct LiveToken {
+    pub user: UserRecord,
+    pub scopes: TokenScopes,
+    pub last_used_on: Option<String>,
+}
+
+/// The token of a secret; none when it was revoked or its time is over, or when its user was disabled.
+pub async fn find_api_token(
     tx: &mut Tx,
     secret_hash: &[u8],
-    scope: TokenScope,
-) -> Result<Option<UserRecord>, StoreError> {
-    let row: Option<UserRow> = on_db!(tx, |c| sqlx::query_as(
+    now: Millis,
+) -> Result<Option<LiveToken>, StoreError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        #[sqlx(flatten)]
+        user: UserRow,
+        scope: String,
+        last_used_on: Option<String>,
+    }
+    let row: Option<Row> = on_db!(tx, |c| sqlx::query_as(
         "SELECT u.id, u.login, u.name, u.role, u.party_id, u.password_hash, u.disabled, u.failed_logins,
-                u.locked_until, u.created_at
+                u.locked_until, u.created_at, t.scope, t.last_used_on
          FROM api_tokens t JOIN users u ON u.id = t.user_id
-         WHERE t.secret_hash = $1 AND t.scope = $3 AND t.revoked_at IS NULL AND u.disabled = $2"
+         WHERE t.secret_hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $3)
+             AND u.disabled = $2"
     )
     .bind(secret_hash)
     .bind(false)
-    .bind(scope.as_str())
+    .bind(now.0)
     .fetch_optional(&mut *c)
     .await?);
-    row.map(UserRecord::try_from).transpose()
+    row.map(|row| {
+        let scopes =
+            row.scope.parse().map_err(|_| StoreError::inconsistent("api_tokens", "scope", &row.scope))?;
+        Ok(LiveToken { user: row.user.try_into()?, scopes, last_used_on: row.last_used_on })
+    })
+    .transpose()
+}
+
+/// Notes on which day a token was used.
+pub async fn note_token_use(tx: &mut Tx, secret_hash: &[u8], day: &str) -> Result<(), StoreError> {
+    on_db!(tx, |c| {
+        sqlx::query("UPDATE api_tokens SET last_used_on = $2 WHERE secret_hash = $1")
+            .bind(secret_hash)
+            .bind(day)
+            .execute(&mut *c)
+            .await?;
+        Ok(())
+    })
 }
 
 /// An API token without its secret.
@@ -376,19 +417,23 @@ pub async fn find_api_token_user(
 pub struct ApiTokenRecord {
     pub name: String,
     pub login: String,
+    /// What it opens, words with a blank between.
     pub scope: String,
     pub created_at: i64,
     pub revoked_at: Option<i64>,
+    pub expires_at: Option<i64>,
+    /// On the city's clock; `None` = never.
+    pub last_used_on: Option<String>,
 }
 
 pub async fn list_api_tokens(tx: &mut Tx) -> Result<Vec<ApiTokenRecord>, StoreError> {
     on_db!(tx, |c| {
         Ok(sqlx::query_as(
-        "SELECT t.name, u.login, t.scope, t.created_at, t.revoked_at FROM api_tokens t JOIN users u ON u.id = t.user_id
-         ORDER BY t.name"
-    )
-    .fetch_all(&mut *c)
-    .await?)
+            "SELECT t.name, u.login, t.scope, t.created_at, t.revoked_at, t.expires_at, t.last_used_on
+             FROM api_tokens t JOIN users u ON u.id = t.user_id ORDER BY t.name",
+        )
+        .fetch_all(&mut *c)
+        .await?)
     })
 }
 

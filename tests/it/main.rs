@@ -19,6 +19,7 @@ mod import;
 mod import_desk;
 mod kill;
 mod map_page;
+mod mirror;
 mod notice_pages;
 mod outbox;
 mod plate_pages;

@@ -80,7 +80,7 @@ fn search<'r, 'm>(
 }
 
 pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Response, Problem> {
-    let caller = auth::find_caller(state, &incoming.headers).await?;
+    let caller = auth::find_reader(state, &incoming.headers).await?;
     let is_staff = caller.is_some();
     let utc_offset = state.config.utc_offset_minutes;
     let schema = cover_schema(is_staff, utc_offset);

@@ -130,7 +130,7 @@ struct Asking {
 
 impl Asking {
     async fn of(state: &AppState, incoming: Incoming, known: &[&str]) -> Result<Self, Problem> {
-        let caller = auth::find_caller(state, &incoming.headers).await?;
+        let caller = auth::find_reader(state, &incoming.headers).await?;
         Self::of_caller(state, incoming, caller, known)
     }
 

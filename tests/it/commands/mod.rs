@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::decode::{symbols_of_pdf, text_of_pdf};
 use crate::support::engines::Ground;
@@ -287,6 +287,13 @@ fn people_and_tokens_come_and_go() {
     assert!(list.stdout.contains("gateway\tying") && !list.stdout.contains(&secret), "{list:?}");
     assert_eq!(place.run(&["token", "revoke", "gateway"]).code, Some(0));
     assert!(place.run(&["token", "list"]).stdout.contains("revoked"));
+    let narrow = ["token", "add", "--login", "ying", "--name", "mirror", "--scope", "covers:write,read"];
+    let added = place.run(&[narrow.as_slice(), &["--expires", "2999-12-31", "--json"]].concat()).json();
+    assert_eq!((&added["scope"], &added["expires"]), (&json!("read covers:write"), &json!("2999-12-31")));
+    let list = place.run(&["token", "list", "--json"]).json();
+    let mirror = list["tokens"].as_array().unwrap().iter().find(|token| token["name"] == "mirror").unwrap();
+    assert_eq!((&mirror["scope"], &mirror["last_used_on"]), (&json!("read covers:write"), &json!(null)));
+    assert_eq!(mirror["expires_at"], "2999-12-31T16:00:00Z");
 
     assert_eq!(place.run(&["user", "disable", "ying"]).code, Some(0));
     let users = place.run(&["user", "list", "--json"]).json();
@@ -324,7 +331,7 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         0o700,
         "contacts and photos lie here"
     );
-    let refused: [(&[&str], &str); 20] = [
+    let refused: [(&[&str], &str); 22] = [
         (&["import", &nowhere], "file.not_read"),
         (&["import", &zip], "archive.damaged"),
         (&["import", &picture], "file.kind"),
@@ -344,6 +351,11 @@ fn every_refusal_ends_with_two_and_says_what_to_do() {
         (&["plates", "make", "--for", "color=red", "-o", &out], "filter.unknown"),
         (&["plates", "reprint", "0190a000-0000-7000-8000-000000000000", "-o", &out], "batch.unknown"),
         (&["token", "add", "--login", "nobody", "--name", "x"], "user.unknown"),
+        (
+            &["token", "add", "--login", "nobody", "--name", "x", "--scope", "everything"],
+            "token_scope.unknown",
+        ),
+        (&["token", "add", "--login", "nobody", "--name", "x", "--expires", "soon"], "form.day"),
         (&["serve", "--listen", "here"], "listen.address"),
     ];
     for (arguments, code) in refused {

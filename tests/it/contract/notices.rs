@@ -18,7 +18,8 @@ const CREW: As = As::Staff(Role::Crew);
 
 /// Two cases with the water company, on plates of the street that other stories left alone.
 async fn two_cases(house: &House) -> Vec<String> {
-    let desk = house.town.registry.find_api_token(house.bearer(Role::Dispatcher)).await.unwrap().unwrap();
+    let desk =
+        house.town.registry.find_api_token(house.bearer(Role::Dispatcher)).await.unwrap().unwrap().user;
     let hazards = [Hazard::NoNet, Hazard::WrongCover];
     dispatched(&house.town, &house.plates[3..5], &hazards, &desk.actor()).await
 }

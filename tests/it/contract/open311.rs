@@ -347,7 +347,7 @@ both_engines! {
         }
         // A key opens nothing else.
         let forged = house.get(NOBODY, "/api/v1/cases").header("authorization", &format!("Bearer {}", fms.key));
-        forged.expect(401).await;
+        assert_eq!(forged.expect(403).await.code(), "http.scope");
         // All that is wrong, at once.
         let wrong = fms.post("requests.xml", &[("service_code", "missing"), ("attribute[TRAFFIC]", "sky")], 400).await;
         assert_eq!(wrong.children.len(), 3, "danger, traffic, place: {wrong:?}");

@@ -180,7 +180,7 @@ async fn readings(house: &House, now: i64) {
     assert_eq!(send(json!(many)).expect(413).await.code(), "sensor.too_many");
     // The token opens nothing else, and a crew's own does not open this.
     let other = house.get(As::Nobody, "/api/v1/sensors").header("authorization", &bearer);
-    other.expect(401).await;
+    assert_eq!(other.expect(403).await.code(), "http.scope");
     house.post(CREW, READINGS).json(reading(0, 1.0)).expect(401).await;
     house.post(As::Nobody, READINGS).json(reading(0, 1.0)).expect(401).await;
     house.post(ENGINEER, READINGS).json(reading(0, 1.0)).expect(200).await;

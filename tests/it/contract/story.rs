@@ -24,6 +24,7 @@ use super::profiles::profiles;
 use super::quality::quality;
 use super::receivers::receivers;
 use super::rewards::rewards;
+use super::scripts::scripts;
 use super::sensors::sensors;
 use super::statistics::statistics;
 use super::tasks::tasks;
@@ -63,6 +64,7 @@ both_engines! {
         desk_pages(&house).await;
         editing::programs(&house).await;
         editing::pages(&house).await;
+        scripts(&house).await;
         quality(&house).await;
         hazard_loop(&house).await;
         tasks(&house).await;

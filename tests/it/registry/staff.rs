@@ -33,7 +33,7 @@ both_engines! {
         town.staff("li", Role::Engineer).await;
         let LogIn::Welcome(session) = town.registry.log_in("li", "correct horse").await.unwrap() else { panic!() };
         let token = town.registry.add_api_token("li", "qgis").await.unwrap();
-        assert_eq!(town.registry.find_api_token(&token).await.unwrap().unwrap().role, Role::Engineer);
+        assert_eq!(town.registry.find_api_token(&token).await.unwrap().unwrap().user.role, Role::Engineer);
         assert!(matches!(town.registry.add_api_token("li", "qgis").await, Err(RegistryError::Conflict(_))));
         town.registry.disable_user("li").await.unwrap();
         assert!(town.registry.find_session(&session.secret).await.unwrap().is_none());
