@@ -10,6 +10,7 @@ use serde_json::json;
 use super::plates::check_target;
 use super::{Ending, Failure, Ground, Language, Outcome, file_trouble};
 use crate::domain::Refusal;
+use crate::domain::ids::Millis;
 use crate::domain::role::Actor;
 use crate::messages;
 use crate::outlet::{
@@ -86,6 +87,10 @@ pub(super) struct CoversArgs {
     /// Only covers without a live plate
     #[arg(long)]
     without_plate: bool,
+    /// All covers that were in use at the end of this day, as they were; goes with no filter
+    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with_all = ["standing", "district", "class", "state", "road",
+        "placement", "material", "load_class", "owner", "maintainer", "text", "bbox", "without_plate"])]
+    at: Option<String>,
 }
 
 #[derive(Args)]
@@ -151,6 +156,12 @@ impl From<OutletError> for Failure {
 pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<Ending> {
     let config = ground.config()?;
     let offset = config.utc_offset_minutes;
+    let day = match &command {
+        ExportCommand::Covers(args) => args.at.clone(),
+        _ => None,
+    };
+    let day = day.map(|day| outlet::start_of_day("at", &day, offset, 1)).transpose()?;
+    let at = day.map(|next| Millis(next.0 - 1));
     let (file, wanted) = match command {
         ExportCommand::Files(args) => return export_files(ground, &args.output).await,
         ExportCommand::Covers(args) => (
@@ -201,7 +212,7 @@ pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<E
         Language::Zh => messages::Language::Zh,
         Language::En => messages::Language::En,
     });
-    let order = FileOrder { what, format, crs: file.crs, words, utc_offset_minutes: offset, only: None };
+    let order = FileOrder { what, format, crs: file.crs, words, utc_offset_minutes: offset, only: None, at };
     let ending = write(ground, &registry, order, &file.output).await;
     registry.close().await;
     ending

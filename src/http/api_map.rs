@@ -17,7 +17,7 @@ use crate::domain::Refusal;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement};
 use crate::domain::ids::CoverId;
 use crate::layers::{CoverField, CoverKey, CoverReader, CoverSearch};
-use crate::spatial::{BBox, SnapshotRow};
+use crate::spatial::{BBox, Snapshot, SnapshotRow};
 
 const PAGE: i64 = 200;
 const MOST: i64 = 2000;
@@ -63,21 +63,22 @@ pub(super) async fn summary(
         .into_iter()
         .map(|district| (district.code, if is_chinese { district.name_zh } else { district.name_en }))
         .collect();
-    let summed = tokio::task::spawn_blocking(move || sum_up(&state, filter.as_ref(), view, &names));
+    let map = state.map_of(query.moment(&state)?).await?;
+    let summed =
+        tokio::task::spawn_blocking(move || sum_up((&state, map.map()), filter.as_ref(), view, &names));
     let said = summed.await.map_err(|_| Problem::broken())?.map_err(Problem::bad_request)?;
     Ok(private(said.to_string()))
 }
 
 fn sum_up(
-    state: &AppState,
+    (state, map): (&AppState, &Snapshot),
     filter: Option<&crate::cql2::Filter>,
     view: Option<BBox>,
     names: &HashMap<String, String>,
 ) -> Result<Value, Refusal> {
-    let map = state.snapshot.load();
-    let reader = CoverReader::new(&map, &state.config.quality, true);
+    let reader = CoverReader::new(map, &state.config.quality, true);
     let filter = filter.map(|filter| (filter.prepare(&reader), filter.bounds()));
-    let search = CoverSearch::new(&map, &reader, None, filter)?;
+    let search = CoverSearch::new(map, &reader, None, filter)?;
     let mut sums = [
         Sums::of("classes", CoverField::Class, CoverClass::WORDS),
         Sums::of("states", CoverField::State, CoverState::WORDS),
@@ -150,11 +151,12 @@ pub(super) async fn list(
             Some(read_cursor(text).ok_or_else(|| Problem::bad_request(Refusal::new("ogc.cursor")))?)
         }
     };
+    let map = state.map_of(query.moment(&state)?).await?;
     let listed = tokio::task::spawn_blocking(move || {
-        let map = state.snapshot.load();
-        let reader = CoverReader::new(&map, &state.config.quality, true);
+        let map = map.map();
+        let reader = CoverReader::new(map, &state.config.quality, true);
         let filter = filter.as_ref().map(|filter| (filter.prepare(&reader), filter.bounds()));
-        let search = CoverSearch::new(&map, &reader, None, filter)?;
+        let search = CoverSearch::new(map, &reader, None, filter)?;
         Ok(write_list(&reader, &search.page(after, 0, many + 1), many, search.count()))
     });
     let said = listed.await.map_err(|_| Problem::broken())?.map_err(Problem::bad_request)?;
@@ -179,21 +181,21 @@ fn write_list(reader: &CoverReader<'_>, rows: &[SnapshotRow], many: usize, match
     json!({"matched": matched, "covers": covers, "next": next}).to_string()
 }
 
-fn write_cursor(row: &SnapshotRow) -> String {
+pub(super) fn write_cursor(row: &SnapshotRow) -> String {
     let CoverKey { key, cover } = CoverKey::of(row);
     let mut text = String::new();
     write!(text, "{key:x}.{cover}").expect("a String takes all text");
     text
 }
 
-fn read_cursor(text: &str) -> Option<CoverKey> {
+pub(super) fn read_cursor(text: &str) -> Option<CoverKey> {
     let (key, cover) = text.split_once('.')?;
     let key = i64::from_str_radix(key, 16).ok()?;
     Some(CoverKey { key, cover: cover.parse::<CoverId>().ok()? })
 }
 
 /// What staff see is kept by nobody on the way.
-fn private(said: String) -> Response {
+pub(super) fn private(said: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "private, no-store")], said)
         .into_response()
 }

@@ -13,7 +13,7 @@ use crate::cql2::Filter;
 use crate::domain::Refusal;
 use crate::domain::position::{QUADKEY_ZOOM, quadkey};
 use crate::layers::{CoverReader, CoverSearch};
-use crate::spatial::{GridCell, Snapshot, SnapshotRow, TileId};
+use crate::spatial::{GridCell, Reading, Snapshot, SnapshotRow, TileId};
 use crate::tiles::{
     CellCount, CoverPoint, StaffPoint, TileAddress, TileJson, encode_counts, encode_covers,
     encode_staff_covers, etag, is_known, on_grid,
@@ -27,6 +27,8 @@ const CELLS: u32 = 32;
 const MAX_ZOOM: u32 = 16;
 /// Deepest zoom for staff: 4 cm.
 const STAFF_MAX_ZOOM: u32 = 18;
+/// A tile of the past stays as it is, but for an import that is taken back.
+const SETTLED: &str = "private, max-age=3600";
 /// From here on tiles for staff say the codes.
 const CODES_FROM_ZOOM: u32 = 16;
 
@@ -42,6 +44,7 @@ pub(super) async fn tile_json(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     // A filter that nobody understands is told here, and not by every tile.
+    query.refuse_moment()?;
     query.filter(&state, false)?;
     let config = &state.config;
     let filters = filters.filter(|filters| !filters.is_empty()).map(|filters| format!("?{filters}"));
@@ -93,24 +96,36 @@ async fn draw(
     if id.zoom() > if is_staff { STAFF_MAX_ZOOM } else { MAX_ZOOM } {
         return Err(Problem::not_found("tile.too_deep"));
     }
-    let bytes = match query.filter(&state, is_staff)? {
+    if !is_staff {
+        query.refuse_moment()?;
+    }
+    let (moment, filter) = (query.moment(&state)?, query.filter(&state, is_staff)?);
+    let is_settled = moment.is_settled(state.registry.now());
+    let map = state.map_of(moment).await?;
+    let bytes = match filter {
         None => {
-            let map = state.snapshot.load();
+            let map = map.map();
             if id.zoom() < COVERS_FROM_ZOOM {
                 counts(map.grid_in_tile(id, CELLS))
             } else {
-                covers(&map, id, map.in_tile(id), is_staff)
+                covers(&map.lexicon().read(), id, map.in_tile(id), is_staff)
             }
         }
         // A filter may pass over the whole city.
         Some(filter) => {
-            let drawn = tokio::task::spawn_blocking(move || filtered(&state, &filter, id, is_staff));
+            let drawn =
+                tokio::task::spawn_blocking(move || filtered((&state, map.map()), &filter, id, is_staff));
             drawn.await.map_err(|_| Problem::broken())?.map_err(Problem::bad_request)?
         }
     };
     let tag = etag(&bytes);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let cache = (header::CACHE_CONTROL, if is_staff { "private, no-cache" } else { "no-cache" });
+    let cache = match (is_staff, is_settled) {
+        (true, true) => SETTLED,
+        (true, false) => "private, no-cache",
+        (false, _) => "no-cache",
+    };
+    let cache = (header::CACHE_CONTROL, cache);
     if known.is_some_and(|known| is_known(known, &bytes)) {
         return Ok((StatusCode::NOT_MODIFIED, [cache], [(header::ETAG, tag)]).into_response());
     }
@@ -122,13 +137,17 @@ async fn draw(
 }
 
 /// The same of those covers alone that a filter means.
-fn filtered(state: &AppState, filter: &Filter, id: TileId, is_staff: bool) -> Result<Vec<u8>, Refusal> {
-    let map = state.snapshot.load();
-    let reader = CoverReader::new(&map, &state.config.quality, is_staff);
-    let search = CoverSearch::new(&map, &reader, None, Some((filter.prepare(&reader), filter.bounds())))?;
+fn filtered(
+    (state, map): (&AppState, &Snapshot),
+    filter: &Filter,
+    id: TileId,
+    is_staff: bool,
+) -> Result<Vec<u8>, Refusal> {
+    let reader = CoverReader::new(map, &state.config.quality, is_staff);
+    let search = CoverSearch::new(map, &reader, None, Some((filter.prepare(&reader), filter.bounds())))?;
     let search = search.in_keys(id.key_range());
     if id.zoom() >= COVERS_FROM_ZOOM {
-        return Ok(covers(&map, id, search.rows(), is_staff));
+        return Ok(covers(reader.words(), id, search.rows(), is_staff));
     }
     // Rows come in the order of their keys: those of a cell follow one another.
     let zoom = id.zoom() + CELLS.ilog2();
@@ -153,7 +172,13 @@ fn counts(cells: impl IntoIterator<Item = GridCell>) -> Vec<u8> {
     encode_counts(CELLS, cells.into_iter().map(count))
 }
 
-fn covers(map: &Snapshot, id: TileId, rows: impl Iterator<Item = SnapshotRow>, is_staff: bool) -> Vec<u8> {
+/// Whoever calls has the words open already: a second look at them would wait for a writer that waits for the first.
+fn covers(
+    words: &Reading<'_>,
+    id: TileId,
+    rows: impl Iterator<Item = SnapshotRow>,
+    is_staff: bool,
+) -> Vec<u8> {
     let address = TileAddress { zoom: id.zoom(), x: id.x(), y: id.y() };
     let point = |row: &SnapshotRow| CoverPoint {
         lon: row.lon,
@@ -167,7 +192,6 @@ fn covers(map: &Snapshot, id: TileId, rows: impl Iterator<Item = SnapshotRow>, i
     if !is_staff {
         return encode_covers(address, rows.map(|row| point(&row)));
     }
-    let words = map.lexicon().read();
     let says_code = id.zoom() >= CODES_FROM_ZOOM;
     let staff_point = |row: SnapshotRow| StaffPoint {
         point: point(&row),
