@@ -93,7 +93,8 @@ pub(super) async fn diff(
         let counts: Map<String, Value> =
             DiffKind::ALL.iter().map(|kind| (kind.to_string(), json!(counts[*kind as usize]))).collect();
         let shown = page.iter().take(many);
-        let written = Written { counts, next, moments: [at_of(&state, moments[0]), at_of(&state, moments[1])] };
+        let written =
+            Written { counts, next, moments: [at_of(&state, moments[0]), at_of(&state, moments[1])] };
         if is_geojson {
             written.collection(shown.map(|one| feature(&reader, one)).collect())
         } else {
@@ -162,7 +163,8 @@ struct Written {
 impl Written {
     fn page(self, changes: Vec<Value>) -> String {
         let [from, to] = self.moments;
-        json!({"from": from, "to": to, "counts": self.counts, "changes": changes, "next": self.next}).to_string()
+        json!({"from": from, "to": to, "counts": self.counts, "changes": changes, "next": self.next})
+            .to_string()
     }
 
     fn collection(self, features: Vec<Value>) -> String {
@@ -250,9 +252,8 @@ fn plain(value: &cql2::Value<'_>) -> Value {
             let day = day.checked_add(EPOCH).and_then(|day| time::Date::from_julian_day(day).ok());
             json!(day.map(|day| day.to_string()))
         }
-        cql2::Value::Null
-        | cql2::Value::Timestamp(_)
-        | cql2::Value::Point(..)
-        | cql2::Value::TextList(_) => Value::Null,
+        cql2::Value::Null | cql2::Value::Timestamp(_) | cql2::Value::Point(..) | cql2::Value::TextList(_) => {
+            Value::Null
+        }
     }
 }

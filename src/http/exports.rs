@@ -176,7 +176,8 @@ pub(super) async fn send(state: &AppState, what: What, wish: Wish) -> Result<Res
         .await
         .map_err(asked_wrong)?;
     let length = file.metadata().map_err(|error| super::problem::from_io(&error))?.len();
-    let day = Millis(at.unwrap_or(state.registry.now()).0 + i64::from(utc_offset_minutes) * 60_000).to_rfc3339();
+    let day =
+        Millis(at.unwrap_or(state.registry.now()).0 + i64::from(utc_offset_minutes) * 60_000).to_rfc3339();
     let day = day.split('T').next().unwrap_or_default();
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),

@@ -85,7 +85,9 @@ impl MapQuery {
     pub(super) fn refuse_moment(&self) -> Result<(), Problem> {
         match self.at {
             None => Ok(()),
-            Some(_) => Err(Problem::bad_request(Refusal::new("http.query").with("reason", "unknown field `at`"))),
+            Some(_) => {
+                Err(Problem::bad_request(Refusal::new("http.query").with("reason", "unknown field `at`")))
+            }
         }
     }
 

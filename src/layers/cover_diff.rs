@@ -57,11 +57,7 @@ pub const DIFF_FIELDS: &[CoverField] = &[
 
 impl Difference {
     /// `None` = it is the same, or in neither.
-    fn of(
-        reader: &CoverReader<'_>,
-        before: Option<SnapshotRow>,
-        after: Option<SnapshotRow>,
-    ) -> Option<Self> {
+    fn of(reader: &CoverReader<'_>, before: Option<SnapshotRow>, after: Option<SnapshotRow>) -> Option<Self> {
         let kind = match (&before, &after) {
             (None, None) => return None,
             (None, Some(_)) => DiffKind::Added,

@@ -19,7 +19,9 @@ use crate::domain::Refusal;
 use crate::domain::ids::{CoverId, Millis};
 use crate::export::{Frame, Order, Sink, begin};
 use crate::messages::Language;
-use crate::registry::{CaseSelection, CoverFilter, CoverLine, ExportPages, PlateSelection, Registry, RegistryError};
+use crate::registry::{
+    CaseSelection, CoverFilter, CoverLine, ExportPages, PlateSelection, Registry, RegistryError,
+};
 use columns::{Names, Sheet};
 
 pub use archive::{TakenIn, export_archive, import_archive, open_archive};

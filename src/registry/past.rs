@@ -99,8 +99,7 @@ impl Registry {
         let task = tokio::spawn(async move {
             let mut tx = store.read_frozen().await?;
             let mut kept = Vec::new();
-            let read =
-                walk(&mut tx, at, &mut |cover, was| kept.push((cover, keep(cover, was)))).await;
+            let read = walk(&mut tx, at, &mut |cover, was| kept.push((cover, keep(cover, was)))).await;
             tx.finish_frozen().await?;
             read.map(|()| kept)
         });

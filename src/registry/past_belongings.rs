@@ -74,7 +74,11 @@ impl Belongings {
             open_case: is_some(&open, &self.cases, &cover),
             photo: is_some(&pictured, &self.photos, &cover),
         };
-        Ok(ids.into_iter().map(|cover| (cover, had(cover))).filter(|(_, had)| *had != Had::default()).collect())
+        Ok(ids
+            .into_iter()
+            .map(|cover| (cover, had(cover)))
+            .filter(|(_, had)| *had != Had::default())
+            .collect())
     }
 
     async fn read_plates(&mut self, tx: &mut Tx, gifts: &Gifts) -> Result<(), RegistryError> {

@@ -133,7 +133,9 @@ impl Since {
     pub(super) fn read(&mut self, entry: &LaterEntry) {
         let is_read = match entry.kind {
             HistoryKind::Reported => {
-                self.cases.extend(entry.case.filter(|case| !self.cases.contains_key(&case.0)).map(|case| (case.0, None)));
+                self.cases.extend(
+                    entry.case.filter(|case| !self.cases.contains_key(&case.0)).map(|case| (case.0, None)),
+                );
                 true
             }
             HistoryKind::CaseMoved => self.read_case(entry).is_some(),

@@ -100,7 +100,8 @@ pub async fn list_founded_behind(
     limit: i64,
 ) -> Result<Vec<FoundedKey>, StoreError> {
     // The first condition is the one for the index: many files begin in the same millisecond.
-    let rows: Vec<(i64, Uuid, Uuid)> = on_db!(tx, |c| sqlx::query_as(
+    let rows: Vec<(i64, Uuid, Uuid)> = on_db!(tx, |c| {
+        sqlx::query_as(
         "SELECT e.at, e.manhole_id, c.id FROM history e JOIN covers c ON c.manhole_id = e.manhole_id
          WHERE (e.at, e.manhole_id) >= ($1, $2) AND e.sequence = 1 AND (e.at, e.manhole_id, c.id) > ($1, $2, $3)
          ORDER BY e.at, e.manhole_id, c.id LIMIT $4"
@@ -110,7 +111,8 @@ pub async fn list_founded_behind(
     .bind(after.cover.0)
     .bind(limit)
     .fetch_all(&mut *c)
-    .await?);
+    .await?
+    });
     let key = |(at, manhole, cover)| FoundedKey {
         at: Millis(at),
         manhole: ManholeId(manhole),
@@ -296,7 +298,9 @@ pub async fn list_worn_at(tx: &mut Tx, tokens: &[i64], at: Millis) -> Result<Vec
                 "SELECT e.token, e.cover_id, e.at FROM plate_events e WHERE e.cover_id IS NOT NULL AND e.state = ",
             );
             query.push_bind(PlateState::Installed.as_str());
-            query.push(" AND e.step = (SELECT MAX(l.step) FROM plate_events l WHERE l.token = e.token AND l.at <= ");
+            query.push(
+                " AND e.step = (SELECT MAX(l.step) FROM plate_events l WHERE l.token = e.token AND l.at <= ",
+            );
             query.push_bind(at.0).push(") AND e.token IN (");
             let mut list = query.separated(", ");
             chunk.iter().for_each(|token| {
@@ -314,9 +318,8 @@ pub async fn list_worn_at(tx: &mut Tx, tokens: &[i64], at: Millis) -> Result<Vec
 pub async fn list_wearers(tx: &mut Tx, tokens: &[i64]) -> Result<Vec<Uuid>, StoreError> {
     let rows: Vec<(String, Option<Uuid>)> =
         list_by_key(tx, "SELECT p.state, p.cover_id FROM plates p", "p.token", tokens).await?;
-    let hangs = |(state, cover): (String, Option<Uuid>)| {
-        cover.filter(|_| state == PlateState::Installed.as_str())
-    };
+    let hangs =
+        |(state, cover): (String, Option<Uuid>)| cover.filter(|_| state == PlateState::Installed.as_str());
     Ok(rows.into_iter().filter_map(hangs).collect())
 }
 
