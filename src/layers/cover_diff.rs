@@ -68,7 +68,7 @@ impl Difference {
         let difference = Self { kind, before, after };
         let mut fields = 0;
         if kind == DiffKind::Changed {
-            difference.fields(reader, |..| fields += 1);
+            difference.fields(reader, |_, _, _| fields += 1);
         }
         (kind != DiffKind::Changed || fields > 0).then_some(difference)
     }

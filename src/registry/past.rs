@@ -93,7 +93,7 @@ impl Registry {
     async fn read_past<T: Send + 'static>(
         &self,
         at: Millis,
-        keep: impl Fn(CoverId, Option<PastCover>) -> T + Send + 'static,
+        keep: impl Fn(CoverId, Option<PastCover>) -> T + Send + Sync + 'static,
     ) -> Result<Vec<(CoverId, T)>, RegistryError> {
         let store = self.store.clone();
         let task = tokio::spawn(async move {
