@@ -279,6 +279,8 @@ async fn browser_the_slider_shows_the_past_and_what_changed_since() {
     assert_sound(&phone, "the slider on a phone").await;
     slide(&phone, "at", "2026-03-20").await;
     press(&phone, ".time-compare").await;
+    until(&phone, &format!("return (() => {{ {legend} }})() === '5,1,0,1'")).await;
+    press(&phone, ".map-buttons button:nth-child(3)").await;
     until(&phone, "return lidmarkMap.queryRenderedFeatures({layers: ['change-points']}).length >= 7").await;
     keep(&phone, "map-past-compare-360").await;
     press(&phone, ".panel-nav button:nth-child(5)").await;

@@ -56,6 +56,7 @@ export function timeBar(settings) {
     later.show();
     earlier.show();
     earlier.element.hidden = state.since === null;
+    document.body.classList.toggle("compares", state.since !== null);
     compare.setAttribute("aria-pressed", String(state.since !== null));
     play.textContent = t(playing ? "time_pause" : "time_play");
     play.disabled = ends[0] === ends[1];
