@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::house::{As, House};
 use crate::both_engines;
-use crate::support::engines::Ground;
 
 const ENGINEER: As = As::Staff(Role::Engineer);
 const DAY_MS: i64 = 86_400_000;

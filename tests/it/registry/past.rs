@@ -15,7 +15,6 @@ use lidmark::registry::{NewReport, Origin, PastMap};
 
 use super::ground::{MONDAY, Town, candidate, report};
 use crate::both_engines;
-use crate::support::engines::Ground;
 
 const HOUR_MS: i64 = 3_600_000;
 
