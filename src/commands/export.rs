@@ -160,8 +160,6 @@ pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<E
         ExportCommand::Covers(args) => args.at.clone(),
         _ => None,
     };
-    let day = day.map(|day| outlet::start_of_day("at", &day, offset, 1)).transpose()?;
-    let at = day.map(|next| Millis(next.0 - 1));
     let (file, wanted) = match command {
         ExportCommand::Files(args) => return export_files(ground, &args.output).await,
         ExportCommand::Covers(args) => (
@@ -203,6 +201,7 @@ pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<E
     let format = find_format(file.format.as_deref(), &file.output)?;
     check_target(&file.output)?;
     let registry = ground.open(&config).await?;
+    let at = day.map(|day| end_of_past_day(&day, offset, registry.now())).transpose()?;
     let what = match wanted {
         Wanted::Covers(filters) => What::Covers(filters.read(&registry).await?),
         Wanted::Cases(filters) => What::Cases(filters.read(&registry, offset).await?),
@@ -216,6 +215,15 @@ pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<E
     let ending = write(ground, &registry, order, &file.output).await;
     registry.close().await;
     ending
+}
+
+/// The last millisecond of a day; one that is still to come is refused.
+fn end_of_past_day(day: &str, utc_offset_minutes: i32, now: Millis) -> Result<Millis, Refusal> {
+    let start = |days| outlet::start_of_day("at", day, utc_offset_minutes, days);
+    if start(0)? > now {
+        return Err(Refusal::new("map.to_come").at("at").with("read", day));
+    }
+    Ok(Millis(start(1)?.0 - 1))
 }
 
 enum Wanted {

@@ -52,7 +52,7 @@ const FOUNDED: i64 = 10_000;
 
 impl Registry {
     /// The map as it was at a moment, made from that of now: reading is by what happened since. The map of now must
-    /// have been taken before the call. Memory: some 200 bytes for each cover that differs, while it is read.
+    /// have been taken before the call. Memory: some 500 bytes for each cover that differs, while it is read.
     pub async fn map_at(
         &self,
         at: Millis,

@@ -2,6 +2,7 @@
 //! word of a file is, or the map of the past what a cover was before the first word since.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
@@ -133,9 +134,7 @@ impl Since {
     pub(super) fn read(&mut self, entry: &LaterEntry) {
         let is_read = match entry.kind {
             HistoryKind::Reported => {
-                self.cases.extend(
-                    entry.case.filter(|case| !self.cases.contains_key(&case.0)).map(|case| (case.0, None)),
-                );
+                entry.case.map(|case| self.cases.entry(case.0).or_insert(None));
                 true
             }
             HistoryKind::CaseMoved => self.read_case(entry).is_some(),
@@ -149,9 +148,9 @@ impl Since {
 
     fn read_case(&mut self, entry: &LaterEntry) -> Option<()> {
         let case = entry.case?.0;
-        if !self.cases.contains_key(&case) {
+        if let Entry::Vacant(first) = self.cases.entry(case) {
             let moved: MoveClaim = serde_json::from_str(&entry.body).ok()?;
-            self.cases.insert(case, Some(moved.from?.parse().ok()?));
+            first.insert(Some(moved.from?.parse().ok()?));
         }
         Some(())
     }
