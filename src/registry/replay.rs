@@ -134,7 +134,9 @@ impl Since {
     pub(super) fn read(&mut self, entry: &LaterEntry) {
         let is_read = match entry.kind {
             HistoryKind::Reported => {
-                entry.case.map(|case| self.cases.entry(case.0).or_insert(None));
+                if let Some(case) = entry.case {
+                    self.cases.entry(case.0).or_insert(None);
+                }
                 true
             }
             HistoryKind::CaseMoved => self.read_case(entry).is_some(),
