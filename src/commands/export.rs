@@ -10,6 +10,7 @@ use serde_json::json;
 use super::plates::check_target;
 use super::{Ending, Failure, Ground, Language, Outcome, file_trouble};
 use crate::domain::Refusal;
+use crate::domain::ids::Millis;
 use crate::domain::role::Actor;
 use crate::messages;
 use crate::outlet::{
@@ -86,6 +87,10 @@ pub(super) struct CoversArgs {
     /// Only covers without a live plate
     #[arg(long)]
     without_plate: bool,
+    /// All covers that were in use at the end of this day, as they were; goes with no filter
+    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with_all = ["standing", "district", "class", "state", "road",
+        "placement", "material", "load_class", "owner", "maintainer", "text", "bbox", "without_plate"])]
+    at: Option<String>,
 }
 
 #[derive(Args)]
@@ -151,6 +156,10 @@ impl From<OutletError> for Failure {
 pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<Ending> {
     let config = ground.config()?;
     let offset = config.utc_offset_minutes;
+    let day = match &command {
+        ExportCommand::Covers(args) => args.at.clone(),
+        _ => None,
+    };
     let (file, wanted) = match command {
         ExportCommand::Files(args) => return export_files(ground, &args.output).await,
         ExportCommand::Covers(args) => (
@@ -192,6 +201,7 @@ pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<E
     let format = find_format(file.format.as_deref(), &file.output)?;
     check_target(&file.output)?;
     let registry = ground.open(&config).await?;
+    let at = day.map(|day| end_of_past_day(&day, offset, registry.now())).transpose()?;
     let what = match wanted {
         Wanted::Covers(filters) => What::Covers(filters.read(&registry).await?),
         Wanted::Cases(filters) => What::Cases(filters.read(&registry, offset).await?),
@@ -201,10 +211,19 @@ pub(super) async fn export(ground: &Ground, command: ExportCommand) -> Outcome<E
         Language::Zh => messages::Language::Zh,
         Language::En => messages::Language::En,
     });
-    let order = FileOrder { what, format, crs: file.crs, words, utc_offset_minutes: offset, only: None };
+    let order = FileOrder { what, format, crs: file.crs, words, utc_offset_minutes: offset, only: None, at };
     let ending = write(ground, &registry, order, &file.output).await;
     registry.close().await;
     ending
+}
+
+/// The last millisecond of a day; one that is still to come is refused.
+fn end_of_past_day(day: &str, utc_offset_minutes: i32, now: Millis) -> Result<Millis, Refusal> {
+    let start = |days| outlet::start_of_day("at", day, utc_offset_minutes, days);
+    if start(0)? > now {
+        return Err(Refusal::new("map.to_come").at("at").with("read", day));
+    }
+    Ok(Millis(start(1)?.0 - 1))
 }
 
 enum Wanted {

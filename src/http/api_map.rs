@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header;
@@ -19,7 +20,7 @@ use crate::domain::Refusal;
 use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placement};
 use crate::domain::ids::CoverId;
 use crate::layers::{CoverField, CoverKey, CoverReader};
-use crate::spatial::{BBox, KeyRange, SnapshotRow};
+use crate::spatial::{BBox, KeyRange, Snapshot, SnapshotRow};
 
 const PAGE: i64 = 200;
 const MOST: i64 = 2000;
@@ -65,18 +66,19 @@ pub(super) async fn summary(
         .into_iter()
         .map(|district| (district.code, if is_chinese { district.name_zh } else { district.name_en }))
         .collect();
-    let summed = tokio::task::spawn_blocking(move || sum_up(&state, filter.as_ref(), view, &names));
+    let map = state.map_of(query.moment(&state)?).await?.into_map();
+    let summed = tokio::task::spawn_blocking(move || sum_up(&state, map, filter.as_ref(), view, &names));
     let said = summed.await.map_err(|_| Problem::broken())?;
     Ok(private(said.to_string()))
 }
 
 fn sum_up(
-    state: &AppState,
+    (state, map): (&AppState, &Snapshot),
     filter: Option<&crate::cql2::Filter>,
     view: Option<BBox>,
     names: &HashMap<String, String>,
 ) -> Value {
-    let choice = MapChoice::new(state, state.snapshot.load(), filter, true);
+    let choice = MapChoice::new(state, map, filter, true);
     let reader = CoverReader::new(choice.map(), &state.config.quality, true);
     let mut sums = [
         Sums::of("classes", CoverField::Class, CoverClass::WORDS),
@@ -151,8 +153,9 @@ pub(super) async fn list(
             Some(read_cursor(text).ok_or_else(|| Problem::bad_request(Refusal::new("ogc.cursor")))?)
         }
     };
+    let map = state.map_of(query.moment(&state)?).await?.into_map();
     let listed = tokio::task::spawn_blocking(move || {
-        let choice = MapChoice::new(&state, state.snapshot.load(), filter.as_ref(), true);
+        let choice = MapChoice::new(&state, map, filter.as_ref(), true);
         let reader = CoverReader::new(choice.map(), &state.config.quality, true);
         let from = after.map_or(KeyRange::WORLD.first, |after| after.key);
         let keys = KeyRange { first: from, last: KeyRange::WORLD.last };
@@ -188,21 +191,21 @@ fn write_list(
     json!({"matched": matched, "covers": covers, "next": next}).to_string()
 }
 
-fn write_cursor(row: &SnapshotRow) -> String {
+pub(super) fn write_cursor(row: &SnapshotRow) -> String {
     let CoverKey { key, cover } = CoverKey::of(row);
     let mut text = String::new();
     write!(text, "{key:x}.{cover}").expect("a String takes all text");
     text
 }
 
-fn read_cursor(text: &str) -> Option<CoverKey> {
+pub(super) fn read_cursor(text: &str) -> Option<CoverKey> {
     let (key, cover) = text.split_once('.')?;
     let key = i64::from_str_radix(key, 16).ok()?;
     Some(CoverKey { key, cover: cover.parse::<CoverId>().ok()? })
 }
 
 /// What staff see is kept by nobody on the way.
-fn private(said: String) -> Response {
+pub(super) fn private(said: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "private, no-store")], said)
         .into_response()
 }

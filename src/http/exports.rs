@@ -116,7 +116,7 @@ pub(super) async fn export_covers(
         without_plate: yes_or_no("without_plate", query.without_plate)?.unwrap_or(false),
     };
     let what = What::Covers(filters.read(&state.registry).await.map_err(asked_wrong)?);
-    let wish = Wish { format: query.format, crs: query.crs, words: query.words, only: None };
+    let wish = Wish { format: query.format, crs: query.crs, words: query.words, only: None, at: None };
     send(&state, what, wish).await
 }
 
@@ -137,7 +137,7 @@ pub(super) async fn export_cases(
     };
     let offset = state.config.utc_offset_minutes;
     let what = What::Cases(filters.read(&state.registry, offset).await.map_err(asked_wrong)?);
-    let wish = Wish { format: query.format, crs: query.crs, words: query.words, only: None };
+    let wish = Wish { format: query.format, crs: query.crs, words: query.words, only: None, at: None };
     send(&state, what, wish).await
 }
 
@@ -148,11 +148,13 @@ pub(super) struct Wish {
     pub words: Option<String>,
     /// Of covers, these alone.
     pub only: Option<Arc<HashSet<CoverId>>>,
+    /// Covers as they were at this moment.
+    pub at: Option<Millis>,
 }
 
 /// Writes a file and sends it.
 pub(super) async fn send(state: &AppState, what: What, wish: Wish) -> Result<Response, Problem> {
-    let Wish { format, crs, words, only } = wish;
+    let Wish { format, crs, words, only, at } = wish;
     let (crs, words) = (filled(crs), filled(words));
     let format: Format = format.parse().map_err(Problem::bad_request)?;
     let words = match words.as_deref() {
@@ -169,12 +171,13 @@ pub(super) async fn send(state: &AppState, what: What, wish: Wish) -> Result<Res
     let out = file.try_clone().map_err(|error| super::problem::from_io(&error))?;
     let name = what.name();
     let utc_offset_minutes = state.config.utc_offset_minutes;
-    let order = FileOrder { what, format, crs, words, utc_offset_minutes, only };
+    let order = FileOrder { what, format, crs, words, utc_offset_minutes, only, at };
     outlet::write_file(&state.registry, &state.data, order, (out, &folder), |_| {})
         .await
         .map_err(asked_wrong)?;
     let length = file.metadata().map_err(|error| super::problem::from_io(&error))?.len();
-    let day = Millis(state.registry.now().0 + i64::from(utc_offset_minutes) * 60_000).to_rfc3339();
+    let day =
+        Millis(at.unwrap_or(state.registry.now()).0 + i64::from(utc_offset_minutes) * 60_000).to_rfc3339();
     let day = day.split('T').next().unwrap_or_default();
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),

@@ -20,6 +20,7 @@ use super::views::{self, MapView};
 use super::{AppState, Problem};
 use crate::config::{MapBase, MapSettings};
 use crate::domain::Refusal;
+use crate::domain::ids::Millis;
 use crate::domain::role::Role;
 use crate::tiles::TileKind;
 
@@ -34,9 +35,9 @@ macro_rules! files {
 
 static FILES: &[(&str, &str, &str)] = files![
     SCRIPT => [
-        "api.js", "clusters.js", "cover_layers.js", "file_panel.js", "filter_panel.js", "geometry.js", "ground.js",
+        "api.js", "calendar.js", "changes.js", "clusters.js", "cover_layers.js", "file_panel.js", "filter_panel.js", "geometry.js", "ground.js",
         "list.js", "main.js", "overlays.js", "place.js", "results.js", "search.js", "state.js", "stats_panel.js", "streets.js",
-        "symbols.js", "tools.js", "words.js",
+        "symbols.js", "time.js", "tools.js", "words.js",
     ],
     STYLE => ["map.css"],
 ];
@@ -108,6 +109,7 @@ async fn settings(state: &AppState, reader: &Reader, caller: &Caller) -> Result<
     if may(crate::domain::sensor::SENSOR_READERS) {
         overlays.push("sensors");
     }
+    let first = state.registry.find_first_moment().await?;
     let middle = state.snapshot.load().rows().next().map(|row| [row.lon, row.lat]);
     let mut ground = json!({"base": map.base, "url": map.url});
     if map.base == MapBase::Tianditu {
@@ -128,6 +130,8 @@ async fn settings(state: &AppState, reader: &Reader, caller: &Caller) -> Result<
         "tile_size": map.tile_size,
         "center": middle.unwrap_or([105.0, 35.0]),
         "overlays": overlays,
+        "history_from": first.map(|at| day_of(state, at)),
+        "today": day_of(state, state.registry.now()),
         "may_export": may(&[Role::Supervisor, Role::Engineer]),
         "systems": super::map_place::systems(&crs_book(state).await?, map, middle),
     });
@@ -137,8 +141,14 @@ async fn settings(state: &AppState, reader: &Reader, caller: &Caller) -> Result<
     Ok(settings.to_string())
 }
 
+/// The day of a moment on the city's clock.
+fn day_of(state: &AppState, at: Millis) -> String {
+    let local = Millis(at.0 + i64::from(state.config.utc_offset_minutes) * 60_000).to_rfc3339();
+    local.split('T').next().unwrap_or_default().to_owned()
+}
+
 /// What a link to the map may say; the page's scripts read it. In the fragment it would not outlive a log-in.
-const LINKED: [&str; 26] = [
+const LINKED: [&str; 28] = [
     "class",
     "state",
     "load_class",
@@ -161,6 +171,8 @@ const LINKED: [&str; 26] = [
     "along",
     "buffer_m",
     "map",
+    "at",
+    "since",
     "cover",
     "on",
     "panel",

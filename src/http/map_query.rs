@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::cover_query::UNKNOWN;
 use super::forms::shortened;
+use super::past_maps::Moment;
 use super::{AppState, Problem};
 use crate::cql2::{Filter, Kind};
 use crate::domain::Refusal;
@@ -46,6 +47,8 @@ pub(super) struct MapQuery {
     pub cursor: Option<String>,
     /// Of the summary: the box that is in view.
     pub view: Option<String>,
+    /// Of a day or moment that is over.
+    pub at: Option<String>,
 }
 
 impl MapQuery {
@@ -71,6 +74,21 @@ impl MapQuery {
             });
         }
         Ok(whole)
+    }
+
+    /// Of when the map is meant.
+    pub(super) fn moment(&self, state: &AppState) -> Result<Moment, Problem> {
+        Moment::read(state, "at", &self.at).map_err(Problem::bad_request)
+    }
+
+    /// Refuses a moment where the map is always that of now, or names its moments otherwise.
+    pub(super) fn refuse_moment(&self) -> Result<(), Problem> {
+        match self.at {
+            None => Ok(()),
+            Some(_) => {
+                Err(Problem::bad_request(Refusal::new("http.query").with("reason", "unknown field `at`")))
+            }
+        }
     }
 
     fn conditions(&self) -> Result<Vec<Value>, Refusal> {

@@ -35,6 +35,7 @@ mod api_crew_photos;
 mod api_edit;
 mod api_feed;
 mod api_map;
+mod api_map_diff;
 mod api_meetings;
 mod api_notices;
 mod api_plates;
@@ -104,6 +105,7 @@ mod operators;
 mod packed_page;
 mod page_cache;
 mod paper;
+mod past_maps;
 mod plate_designer;
 mod plate_draft;
 mod plate_drawings;
@@ -177,6 +179,8 @@ struct Shared {
     extent: extent::Extent,
     feature_counts: ogc::FeatureCounts,
     choices: map_choice::Choices,
+    past_maps: past_maps::PastMaps,
+    last_diff: api_map_diff::LastDiff,
     counters: operators::Counters,
     ground: std::sync::OnceLock<base_tiles::Ground>,
 }
@@ -210,6 +214,8 @@ impl AppState {
             extent: extent::Extent::default(),
             feature_counts: ogc::FeatureCounts::default(),
             choices: map_choice::Choices::default(),
+            past_maps: past_maps::PastMaps::default(),
+            last_diff: api_map_diff::LastDiff::default(),
             counters: operators::Counters::default(),
             ground: std::sync::OnceLock::new(),
         };
@@ -330,6 +336,7 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/search", STAFF, get(api_search::search))
         .open("GET", "/api/v1/map/summary", STAFF, get(api_map::summary))
         .open("GET", "/api/v1/map/covers", STAFF, get(api_map::list))
+        .open("GET", "/api/v1/map/diff", STAFF, get(api_map_diff::diff))
         .open("GET", "/ogc", Public, get(ogc::landing))
         .open("GET", "/ogc/", Public, get(ogc::landing))
         .open("GET", "/ogc/api", Public, get(ogc::definition))

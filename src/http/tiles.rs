@@ -24,6 +24,8 @@ const CELLS: u32 = 32;
 const MAX_ZOOM: u32 = 16;
 /// Deepest zoom for staff: 4 cm.
 const STAFF_MAX_ZOOM: u32 = 18;
+/// A tile of the past stays as it is, but for an import that is taken back.
+const SETTLED: &str = "private, max-age=3600";
 /// From here on tiles for staff say the codes.
 const CODES_FROM_ZOOM: u32 = 16;
 
@@ -39,6 +41,7 @@ pub(super) async fn tile_json(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     // A filter that nobody understands is told here, and not by every tile.
+    query.refuse_moment()?;
     query.filter(&state, false)?;
     let config = &state.config;
     let filters = filters.filter(|filters| !filters.is_empty()).map(|filters| format!("?{filters}"));
@@ -90,8 +93,13 @@ async fn draw(
     if id.zoom() > if is_staff { STAFF_MAX_ZOOM } else { MAX_ZOOM } {
         return Err(Problem::not_found("tile.too_deep"));
     }
-    let map = state.snapshot.load();
-    let bytes = match query.filter(&state, is_staff)? {
+    if !is_staff {
+        query.refuse_moment()?;
+    }
+    let (moment, filter) = (query.moment(&state)?, query.filter(&state, is_staff)?);
+    let is_settled = moment.is_settled(state.registry.now());
+    let map = state.map_of(moment).await?.into_map();
+    let bytes = match filter {
         None => encode(&MapChoice::new(&state, map, None, is_staff), id, is_staff),
         // A filter may pass over the whole city.
         Some(filter) => {
@@ -103,7 +111,12 @@ async fn draw(
     };
     let tag = etag(&bytes);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let cache = (header::CACHE_CONTROL, if is_staff { "private, no-cache" } else { "no-cache" });
+    let cache = match (is_staff, is_settled) {
+        (true, true) => SETTLED,
+        (true, false) => "private, no-cache",
+        (false, _) => "no-cache",
+    };
+    let cache = (header::CACHE_CONTROL, cache);
     if known.is_some_and(|known| is_known(known, &bytes)) {
         return Ok((StatusCode::NOT_MODIFIED, [cache], [(header::ETAG, tag)]).into_response());
     }

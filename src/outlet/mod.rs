@@ -16,10 +16,12 @@ use tokio::sync::mpsc;
 
 use crate::crs::CrsBook;
 use crate::domain::Refusal;
-use crate::domain::ids::CoverId;
+use crate::domain::ids::{CoverId, Millis};
 use crate::export::{Frame, Order, Sink, begin};
 use crate::messages::Language;
-use crate::registry::{CaseSelection, CoverFilter, ExportPages, PlateSelection, Registry, RegistryError};
+use crate::registry::{
+    CaseSelection, CoverFilter, CoverLine, ExportPages, PlateSelection, Registry, RegistryError,
+};
 use columns::{Names, Sheet};
 
 pub use archive::{TakenIn, export_archive, import_archive, open_archive};
@@ -60,6 +62,8 @@ pub struct FileOrder {
     pub utc_offset_minutes: i32,
     /// Of covers, these alone of those that the selection means; `None` = all of them.
     pub only: Option<Arc<HashSet<CoverId>>>,
+    /// Covers as they were at this moment; the selection is then every one that was in use.
+    pub at: Option<Millis>,
 }
 
 /// Why there is no file.
@@ -111,7 +115,7 @@ pub async fn write_file(
     (out, scratch): (File, &Path),
     progress: impl Fn(u64) + Send + 'static,
 ) -> Result<Exported, OutletError> {
-    let FileOrder { what, format, crs, words, utc_offset_minutes, only } = order;
+    let FileOrder { what, format, crs, words, utc_offset_minutes, only, at } = order;
     if words.is_some() && !format.is_table() {
         return Err(Refusal::new("export.words").at("words").with("format", format).into());
     }
@@ -125,7 +129,26 @@ pub async fn write_file(
     let sheet = Sheet { frame: frame.clone(), format, names };
     let layer = sheet.layer(&what, registry.now(), utc_offset_minutes);
     let sink = begin(Order { format, layer, frame, scratch }, out)?;
+    let is_wanted = move |line: &CoverLine<'_>| only.as_ref().is_none_or(|only| only.contains(&line.cover));
     let written = match what {
+        What::Covers(_) if at.is_some() => {
+            let (sender, pages) = mpsc::channel(WAITING);
+            let wanted = ExportPages::CoversAt(at.unwrap_or(registry.now()), sender);
+            pass_on(registry, wanted, pages, sink, progress, move |(page, past), sink| {
+                let mut rows = 0;
+                for line in page.lines() {
+                    let line = line.map_err(RegistryError::from)?;
+                    if is_wanted(&line)
+                        && let Some(written) = past.line(&line, |was| sheet.cover(was, |row| sink.row(row)))
+                    {
+                        written?;
+                        rows += 1;
+                    }
+                }
+                Ok(rows)
+            })
+            .await
+        }
         What::Covers(selection) => {
             let (sender, pages) = mpsc::channel(WAITING);
             let wanted = ExportPages::Covers(selection, sender);
@@ -133,7 +156,7 @@ pub async fn write_file(
                 let mut rows = 0;
                 for line in page.lines() {
                     let line = line.map_err(RegistryError::from)?;
-                    if only.as_ref().is_none_or(|only| only.contains(&line.cover)) {
+                    if is_wanted(&line) {
                         sheet.cover(&line, |row| sink.row(row))?;
                         rows += 1;
                     }

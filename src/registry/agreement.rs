@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::check::CheckReport;
+use super::replay::{AddedClaim, ChangeClaim, FirstClaim, MoveClaim};
 use super::{RegistryError, hex};
 use crate::domain::history::{HistoryEntry, HistoryKind};
 use crate::domain::ids::CaseId;
@@ -57,54 +58,12 @@ struct PlaceClaim {
     address: Option<Option<String>>,
 }
 
-/// A manhole's first entry.
-#[derive(Deserialize)]
-struct FirstClaim {
-    cover: Uuid,
-    scheme: String,
-    code: String,
-    class: String,
-    state: String,
-    district: String,
-    lon: f64,
-    lat: f64,
-    road: Option<String>,
-    address: Option<String>,
-}
-
-/// A cover that was added.
-#[derive(Deserialize)]
-struct AddedClaim {
-    cover: Uuid,
-    scheme: String,
-    code: String,
-    class: String,
-    state: String,
-}
-
-/// What an entry changes.
-#[derive(Deserialize)]
-struct ChangeClaim {
-    cover: Option<Uuid>,
-    /// The covers that got a new version.
-    #[serde(default)]
-    versions: BTreeMap<Uuid, i64>,
-    /// Before and after.
-    fields: BTreeMap<String, (Value, Value)>,
-}
-
 #[derive(Deserialize)]
 struct PlateClaim<'e> {
     batch: Uuid,
     ordinal: i64,
     #[serde(borrow)]
     to: Option<Cow<'e, str>>,
-}
-
-#[derive(Deserialize)]
-struct MoveClaim<'e> {
-    #[serde(borrow)]
-    to: Cow<'e, str>,
 }
 
 #[derive(Deserialize)]
@@ -470,7 +429,7 @@ impl FileClaims {
     }
 
     fn change(&mut self, change: &ChangeClaim) -> Option<()> {
-        if change.fields.contains_key("manhole") {
+        if change.is_move() {
             self.covers_move(change)?;
         }
         for (field, (_, now)) in &change.fields {
@@ -480,7 +439,7 @@ impl FileClaims {
                 "road" => self.place.road = Some(text()),
                 "address" => self.place.address = Some(text()),
                 // The new place of a split is that of the other file.
-                "position" if !change.fields.contains_key("manhole") => self.place.at = Some(point(now)?),
+                "position" if !change.is_move() => self.place.at = Some(point(now)?),
                 "class" => self.cover(change)?.class = Some(text()?),
                 "state" => self.cover(change)?.state = Some(text()?),
                 "code" => self.cover(change)?.code = Some(text()?),

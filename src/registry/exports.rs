@@ -1,10 +1,14 @@
 //! Rows for files out, of one moment: pages go to whoever writes the file, and the next one is read
 //! meanwhile. Memory holds a few pages, whatever the city.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{CoverFilter, Registry, RegistryError};
+use super::past::PastCovers;
+use super::{CoverFilter, Registry, RegistryError, Standing};
+use crate::domain::ids::Millis;
 use crate::store::{Tx, exports};
 
 pub use crate::store::exports::{
@@ -18,6 +22,8 @@ const PAGE: i64 = 1000;
 #[derive(Debug)]
 pub enum ExportPages {
     Covers(CoverFilter, mpsc::Sender<CoverPage>),
+    /// Every cover, with what those that were otherwise at the moment were.
+    CoversAt(Millis, mpsc::Sender<(CoverPage, Arc<PastCovers>)>),
     Cases(CaseSelection, mpsc::Sender<Vec<CaseRecord>>),
     Plates(PlateSelection, mpsc::Sender<Vec<PlateRecord>>),
 }
@@ -47,6 +53,7 @@ impl ExportPages {
             ExportPages::Covers(selection, _) => {
                 [selection.district.as_ref(), selection.road.as_ref(), selection.text.as_ref()]
             }
+            ExportPages::CoversAt(..) => [None, None, None],
             ExportPages::Cases(selection, _) => {
                 [selection.which.district.as_ref(), selection.which.text.as_ref(), None]
             }
@@ -62,6 +69,17 @@ async fn send_pages(tx: &mut Tx, wanted: &mut ExportPages) -> Result<(), Registr
             while let Some(page) = exports::list_cover_page(tx, selection, after, PAGE).await? {
                 after = Some(page.last()?);
                 if pages.send(page).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        ExportPages::CoversAt(at, pages) => {
+            let past = Arc::new(PastCovers::read(tx, *at).await?);
+            let all = CoverFilter { standing: Standing::Any, ..CoverFilter::default() };
+            let mut after = None;
+            while let Some(page) = exports::list_cover_page(tx, &all, after, PAGE).await? {
+                after = Some(page.last()?);
+                if pages.send((page, past.clone())).await.is_err() {
                     return Ok(());
                 }
             }

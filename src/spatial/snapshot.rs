@@ -149,6 +149,12 @@ impl Snapshot {
         self.base.heap_bytes() + self.overlay.heap_bytes()
     }
 
+    /// Bytes that it holds beside another snapshot: those of recent changes, and where it was packed anew all.
+    pub fn bytes_beside(&self, other: &Self) -> usize {
+        let is_shared = Arc::ptr_eq(&self.base, &other.base);
+        self.overlay.heap_bytes() + if is_shared { 0 } else { self.base.heap_bytes() }
+    }
+
     /// The same covers after some changes, of which the last one on a cover counts. Costs time by
     /// the number of recent changes, and once in a while a pass over all covers.
     pub fn with_changes(&self, changes: impl IntoIterator<Item = Change>, version: i64) -> Self {

@@ -186,7 +186,7 @@ pub(super) const FILE: &str = "SELECT c.id, c.manhole_id, c.scheme, c.code, c.cl
     LEFT JOIN parties s ON s.id = c.supervisor_id
     LEFT JOIN covers n ON n.id = c.successor_id ";
 
-fn word<T: std::str::FromStr>(
+pub(super) fn word<T: std::str::FromStr>(
     value: Option<String>,
     column: &'static str,
     row: Uuid,

@@ -47,6 +47,7 @@ pub mod meetings;
 pub mod notices;
 pub mod open311;
 pub mod packages;
+pub mod past;
 pub mod people;
 pub mod photos;
 mod piece;

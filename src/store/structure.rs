@@ -324,6 +324,15 @@ pub async fn list_merges_into(tx: &mut Tx, survivor: ManholeId) -> Result<Vec<Me
     rows.into_iter().map(Merge::try_from).collect()
 }
 
+/// Every merge of two covers that were one, undone or not, oldest first.
+pub async fn list_same(tx: &mut Tx) -> Result<Vec<Merge>, StoreError> {
+    let rows: Vec<MergeRow> = on_db!(tx, |c| {
+        let sql = format!("{MERGE} WHERE same_cover_id IS NOT NULL ORDER BY at, id");
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *c).await?
+    });
+    rows.into_iter().map(Merge::try_from).collect()
+}
+
 /// The latest merges of two covers that were one and are still taken for one.
 pub async fn list_latest_same(tx: &mut Tx, limit: i64) -> Result<Vec<Merge>, StoreError> {
     let rows: Vec<MergeRow> = on_db!(tx, |c| {

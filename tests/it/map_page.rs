@@ -1,11 +1,15 @@
 //! The engineers' map in a real Chromium, drawn by its software renderer: desk and phone, Chinese and English.
 //! `LIDMARK_ALBUM=folder` keeps the pictures.
 
-use lidmark::domain::cover::CoverClass;
+use lidmark::domain::cover::{CoverClass, CoverState};
+use lidmark::domain::edit::{CoverEdit, PlatesGo, RetireReason};
+use lidmark::domain::role::Role;
+use lidmark::registry::{CoverFilter, Retirement};
 use serde_json::{Value, json};
 
 use crate::browser::{PASSWORD, Street, assert_sound, log_in};
 use crate::editing_pages::{album, keep};
+use crate::registry::editing::{done, order, set};
 use crate::registry::ground::candidate;
 use crate::support::browser::{Browser, Visitor};
 
@@ -191,4 +195,96 @@ async fn browser_a_selection_by_box_and_radius_narrows_the_covers() {
     desk.script("const reach = document.querySelector('.shape-now input'); reach.value = '10'; reach.dispatchEvent(new Event('change'))").await;
     until(&desk, "return /(^|\\D)1\\D/.test(document.querySelector('.sum').textContent)").await;
     assert!(desk.url().await.contains("near="), "{}", desk.url().await);
+}
+
+/// A street with a past: on the eleventh day one cover breaks and one is gone, and a census brings five more.
+async fn street_with_a_past() -> Street {
+    Street::serve_with(async |town| {
+        town.import((0..SEWAGE).map(|at| candidate(10 + at, CoverClass::Sewage)).collect()).await;
+        town.draw_dongying().await;
+        let engineer = town.staff("xian", Role::Engineer).await;
+        town.clock.fetch_add(10 * 86_400_000, std::sync::atomic::Ordering::Relaxed);
+        let files =
+            town.registry.list_covers(CoverFilter { limit: 1000, ..CoverFilter::default() }).await.unwrap();
+        let unplated: Vec<_> = files.iter().filter(|file| file.source_key >= Some("000020".into())).collect();
+        let broken = CoverEdit { state: Some(CoverState::Broken), ..CoverEdit::default() };
+        done(town.registry.edit_cover(order(unplated[0], &engineer, set(broken))).await);
+        let what = Retirement { reason: RetireReason::Removed, successor: None, plates: PlatesGo::Withdrawn };
+        done(town.registry.retire_cover(order(unplated[1], &engineer, what)).await);
+        town.import((0..5).map(|at| candidate(60 + at, CoverClass::Power)).collect()).await;
+    })
+    .await
+}
+
+/// Moves the slider as a hand does.
+async fn slide(browser: &Browser, name: &str, day: &str) {
+    let slide = format!(
+        "const slider = document.querySelector('input[name={name}]');
+         slider.value = String(Date.parse('{day}T00:00:00Z') / 86400000); slider.dispatchEvent(new Event('input'))"
+    );
+    browser.script(&slide).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_the_slider_shows_the_past_and_what_changed_since() {
+    let street = street_with_a_past().await;
+    let (before, after) = (SEWAGE + 3, SEWAGE + 3 + 5 - 1);
+    let Some(desk) = Browser::open(drawing(Visitor::default().at_a_desk())).await else { return };
+    log_in(&desk, &street, "ying", "/desk").await;
+    open_map(&desk, &street, "#on=cases").await;
+    let summed =
+        |count: u64| format!("return /(^|\\D){count}\\D/.test(document.querySelector('.sum').textContent)");
+    until(&desk, &summed(after)).await;
+    press(&desk, ".time-open").await;
+    slide(&desk, "at", "2026-03-05").await;
+    until(&desk, &summed(before)).await;
+    until(&desk, &format!("return {DRAWN} === 'sewage'")).await;
+    assert!(desk.url().await.contains("at=2026-03-05"), "{}", desk.url().await);
+    assert!(desk.text(".as-of").await.contains("2026-03-05"), "{}", desk.text(".as-of").await);
+    assert_eq!(desk.text(".time-day").await, "2026-03-05");
+    let link = "return document.querySelector('.downloads a')?.href ?? ''";
+    assert!(desk.script(link).await.as_str().unwrap().contains("at=2026-03-05"));
+
+    // A month on, with the keyboard.
+    let key = "document.querySelector('input[name=at]').dispatchEvent(new KeyboardEvent('keydown', {key: 'PageUp', cancelable: true}))";
+    desk.script(key).await;
+    until(&desk, &summed(after)).await;
+    until(&desk, &format!("return {DRAWN} === 'power,sewage'")).await;
+    assert_eq!(desk.text(".time-day").await, "2026-04-05");
+
+    press(&desk, ".time-compare").await;
+    let legend = "return [...document.querySelectorAll('.change-legend li')].map(one => one.textContent.replace(/\\D/g, '')).join()";
+    until(&desk, &format!("return (() => {{ {legend} }})() === '5,1,0,1'")).await;
+    until(&desk, "return lidmarkMap.queryRenderedFeatures({layers: ['change-points']}).length >= 7").await;
+    assert!(desk.url().await.contains("since=2026-03-05"), "{}", desk.url().await);
+    let changed = "return [...document.querySelectorAll('.changes li')].find(one => one.textContent.includes('→')).textContent";
+    let told = desk.script(changed).await;
+    assert!(told.as_str().unwrap().contains("完好 → 破损"), "{told}");
+    keep(&desk, "map-past-compare-1280").await;
+    assert_sound(&desk, "the changes between two days").await;
+    press(&desk, ".changes button").await;
+    desk.wait_for(".file .facts").await;
+    press(&desk, ".time-compare").await;
+    press(&desk, ".time-now").await;
+    until(&desk, "return document.querySelector('.as-of').textContent === ''").await;
+    assert!(!desk.url().await.contains("at="), "{}", desk.url().await);
+
+    // A link opens the same day on a phone.
+    let Some(phone) = Browser::open(drawing(Visitor::default())).await else { return };
+    log_in(&phone, &street, "ying", "/desk").await;
+    open_map(&phone, &street, "#at=2026-03-05").await;
+    until(&phone, &summed(before)).await;
+    assert_eq!(phone.text(".time-day").await, "2026-03-05");
+    keep(&phone, "map-past-360").await;
+    assert_sound(&phone, "the slider on a phone").await;
+    slide(&phone, "at", "2026-03-20").await;
+    press(&phone, ".time-compare").await;
+    until(&phone, &format!("return (() => {{ {legend} }})() === '5,1,0,1'")).await;
+    press(&phone, ".map-buttons button:nth-child(3)").await;
+    until(&phone, "return lidmarkMap.queryRenderedFeatures({layers: ['change-points']}).length >= 7").await;
+    keep(&phone, "map-past-compare-360").await;
+    press(&phone, ".panel-nav button:nth-child(5)").await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    keep(&phone, "map-past-changes-360").await;
+    assert_sound(&phone, "the changes on a phone").await;
 }

@@ -3,6 +3,7 @@
 import { fill, h } from "/crew/dom.js";
 import { ask, Superseded } from "./api.js";
 import { addCovers, COVERS_FROM, ring, TOUCHED } from "./cover_layers.js";
+import { CHANGE_LAYERS, changesPanel } from "./changes.js";
 import { keepClusters } from "./clusters.js";
 import { filePanel } from "./file_panel.js";
 import { filterPanel } from "./filter_panel.js";
@@ -16,11 +17,11 @@ import { changed, filterParameters, link, listen, readFragment, state } from "./
 import { statsPanel } from "./stats_panel.js";
 import { addStreets } from "./streets.js";
 import { legend, supplyPictures } from "./symbols.js";
+import { timeBar } from "./time.js";
 import { addTools } from "./tools.js";
 import { count, loadWords, spoken, t } from "./words.js";
 
 const settings = JSON.parse(document.body.dataset.settings);
-const PANELS = ["filter", "results", "stats", "layers"];
 const TOUCH_PX = 8;
 /** How far a point of a tile of zoom 14 may lie beside its cover, at most. */
 const NEAR_M = 5;
@@ -89,12 +90,14 @@ function touch(map, tools) {
     if (defaultPrevented || tools.isBusy()) return;
     const marks = marksAt(map, boxAround(point));
     fill(card, marks.map((mark) => h("p", {}, mark)));
+    const [change] = around(point, CHANGE_LAYERS);
+    if (change) return choose(change.properties.code);
     const [cover] = around(point, TOUCHED);
     if (cover) return openFile(cover);
     if (map.getZoom() < COVERS_FROM && around(point, ["clusters"]).length) map.easeTo({ center: lngLat, zoom: Math.min(map.getZoom() + 2, COVERS_FROM + 1) });
   });
   map.on("mousemove", ({ point }) => {
-    if (!tools.isBusy()) map.getCanvas().style.cursor = around(point, [...TOUCHED, "clusters"]).length ? "pointer" : "";
+    if (!tools.isBusy()) map.getCanvas().style.cursor = around(point, [...CHANGE_LAYERS, ...TOUCHED, "clusters"]).length ? "pointer" : "";
   });
 }
 
@@ -173,8 +176,23 @@ function panels(bodies) {
     const is_seen = state.panel === name && (!isPhone() || holder.classList.contains("raised"));
     buttons[at].setAttribute("aria-expanded", String(is_seen));
   });
-  listen((what) => { if (what === "panel") show(); });
-  show();
+  // What changed is a panel while two days are compared.
+  const changes = bodies.findIndex(([name]) => name === "changes");
+  let compares = false;
+  const settle = () => {
+    const compared = state.since !== null;
+    buttons[changes].hidden = !compared;
+    if (compared && !compares) state.panel = "changes";
+    if (!compared && state.panel === "changes") state.panel = "filter";
+    if (compared && !compares && isPhone()) holder.classList.remove("raised");
+    compares = compared;
+    show();
+  };
+  listen((what) => {
+    if (what === "panel") show();
+    if (what === "filter") settle();
+  });
+  settle();
   return { holder, nav: h("nav", { class: "panel-nav", "aria-label": t("panels") }, buttons) };
 }
 
@@ -199,7 +217,7 @@ function paper() {
   addEventListener("beforeprint", () => {
     const sums = results.sums;
     fill(head, h("h2", {}, (spoken() === "en" ? settings.city_en : settings.city_zh) + " · " + t("title")),
-      h("p", {}, new Date().toLocaleString(spoken()), sums ? " · " + t("matched", { count: count(sums.matched), view: count(sums.in_view) }) : ""));
+      h("p", {}, state.at ? t("as_of", { date: state.at }) : new Date().toLocaleString(spoken()), sums ? " · " + t("matched", { count: count(sums.matched), view: count(sums.in_view) }) : ""));
     fill(key, legend(sums?.classes.map(({ key: kind }) => kind) ?? [], sums?.states.map(({ key: one }) => one) ?? []));
   });
   return [head, key];
@@ -246,11 +264,13 @@ async function start() {
     ring(map, cover && [cover.position.lon, cover.position.lat]);
     if (cover) bringIntoSight(map, cover.position, false);
   });
+  const open = (cover) => { choose(cover.code); bringIntoSight(map, cover, true); };
   const { holder, nav } = panels([
-    ["filter", filterPanel(tools.selection)], ["results", listPanel((cover) => { choose(cover.code); bringIntoSight(map, cover, true); })],
+    ["filter", filterPanel(tools.selection)], ["results", listPanel(open)],
     ["stats", statsPanel(settings)], ["layers", h("div", { class: "panel-body" }, overlays, tools.measuring, legendPanel())],
+    ["changes", changesPanel(map, settings, open)],
   ]);
-  document.querySelector("main").append(mapButtons(map), tools.bar, said, card, nav, holder, file.element, ...paper());
+  document.querySelector("main").append(mapButtons(map), tools.bar, said, card, nav, holder, file.element, ...timeBar(settings), ...paper());
   touch(map, tools);
   keepView(map);
   goToAll(map);

@@ -68,12 +68,16 @@ async function readAll(kind, address) {
   }
 }
 
+/** What is known of now alone. */
+const LIVE = Object.keys(MARKS);
+
 /** Adds the overlays to a map and builds their switches; `said` is told what cannot be shown. */
 export function addOverlays(map, kinds, said) {
   const read = new Set();
   // What is on from the beginning may be empty without a word: nobody asked for it.
+  const isSeen = (kind) => state.layers.has(kind) && !(state.at && LIVE.includes(kind));
   async function show(kind, asked) {
-    const is_on = state.layers.has(kind);
+    const is_on = isSeen(kind);
     if (is_on && !read.has(kind)) {
       read.add(kind);
       try {
@@ -88,12 +92,18 @@ export function addOverlays(map, kinds, said) {
       }
     }
     if (!read.has(kind) || !map.getSource(kind)) return;
-    OVERLAYS[kind].layers().forEach((_, at) => map.setLayoutProperty(`${kind}-${at}`, "visibility", state.layers.has(kind) ? "visible" : "none"));
+    OVERLAYS[kind].layers().forEach((_, at) => map.setLayoutProperty(`${kind}-${at}`, "visibility", isSeen(kind) ? "visible" : "none"));
   }
   const showAll = (asked) => kinds.forEach((kind) => show(kind, asked));
-  listen((what) => { if (what === "layers") showAll(true); });
+  const live = h("p", { class: "hint" }, t("live_only"));
+  const tell = () => { live.hidden = !state.at || !kinds.some((kind) => LIVE.includes(kind)); };
+  listen((what) => {
+    if (what === "layers") showAll(true);
+    if (what === "filter") { showAll(false); tell(); }
+  });
   showAll(false);
-  return h("fieldset", { class: "tools" }, h("legend", {}, t("layers")), ["heat", ...kinds].map((kind) => h("label", { class: "choice" },
+  tell();
+  return h("fieldset", { class: "tools" }, h("legend", {}, t("layers")), live, ["heat", ...kinds].map((kind) => h("label", { class: "choice" },
     h("input", { type: "checkbox", name: "layer", value: kind, checked: state.layers.has(kind), onchange: (event) => {
       if (event.target.checked) state.layers.add(kind); else state.layers.delete(kind);
       changed("layers");

@@ -11,9 +11,10 @@ export const SHAPES = { bbox: 2, polygon: 3, along: 2, near: 1 };
 /**
  * `view`: where the map looks, null = everything. `lists` and `singles`: the filters.
  * `shape`: null or `{kind, points, meters}`, points as `[lon, lat]`; meters around a line or a point.
+ * `at`: the day of the past that is shown, null = now. `since`: the earlier day with which it is compared, null = none.
  * `cover`: the code of the file that is open. `layers`: what is switched on beside the covers, `usual` on a fresh page.
  */
-export const state = { view: null, lists: {}, singles: {}, shape: null, cover: null, layers: new Set(), panel: "filter", language: null, usual: [] };
+export const state = { view: null, lists: {}, singles: {}, shape: null, at: null, since: null, cover: null, layers: new Set(), panel: "filter", language: null, usual: [] };
 
 const listeners = [];
 /** Calls `heard(what)` after each change; `what` is one of filter, view, cover, layers, panel. */
@@ -42,7 +43,7 @@ function shapeParameters(shape) {
 }
 
 /** What narrows the covers, as parameters of the API, always in the same order. */
-export function filterParameters() {
+export function narrowing() {
   const parameters = new URLSearchParams();
   for (const name of LISTS) if (state.lists[name]?.length) parameters.set(name, state.lists[name].join(","));
   for (const name of SINGLES) if (state.singles[name]) parameters.set(name, state.singles[name]);
@@ -50,7 +51,14 @@ export function filterParameters() {
   return parameters;
 }
 
-export const isFiltered = () => [...filterParameters()].length > 0;
+/** The same with the day that is shown: what every question about covers says. */
+export function filterParameters() {
+  const parameters = narrowing();
+  if (state.at) parameters.set("at", state.at);
+  return parameters;
+}
+
+export const isFiltered = () => [...narrowing()].length > 0;
 
 /** An address that opens the same elsewhere, also after a log-in, which would lose a fragment. */
 export const link = () => location.origin + "/map?" + fragment();
@@ -59,6 +67,7 @@ export const link = () => location.origin + "/map?" + fragment();
 export function fragment() {
   const parameters = filterParameters();
   if (state.view) parameters.set("map", [state.view.zoom.toFixed(2), degrees(state.view.lat), degrees(state.view.lon)].join("/"));
+  if (state.since) parameters.set("since", state.since);
   if (state.cover) parameters.set("cover", state.cover);
   const layers = [...state.layers].sort().join(",");
   if (layers !== state.usual.join(",")) parameters.set("on", layers);
@@ -98,6 +107,8 @@ export function readFragment(text) {
   state.shape = readShape(parameters);
   const [zoom, lat, lon] = (parameters.get("map") ?? "").split("/").map(Number);
   state.view = Number.isFinite(zoom) && isPlace([lon, lat]) ? { zoom, lat, lon } : null;
+  const isDay = (day) => /^\d{4}-\d{2}-\d{2}$/.test(day ?? "") && !Number.isNaN(Date.parse(day));
+  [state.at, state.since] = ["at", "since"].map((name) => (isDay(parameters.get(name)) ? parameters.get(name) : null));
   state.cover = parameters.get("cover");
   state.layers = new Set(parameters.has("on") ? parameters.get("on").split(",").filter(Boolean) : state.usual);
   state.panel = parameters.get("panel") ?? "filter";

@@ -12,6 +12,7 @@ mod hazard_loop;
 pub mod house;
 mod import_desk;
 mod map_page;
+mod map_past;
 mod notices;
 mod ogc;
 mod ogc_tables;

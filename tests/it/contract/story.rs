@@ -14,6 +14,7 @@ use super::hazard_loop::hazard_loop;
 use super::house::{Answer, As, House, KEY, jpeg};
 use super::import_desk::census_desk;
 use super::map_page::{map_overlays, map_page};
+use super::map_past::map_past;
 use super::notices::notices;
 use super::ogc::{ogc, search, staff_map};
 use super::ogc_tables;
@@ -73,6 +74,7 @@ both_engines! {
         abuse(&house).await;
         sensors(&house).await;
         map_overlays(&house).await;
+        map_past(&house).await;
         statistics(&house).await;
         open311(&house).await;
         ogc(&house).await;

@@ -43,6 +43,9 @@ fn a_file_is_of_the_kind_that_its_name_says_and_the_summary_says_what_is_in_it()
 
     let spoken = path("covers.xlsx");
     assert_eq!(run_command(&home, &["export", "covers", "--words", "zh", "-o", &spoken]).code, Some(0));
+    let before =
+        run_command(&home, &["export", "covers", "--at", "2026-01-01", "-o", &path("b.csv"), "--json"]);
+    assert_eq!((before.code, &before.json()["rows"]), (Some(0), &0.into()), "{before:?}");
     let nothing =
         run_command(&home, &["export", "cases", "--state", "open", "-o", &path("c.geojson"), "--json"]);
     assert_eq!((nothing.code, &nothing.json()["rows"]), (Some(0), &0.into()), "{nothing:?}");
@@ -59,7 +62,7 @@ fn what_cannot_be_exported_is_refused_and_leaves_the_file_alone() {
     std::fs::write(&out, "mine").unwrap();
     let unnamed = path("covers");
     let lines = path("out.geojsonl");
-    let refused: [(&[&str], &str); 13] = [
+    let refused: [(&[&str], &str); 14] = [
         (&["export", "covers", "-o", &unnamed], "export.format_missing"),
         (&["export", "covers", "--format", "dwg", "-o", &out], "format.unknown"),
         (&["export", "covers", "-o", &nowhere], "file.no_folder"),
@@ -70,6 +73,7 @@ fn what_cannot_be_exported_is_refused_and_leaves_the_file_alone() {
         (&["export", "covers", "--class", "swamp", "-o", &out], "class.unknown"),
         (&["export", "covers", "--owner", "nobody", "-o", &out], "party.unknown"),
         (&["export", "covers", "--box", "1,2", "-o", &out], "bbox.four_numbers"),
+        (&["export", "covers", "--at", "2199-01-01", "-o", &out], "map.to_come"),
         (&["export", "cases", "--from", "today", "-o", &out], "form.day"),
         (&["export", "plates", "--batch", "x", "-o", &out], "batch.unknown"),
         (&["export", "files", "-o", &nowhere], "file.no_folder"),

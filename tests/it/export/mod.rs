@@ -44,7 +44,7 @@ async fn ugly_town(ground: &Ground) -> Town {
 }
 
 fn order(what: What, format: Format) -> FileOrder {
-    FileOrder { what, format, crs: None, words: None, utc_offset_minutes: 480, only: None }
+    FileOrder { what, format, crs: None, words: None, utc_offset_minutes: 480, only: None, at: None }
 }
 
 fn covers(format: Format) -> FileOrder {

@@ -1,28 +1,31 @@
 //! Whatever people do to covers and manholes, in whatever order: every chain is whole, every code finds
-//! the one cover it was given to, every token resolves, and the map is what the tables say.
+//! the one cover it was given to, every token resolves, and the map is what the tables say; and later the map of every
+//! moment in between is what it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lidmark::domain::case::CaseMove;
-use lidmark::domain::cover::{CoverClass, CoverFile, CoverState, Material};
+use lidmark::domain::cover::{CoverClass, CoverFile, CoverState, Material, Placement};
 use lidmark::domain::edit::{CodeChoice, CoverEdit, MergeKind, PlatesGo, RetireReason};
 use lidmark::domain::hazard::Hazard;
-use lidmark::domain::ids::{CoverId, MergeId};
+use lidmark::domain::ids::{CoverId, MergeId, Millis};
+use lidmark::domain::position::{Position, RawPosition};
 use lidmark::domain::quality::Rules;
 use lidmark::domain::role::{Actor, Role};
 use lidmark::domain::token::Token;
+use lidmark::layers::{CoverReader, differences};
 use lidmark::registry::{
-    Amended, BulkEdit, ChangeKind, CodeEdit, CoverFilter, FieldEdit, RegistryError, Retirement, SplitOrder,
-    Standing,
+    Amended, BulkEdit, ChangeKind, CodeEdit, CoverFilter, FieldEdit, NewReport, PastMap, RegistryError,
+    Retirement, SplitOrder, Standing,
 };
-use lidmark::spatial::{Change, Lexicon, Snapshot};
+use lidmark::spatial::{Change, Lexicon, Snapshot, SnapshotRow};
 use proptest::prelude::*;
 use rand::SeedableRng;
 
 use super::bulk_edits::{bulk, step};
 use super::editing::{order, set};
-use super::ground::{Town, batch, plate, report};
+use super::ground::{MONDAY, Town, batch, candidate, photo, plate, report};
 use super::structure::{merge, sibling};
 use crate::both_engines;
 use crate::support::engines::Ground;
@@ -44,6 +47,9 @@ enum Deed {
     Report(usize),
     Settle(usize),
     Fit(usize),
+    Revoke(usize),
+    Move(usize, usize),
+    Survey(usize, usize),
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -62,7 +68,10 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => some.clone().prop_map(Deed::UndoBulk),
         2 => some.clone().prop_map(Deed::Report),
         2 => some.clone().prop_map(Deed::Settle),
-        1 => some.prop_map(Deed::Fit),
+        1 => some.clone().prop_map(Deed::Fit),
+        1 => some.clone().prop_map(Deed::Revoke),
+        2 => (some.clone(), some.clone()).prop_map(|(cover, to)| Deed::Move(cover, to)),
+        2 => (some.clone(), some).prop_map(|(row, what)| Deed::Survey(row, what)),
     ];
     proptest::collection::vec(deed, 1..14)
 }
@@ -80,6 +89,8 @@ struct World {
     /// Every code that was ever seen, with its cover.
     codes: BTreeMap<String, CoverId>,
     map: Snapshot,
+    /// What the map was, at which moment.
+    past: Vec<(Millis, Vec<SnapshotRow>)>,
     done: usize,
 }
 
@@ -106,8 +117,10 @@ impl World {
             bulks: Vec::new(),
             codes: BTreeMap::new(),
             map,
+            past: Vec::new(),
             done: 0,
         };
+        world.remember().await;
         // Something to take apart from the beginning.
         world.act(Deed::Add(0)).await;
         world.act(Deed::Merge(1, 2, true)).await;
@@ -180,7 +193,9 @@ impl World {
             Deed::Report(at) => {
                 let hazard = [Hazard::Level, Hazard::Missing][at % 2];
                 let token = self.tokens[at % self.tokens.len()];
-                if let Ok(reported) = registry.report_hazard(report(token, hazard)).await {
+                let photos = if at.is_multiple_of(3) { vec![photo(at as u8)] } else { Vec::new() };
+                let report = NewReport { photos, ..report(token, hazard) };
+                if let Ok(reported) = registry.report_hazard(report).await {
                     self.cases.push(reported.case_number);
                     self.done += 1;
                 }
@@ -205,6 +220,29 @@ impl World {
                 }
                 return;
             }
+            Deed::Revoke(at) => {
+                let token = self.tokens[at % self.tokens.len()];
+                match registry.revoke_plate(token, "fell off", &actor).await {
+                    Ok(_) => self.done += 1,
+                    Err(RegistryError::Conflict(_)) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+                return;
+            }
+            Deed::Move(at, to) => {
+                let file = pick(at);
+                let (lon, lat) = (file.survey.position.lon + 1e-5 * (to % 50) as f64, 37.46);
+                let position = Position {
+                    lon,
+                    lat,
+                    raw: RawPosition { x: lon, y: lat, epsg: 4490 },
+                    surveyed_at: Some(Millis(MONDAY + 86_400_000 * (to % 7) as i64)),
+                    ..file.survey.position.clone()
+                };
+                let edit = CoverEdit { position: Some(position), ..CoverEdit::default() };
+                registry.edit_cover(order(file, &actor, set(edit))).await
+            }
+            Deed::Survey(row, what) => return self.survey(row as u64 % 7, what).await,
         };
         match outcome {
             Ok(Amended::Done(_)) => self.done += 1,
@@ -212,6 +250,17 @@ impl World {
             | Err(RegistryError::Refused(_) | RegistryError::Conflict(_) | RegistryError::NotFound(_)) => {}
             Err(error) => panic!("{error:?}"),
         }
+    }
+
+    /// A census finds a cover again, or a new one.
+    async fn survey(&mut self, row: u64, what: usize) {
+        let mut again = candidate(row, CoverClass::ALL[1 + what % 2]);
+        again.survey.state = CoverState::ALL[what % 3];
+        again.survey.placement = Some(Placement::ALL[what % 5]);
+        again.survey.maintainer = what.is_multiple_of(2).then(|| format!("养护{}队", what % 3));
+        again.survey.extra.insert("安装年份".into(), format!("{}", 1990 + what % 30));
+        self.town.import(vec![again]).await;
+        self.done += 1;
     }
 
     async fn change_many(&mut self, what: usize) {
@@ -274,6 +323,43 @@ impl World {
         assert_eq!(fresh.len(), covers.iter().filter(|file| file.retired.is_none()).count());
     }
 
+    /// Keeps what the map is, and lets time pass.
+    async fn remember(&mut self) {
+        let map = built(&self.town, self.map.lexicon().clone()).await;
+        let at = self.town.clock.fetch_add(60_000, std::sync::atomic::Ordering::Relaxed);
+        self.past.push((Millis(at + 59_999), map.rows().collect()));
+    }
+
+    /// The map of every moment is what it was, and what differs between two is what differs between their rows.
+    async fn look_back(&mut self) {
+        self.follow().await;
+        let (now, rules) = (Arc::new(self.map.clone()), Rules::default());
+        let mut before: Option<PastMap> = None;
+        for (at, rows) in &self.past {
+            let past = self.town.registry.map_at(*at, now.clone(), &rules).await.unwrap();
+            assert_alike(past.map.rows().collect(), rows.clone(), *at);
+            if let Some(before) = &before {
+                let reader = CoverReader::new(&now, &rules, true);
+                let found = differences(&reader, (&before.map, &past.map), &before.touched);
+                let (old, new) = (by_cover(before.map.rows()), by_cover(past.map.rows()));
+                for one in &found {
+                    let cover = one.row().unwrap().cover;
+                    assert_eq!((one.before, one.after), (old.get(&cover).copied(), new.get(&cover).copied()));
+                }
+                let told: BTreeSet<CoverId> = found.iter().map(|one| one.row().unwrap().cover).collect();
+                let seen =
+                    |row: &SnapshotRow| (row.cover, row.class, row.state, row.flags, row.attributes.code);
+                for (cover, row) in new.iter().filter(|(cover, _)| !told.contains(cover)) {
+                    assert_eq!(old.get(cover).map(seen), Some(seen(row)), "{cover} differs and nobody told");
+                }
+                assert!(old.keys().all(|cover| new.contains_key(cover) || told.contains(cover)));
+            }
+            before = Some(past);
+        }
+        let long_ago = self.town.registry.map_at(Millis(MONDAY - 1), now, &rules).await.unwrap();
+        assert!(long_ago.map.is_empty());
+    }
+
     /// Patches the map from the change feed, as a server does.
     async fn follow(&mut self) {
         let registry = &self.town.registry;
@@ -294,6 +380,23 @@ impl World {
     }
 }
 
+fn by_cover(rows: impl Iterator<Item = SnapshotRow>) -> BTreeMap<CoverId, SnapshotRow> {
+    rows.map(|row| (row.cover, row)).collect()
+}
+
+/// The same rows; a number that was read back from an entry may differ in its last bit.
+fn assert_alike(found: Vec<SnapshotRow>, mut wanted: Vec<SnapshotRow>, at: Millis) {
+    let mut found: Vec<SnapshotRow> = found;
+    found.sort_by_key(|row| row.cover);
+    wanted.sort_by_key(|row| row.cover);
+    for (row, was) in found.iter_mut().zip(&wanted) {
+        if (row.lon - was.lon).abs() < 1e-9 && (row.lat - was.lat).abs() < 1e-9 {
+            (row.lon, row.lat) = (was.lon, was.lat);
+        }
+    }
+    assert_eq!(found, wanted, "the map of {}", at.to_rfc3339());
+}
+
 async fn built(town: &Town, lexicon: Arc<Lexicon>) -> Snapshot {
     town.registry.load_map(&Rules::default(), lexicon).await.unwrap()
 }
@@ -304,7 +407,9 @@ async fn live(ground: &Ground, deeds: Vec<Deed>) -> usize {
     for deed in deeds {
         world.act(deed).await;
         world.look_around().await;
+        world.remember().await;
     }
+    world.look_back().await;
     world.town.registry.close().await;
     world.done
 }
@@ -334,7 +439,7 @@ both_engines! {
                 Deed::Add(at), Deed::Report(at), Deed::Merge(at, at + 1, at % 2 == 1), Deed::Bulk(at * 3), Deed::Settle(at * 4),
                 Deed::Class(at, at + 1, false), Deed::Split(at + 4, at), Deed::UndoBulk(0), Deed::Fit(at + 2),
                 Deed::Retire(at + 3, at + 1, true), Deed::UndoMerge(at), Deed::Code(at + 5), Deed::Reinstate(at + 3),
-                Deed::Edit(at, at),
+                Deed::Edit(at, at), Deed::Move(at, at + 7), Deed::Survey(at * 2, at + 1), Deed::Revoke(at),
             ]);
         }
         assert!(live(&ground, deeds).await > 12);

@@ -17,6 +17,7 @@ mod import_profiles;
 mod imports;
 mod meetings;
 pub(crate) mod notices;
+mod past;
 mod plate_steps;
 mod plates;
 pub(crate) mod quality;
