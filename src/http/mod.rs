@@ -31,19 +31,24 @@ mod api_covers;
 mod api_crew;
 mod api_crew_actions;
 mod api_crew_photos;
+mod api_density;
 mod api_edit;
 mod api_feed;
+mod api_hot_spots;
 mod api_map;
 mod api_meetings;
 mod api_notices;
 mod api_plates;
 mod api_profiles;
 mod api_quality;
+mod api_questions;
 mod api_receivers;
 mod api_reports;
 mod api_rewards;
+mod api_route;
 mod api_search;
 mod api_sensors;
+mod api_tour;
 mod area_desk;
 mod ask;
 mod auth;
@@ -115,6 +120,7 @@ mod profile_desk;
 mod public;
 mod quality_board;
 mod quality_files;
+mod question;
 mod receiver_pages;
 mod report_place;
 mod reward_pages;
@@ -318,6 +324,13 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/search", STAFF, get(api_search::search))
         .open("GET", "/api/v1/map/summary", STAFF, get(api_map::summary))
         .open("GET", "/api/v1/map/covers", STAFF, get(api_map::list))
+        .open("GET", "/api/v1/map/nearest", STAFF, get(api_questions::find_nearest))
+        .open("POST", "/api/v1/map/route", STAFF, post(api_route::follow_route))
+        .open("GET", "/api/v1/map/duplicates", STAFF, get(api_questions::find_duplicates))
+        .open("GET", "/api/v1/map/alike", STAFF, get(api_questions::find_alike))
+        .open("GET", "/api/v1/map/density", STAFF, get(api_density::find_density))
+        .open("GET", "/api/v1/map/hotspots", STAFF, get(api_hot_spots::find_hot_spots))
+        .open("GET", "/api/v1/map/tour", STAFF, get(api_tour::plan))
         .open("GET", "/ogc", Public, get(ogc::landing))
         .open("GET", "/ogc/", Public, get(ogc::landing))
         .open("GET", "/ogc/api", Public, get(ogc::definition))
