@@ -14,20 +14,11 @@ use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::hazard::Hazard;
 use crate::domain::ids::{CoverId, Millis};
-use crate::domain::names::named_enum;
-use crate::questions::{Cluster, HotSpots, LEVEL, Population, REPLICATES, ScanSettings, scan_hot_spots};
+use crate::questions::{
+    Cluster, Counted, HotSpots, LEVEL, Population, REPLICATES, ScanSettings, scan_hot_spots,
+};
 use crate::registry::HazardCount;
 use crate::spatial::TileId;
-
-named_enum! {
-    /// What is a case of the statistic.
-    Counted as "counted" {
-        /// A cover at which something was reported in the period.
-        Cases = "cases",
-        /// A cover at which something came again.
-        Recurring = "recurring",
-    }
-}
 
 const DAY_MS: i64 = 86_400_000;
 /// Where no day is named.

@@ -288,9 +288,8 @@ fn gpx(state: &AppState, ends: Ends, stops: &[&Stop]) -> String {
     let mut text = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<gpx version=\"1.1\" creator=\"Lidmark\" xmlns=\"http://www.topografix.com/GPX/1/1\">\n<rte>\n",
     );
-    let escape = quick_xml::escape::escape::<&str>;
     let mut point = |(lon, lat): (f64, f64), name: &str, about: &str| {
-        let (name, about) = (escape(name), escape(about));
+        let (name, about) = (quick_xml::escape::escape(name), quick_xml::escape::escape(about));
         write!(text, "<rtept lat=\"{lat}\" lon=\"{lon}\"><name>{name}</name><desc>{about}</desc></rtept>\n")
             .expect("a String takes all text");
     };

@@ -35,7 +35,7 @@ macro_rules! files {
 static FILES: &[(&str, &str, &str)] = files![
     SCRIPT => [
         "api.js", "clusters.js", "cover_layers.js", "file_panel.js", "filter_panel.js", "geometry.js", "ground.js",
-        "list.js", "main.js", "overlays.js", "place.js", "results.js", "search.js", "state.js", "stats_panel.js", "streets.js",
+        "list.js", "main.js", "overlays.js", "place.js", "question_answers.js", "question_forms.js", "questions.js", "results.js", "search.js", "state.js", "stats_panel.js", "streets.js",
         "symbols.js", "tools.js", "words.js",
     ],
     STYLE => ["map.css"],
@@ -128,6 +128,7 @@ async fn settings(state: &AppState, reader: &Reader, caller: &Caller) -> Result<
         "tile_size": map.tile_size,
         "center": middle.unwrap_or([105.0, 35.0]),
         "overlays": overlays,
+        "csrf": caller.session.as_ref().map(|session| &session.csrf),
         "may_export": may(&[Role::Supervisor, Role::Engineer]),
         "systems": super::map_place::systems(&crs_book(state).await?, map, middle),
     });
@@ -138,7 +139,7 @@ async fn settings(state: &AppState, reader: &Reader, caller: &Caller) -> Result<
 }
 
 /// What a link to the map may say; the page's scripts read it. In the fragment it would not outlive a log-in.
-const LINKED: [&str; 26] = [
+const LINKED: [&str; 27] = [
     "class",
     "state",
     "load_class",
@@ -162,6 +163,7 @@ const LINKED: [&str; 26] = [
     "buffer_m",
     "map",
     "cover",
+    "ask",
     "on",
     "panel",
     "lang",

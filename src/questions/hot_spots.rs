@@ -16,6 +16,7 @@
 //! corrected for looking in many places. Further zones are compared with the same best ones, which errs on the safe side.
 
 use super::random::Chance;
+use crate::domain::names::named_enum;
 use crate::spatial::{TileId, flat_m};
 
 /// Times that the cases are dealt out by chance.
@@ -36,6 +37,16 @@ const FEWEST: u32 = 2;
 const MOST_CLUSTERS: usize = 20;
 /// Cases that are dealt out in all replicates together.
 const MOST_DEALT: usize = 60_000_000;
+
+named_enum! {
+    /// What is a case of the statistic.
+    Counted as "counted" {
+        /// A cover at which something was reported in the period.
+        Cases = "cases",
+        /// A cover at which something came again.
+        Recurring = "recurring",
+    }
+}
 
 /// A cover that is meant.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -176,7 +176,7 @@ mod tests {
             found.iter().map(|twins| twins.rows.iter().map(|row| row.cover.0.as_u128()).collect()).collect();
         assert_eq!(told, [vec![4, 5], vec![1, 2, 3]]);
         assert!((found[0].distance_m - 0.4427).abs() < 0.001 && found[0].next_m.is_none(), "{found:?}");
-        assert_eq!(found[0].shares, [Likeness::Class, Likeness::State]);
+        assert_eq!(found[0].shares, [Likeness::Class, Likeness::SurveyedOn, Likeness::State]);
         assert_eq!(isolated_twins(&map, &search, pairs, 3.0).len(), 3, "alone by less");
     }
 }

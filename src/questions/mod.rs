@@ -17,7 +17,7 @@ pub use density::{
     DistrictDensity, GAPS_M, RoadDensity, RoadOrder, USUAL_GAP_M, WIDTH_M, density, sum_districts,
 };
 pub use hot_spots::{
-    Cluster, HotSpots, LEVEL, MOST_CELLS, Population, REPLICATES, ScanSettings, scan_hot_spots,
+    Cluster, Counted, HotSpots, LEVEL, MOST_CELLS, Population, REPLICATES, ScanSettings, scan_hot_spots,
 };
 pub use isolated::{Likeness, Twins, isolated_twins};
 pub use nearest::{Nearest, nearest};

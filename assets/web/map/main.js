@@ -10,6 +10,7 @@ import { distance } from "./geometry.js";
 import { groundStyle } from "./ground.js";
 import { choose, listPanel } from "./list.js";
 import { addOverlays, marksAt } from "./overlays.js";
+import { questionPanel } from "./questions.js";
 import { begin, onResults, results, setViewBox } from "./results.js";
 import { searchBox } from "./search.js";
 import { changed, filterParameters, link, listen, readFragment, state } from "./state.js";
@@ -20,7 +21,6 @@ import { addTools } from "./tools.js";
 import { count, loadWords, spoken, t } from "./words.js";
 
 const settings = JSON.parse(document.body.dataset.settings);
-const PANELS = ["filter", "results", "stats", "layers"];
 const TOUCH_PX = 8;
 /** How far a point of a tile of zoom 13 may lie beside its cover, at most. */
 const NEAR_M = 5;
@@ -138,7 +138,9 @@ async function copyLink() {
 function goTo({ lon, lat, bounds }) {
   const map = window.lidmarkMap;
   if (!map) return;
-  if (bounds) map.fitBounds([[bounds[0], bounds[1]], [bounds[2], bounds[3]]], { padding: 48, maxZoom: 17 });
+  // On a phone what lies under the open panel is not seen.
+  const covered = isPhone() && document.querySelector(".map-panel.raised") ? document.querySelector(".map-panel").clientHeight : 0;
+  if (bounds) map.fitBounds([[bounds[0], bounds[1]], [bounds[2], bounds[3]]], { padding: { top: 48, left: 48, right: 48, bottom: 48 + covered }, maxZoom: 17, animate: false });
   else bringIntoSight(map, { lon, lat }, true);
 }
 
@@ -248,7 +250,7 @@ async function start() {
   });
   const { holder, nav } = panels([
     ["filter", filterPanel(tools.selection)], ["results", listPanel((cover) => { choose(cover.code); bringIntoSight(map, cover, true); })],
-    ["stats", statsPanel(settings)], ["layers", h("div", { class: "panel-body" }, overlays, tools.measuring, legendPanel())],
+    ["stats", statsPanel(settings)], ["questions", questionPanel(map, goTo, settings.csrf)], ["layers", h("div", { class: "panel-body" }, overlays, tools.measuring, legendPanel())],
   ]);
   document.querySelector("main").append(mapButtons(map), tools.bar, said, card, nav, holder, file.element, ...paper());
   touch(map, tools);

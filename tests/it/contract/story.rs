@@ -21,6 +21,7 @@ use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
+use super::questions::questions;
 use super::receivers::receivers;
 use super::rewards::rewards;
 use super::sensors::sensors;
@@ -70,6 +71,7 @@ both_engines! {
         abuse(&house).await;
         sensors(&house).await;
         map_overlays(&house).await;
+        questions(&house).await;
         statistics(&house).await;
         open311(&house).await;
         ogc(&house).await;
