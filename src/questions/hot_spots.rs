@@ -15,9 +15,10 @@
 //! with the best zones of chance, so that noise raises any alarm at all in no more than 5 of 100 cities: the test is
 //! corrected for looking in many places. Further zones are compared with the same best ones, which errs on the safe side.
 
-use super::random::Chance;
+use super::cells::{Grid, between_m, by_latitude, neighbors};
+use super::random::{Chance, Deal};
 use crate::domain::names::named_enum;
-use crate::spatial::{TileId, flat_m};
+use crate::spatial::TileId;
 
 /// Times that the cases are dealt out by chance.
 pub const REPLICATES: usize = 999;
@@ -26,10 +27,6 @@ pub const LEVEL: f64 = 0.05;
 /// Cells of a city.
 pub const MOST_CELLS: usize = 20_000;
 
-/// Zones of a city: 20 bytes each, and each is looked at in every replicate.
-const MOST_ZONES: usize = 400_000;
-/// Cells from some 150 m to some 15 km wide in the middle latitudes.
-const ZOOMS: std::ops::RangeInclusive<u32> = 11..=18;
 /// Share of the population of the largest zone.
 const LARGEST: f64 = 0.5;
 /// Cases of the smallest zone: one cover alone is no spot.
@@ -141,37 +138,7 @@ pub fn scan_hot_spots(population: &[Population], settings: ScanSettings) -> HotS
     found
 }
 
-struct Cell {
-    tile: TileId,
-    middle: (f64, f64),
-    covers: u32,
-    cases: u32,
-}
-
-/// Covers and cases by cells.
-struct Grid {
-    zoom: u32,
-    cells: Vec<Cell>,
-    covers: u32,
-    cases: u32,
-}
-
 impl Grid {
-    /// The finest cells of which there are not too many.
-    fn of(population: &[Population], most_m: f64) -> Self {
-        let mut zoom = *ZOOMS.end();
-        loop {
-            let cells = cells_at(population, zoom);
-            let zones = cells.len() * cells.len().min(cells_within(&cells, most_m));
-            if zoom == *ZOOMS.start() || (cells.len() <= MOST_CELLS && zones <= MOST_ZONES) {
-                let covers = cells.iter().map(|cell| cell.covers).sum();
-                let cases = cells.iter().map(|cell| cell.cases).sum();
-                return Self { zoom, cells, covers, cases };
-            }
-            zoom -= 1;
-        }
-    }
-
     fn tell(&self, cells: &[u32], candidate: &Candidate, p: f64) -> Cluster {
         let cell = |at: &u32| &self.cells[*at as usize];
         let (center, farthest) = (cell(&cells[0]), cell(&cells[cells.len() - 1]));
@@ -193,40 +160,6 @@ impl Grid {
             p,
         }
     }
-}
-
-fn cells_at(population: &[Population], zoom: u32) -> Vec<Cell> {
-    let mut tiles: Vec<(TileId, bool)> =
-        population.iter().map(|one| (TileId::at(one.lon, one.lat, zoom), one.is_case)).collect();
-    tiles.sort_unstable_by_key(|(tile, _)| tile.key_range().first);
-    let mut cells: Vec<Cell> = Vec::new();
-    for (tile, is_case) in tiles {
-        if cells.last().is_none_or(|cell| cell.tile != tile) {
-            let [west, south, east, north] = tile.bounds().edges();
-            let middle = ((west + east) / 2.0, (south + north) / 2.0);
-            cells.push(Cell { tile, middle, covers: 0, cases: 0 });
-        }
-        if let Some(cell) = cells.last_mut() {
-            cell.covers += 1;
-            cell.cases += u32::from(is_case);
-        }
-    }
-    cells
-}
-
-/// How many cells a disc holds at most, about.
-fn cells_within(cells: &[Cell], most_m: f64) -> usize {
-    let narrowest = cells.iter().map(|cell| {
-        let bounds = cell.tile.bounds();
-        between_m((bounds.west(), bounds.south()), (bounds.east(), bounds.south()))
-    });
-    let side = narrowest.fold(f64::INFINITY, f64::min).max(1.0);
-    (std::f64::consts::PI * (most_m / side + 1.0).powi(2)) as usize
-}
-
-fn between_m(from: (f64, f64), to: (f64, f64)) -> f64 {
-    let (east, north) = flat_m(from, to);
-    east.hypot(north)
 }
 
 /// A zone: the cells of a center up to this one.
@@ -329,7 +262,8 @@ impl Scan {
 
     /// The value of the best zone in each of so many deals.
     fn best_by_chance(&self, grid: &Grid, replicates: usize, seed: u64) -> Vec<f64> {
-        let deal = Deal::by_covers(grid);
+        let covers: Vec<u32> = grid.cells.iter().map(|cell| cell.covers).collect();
+        let deal = Deal::by_weights(&covers);
         let mut chance = Chance::seeded(seed);
         let mut cases = vec![0_u32; grid.cells.len()];
         (0..replicates)
@@ -349,65 +283,6 @@ impl Scan {
                 best
             })
             .collect()
-    }
-}
-
-/// Cells in the order of their middles' latitudes.
-fn by_latitude(cells: &[Cell]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..cells.len() as u32).collect();
-    order.sort_by(|one, other| {
-        cells[*one as usize].middle.1.total_cmp(&cells[*other as usize].middle.1).then(one.cmp(other))
-    });
-    order
-}
-
-/// The cells whose middles lie within so many meters of one.
-fn neighbors(cells: &[Cell], by_lat: &[u32], at: usize, most_m: f64, near: &mut Vec<(f64, u32)>) {
-    let middle = cells[at].middle;
-    // A degree of latitude is never shorter than 110.5 km.
-    let reach = most_m / 110_500.0;
-    let from = by_lat.partition_point(|cell| cells[*cell as usize].middle.1 < middle.1 - reach);
-    for cell in by_lat[from..].iter().take_while(|cell| cells[**cell as usize].middle.1 <= middle.1 + reach) {
-        let far = between_m(middle, cells[*cell as usize].middle);
-        if far <= most_m || *cell as usize == at {
-            near.push((far, *cell));
-        }
-    }
-}
-
-/// Draws a cell by its share of all covers (Vose, "A linear algorithm for generating random numbers with a given
-/// distribution", 1991).
-struct Deal {
-    odds: Vec<f64>,
-    others: Vec<u32>,
-}
-
-impl Deal {
-    fn by_covers(grid: &Grid) -> Self {
-        let count = grid.cells.len();
-        let mut odds: Vec<f64> = grid
-            .cells
-            .iter()
-            .map(|cell| f64::from(cell.covers) * count as f64 / f64::from(grid.covers))
-            .collect();
-        let mut others: Vec<u32> = (0..count as u32).collect();
-        let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..count).partition(|at| odds[*at] < 1.0);
-        while let (Some(less), Some(&more)) = (small.pop(), large.last()) {
-            others[less] = more as u32;
-            odds[more] -= 1.0 - odds[less];
-            if odds[more] < 1.0 {
-                large.pop();
-                small.push(more);
-            }
-        }
-        // What is left over is 1 but for rounding.
-        small.into_iter().chain(large).for_each(|at| odds[at] = 1.0);
-        Self { odds, others }
-    }
-
-    fn draw(&self, chance: &mut Chance) -> usize {
-        let at = chance.below(self.odds.len());
-        if chance.fraction() < self.odds[at] { at } else { self.others[at] as usize }
     }
 }
 
@@ -488,28 +363,5 @@ mod tests {
         let found = scan_hot_spots(&[vec![one; 20], vec![far; 200]].concat(), SETTINGS);
         assert_eq!(found.clusters.len(), 1, "{found:?}");
         assert_eq!((found.clusters[0].cases, found.clusters[0].relative_risk), (20, None));
-    }
-
-    #[test]
-    fn a_deal_is_fair() {
-        let covers = [1, 10, 0, 89];
-        let town: Vec<Population> = covers
-            .iter()
-            .enumerate()
-            .flat_map(|(at, many)| {
-                vec![Population { lon: 118.0 + at as f64, lat: 37.0, is_case: false }; *many]
-            })
-            .collect();
-        let grid = Grid::of(&town, 100.0);
-        let (deal, mut chance, mut drawn) =
-            (Deal::by_covers(&grid), Chance::seeded(3), vec![0; grid.cells.len()]);
-        (0..100_000).for_each(|_| drawn[deal.draw(&mut chance)] += 1);
-        for (cell, drawn) in grid.cells.iter().zip(drawn) {
-            assert!(
-                (f64::from(drawn) / 1000.0 - f64::from(cell.covers)).abs() < 0.5,
-                "{} {drawn}",
-                cell.covers
-            );
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! pure and bounded; which covers are meant comes in as a search, what is done with the answer is for others.
 
 mod alike;
+mod cells;
 mod density;
 mod hot_spots;
 mod isolated;

@@ -26,3 +26,51 @@ impl Chance {
         ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 }
+
+/// Draws a number by its share of all weights (Vose, "A linear algorithm for generating random numbers with a given
+/// distribution", 1991).
+pub(super) struct Deal {
+    odds: Vec<f64>,
+    others: Vec<u32>,
+}
+
+impl Deal {
+    pub(super) fn by_weights(weights: &[u32]) -> Self {
+        let (count, sum) = (weights.len(), weights.iter().copied().map(f64::from).sum::<f64>());
+        let mut odds: Vec<f64> =
+            weights.iter().map(|weight| f64::from(*weight) * count as f64 / sum).collect();
+        let mut others: Vec<u32> = (0..count as u32).collect();
+        let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..count).partition(|at| odds[*at] < 1.0);
+        while let (Some(less), Some(&more)) = (small.pop(), large.last()) {
+            others[less] = more as u32;
+            odds[more] -= 1.0 - odds[less];
+            if odds[more] < 1.0 {
+                large.pop();
+                small.push(more);
+            }
+        }
+        // What is left over is 1 but for rounding.
+        small.into_iter().chain(large).for_each(|at| odds[at] = 1.0);
+        Self { odds, others }
+    }
+
+    pub(super) fn draw(&self, chance: &mut Chance) -> usize {
+        let at = chance.below(self.odds.len());
+        if chance.fraction() < self.odds[at] { at } else { self.others[at] as usize }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deal_is_fair() {
+        let weights = [1, 10, 0, 89];
+        let (deal, mut chance, mut drawn) = (Deal::by_weights(&weights), Chance::seeded(3), [0_u32; 4]);
+        (0..100_000).for_each(|_| drawn[deal.draw(&mut chance)] += 1);
+        for (weight, drawn) in weights.iter().zip(drawn) {
+            assert!((f64::from(drawn) / 1000.0 - f64::from(*weight)).abs() < 0.5, "{weight} {drawn}");
+        }
+    }
+}

@@ -17,10 +17,9 @@ pub fn geodesic_m(from: (f64, f64), to: (f64, f64)) -> f64 {
     Geodesic.distance(Point::from(from), Point::from(to))
 }
 
-/// In which direction the shortest way to another point begins: degrees from north over east, 0 to 360.
+/// In which direction the shortest way to another point begins: degrees from north over east, 0 to 360; 0 where it is the same.
 pub fn bearing(from: (f64, f64), to: (f64, f64)) -> f64 {
-    let degrees = Geodesic.bearing(Point::from(from), Point::from(to)).rem_euclid(360.0);
-    if degrees.is_finite() { degrees } else { 0.0 }
+    if from == to { 0.0 } else { Geodesic.bearing(Point::from(from), Point::from(to)).rem_euclid(360.0) }
 }
 
 /// Meters of a degree eastwards and northwards at a latitude.

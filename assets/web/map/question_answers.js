@@ -39,7 +39,7 @@ const ANSWERS = {
     groups: [
       { title: t("districts_of"), rows: districts.map((one) => ({
         title: one.name ?? one.district,
-        lines: [t("found_covers", { count: count(one.covers) }), one.per_km2 === null ? "" : t("a_km2", { figure: figure(one.per_km2) }), one.per_road_km === null ? "" : t("a_km", { figure: figure(one.per_road_km) })],
+        lines: [t("found_covers", { count: count(one.covers) }), one.per_km2 === null ? "" : t("a_square_km", { figure: figure(one.per_km2) }), one.per_road_km === null ? "" : t("a_km", { figure: figure(one.per_road_km) })],
       })) },
       { title: t("roads_of"), rows: roads.map((road, at) => ({
         number: at + 1, title: road.road, lines: [t("a_km", { figure: figure(road.per_km) }), t("road_line", { length: meters(road.length_m), count: count(road.covers) }), road.district], bounds: road.bounds,

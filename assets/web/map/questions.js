@@ -111,6 +111,8 @@ export function questionPanel(map, go, csrf) {
       fill(said, told.said.map((line) => h("p", {}, line)));
       fill(list, told.groups.map((group) => [group.title ? h("h3", {}, group.title) : null, h("ol", {}, group.rows.map(row))]));
       offer(kind, parameters, body, without);
+      // On a phone the answer would lie below the edge of the panel.
+      if (list.getBoundingClientRect().top > innerHeight - 120) said.scrollIntoView({ block: "start" });
       const bounds = boundsOf(told.features);
       if (bounds) go({ bounds });
       if (body === null) {
