@@ -1,6 +1,7 @@
 //! The cells of a scan: covers and cases added up in tiles of Web Mercator, which cells lie near each other, and how far apart.
 
 use super::hot_spots::{MOST_CELLS, Population};
+use crate::domain::position::{QUADKEY_ZOOM, quadkey};
 use crate::spatial::{TileId, flat_m};
 
 /// Zones of a city: 20 bytes each, and each is looked at in every replicate.
@@ -26,9 +27,13 @@ pub(super) struct Grid {
 impl Grid {
     /// The finest cells of which there are not too many.
     pub(super) fn of(population: &[Population], most_m: f64) -> Self {
+        // A tile of any zoom is one stretch of quadkeys: sorted once, every zoom is one pass.
+        let mut placed: Vec<(i64, &Population)> =
+            population.iter().map(|one| (quadkey(one.lon, one.lat), one)).collect();
+        placed.sort_unstable_by_key(|(key, _)| *key);
         let mut zoom = *ZOOMS.end();
         loop {
-            let cells = cells_at(population, zoom);
+            let cells = cells_at(&placed, zoom);
             let zones = cells.len() * cells.len().min(cells_within(&cells, most_m));
             if zoom == *ZOOMS.start() || (cells.len() <= MOST_CELLS && zones <= MOST_ZONES) {
                 let covers = cells.iter().map(|cell| cell.covers).sum();
@@ -40,23 +45,17 @@ impl Grid {
     }
 }
 
-fn cells_at(population: &[Population], zoom: u32) -> Vec<Cell> {
-    let mut tiles: Vec<(TileId, bool)> =
-        population.iter().map(|one| (TileId::at(one.lon, one.lat, zoom), one.is_case)).collect();
-    tiles.sort_unstable_by_key(|(tile, _)| tile.key_range().first);
-    let mut cells: Vec<Cell> = Vec::new();
-    for (tile, is_case) in tiles {
-        if cells.last().is_none_or(|cell| cell.tile != tile) {
-            let [west, south, east, north] = tile.bounds().edges();
-            let middle = ((west + east) / 2.0, (south + north) / 2.0);
-            cells.push(Cell { tile, middle, covers: 0, cases: 0 });
-        }
-        if let Some(cell) = cells.last_mut() {
-            cell.covers += 1;
-            cell.cases += u32::from(is_case);
-        }
-    }
-    cells
+fn cells_at(placed: &[(i64, &Population)], zoom: u32) -> Vec<Cell> {
+    let shift = 2 * (QUADKEY_ZOOM - zoom);
+    let tiles = placed.chunk_by(|(one, _), (other, _)| one >> shift == other >> shift);
+    let cell = |covers: &[(i64, &Population)]| {
+        let tile = TileId::at(covers[0].1.lon, covers[0].1.lat, zoom);
+        let [west, south, east, north] = tile.bounds().edges();
+        let middle = ((west + east) / 2.0, (south + north) / 2.0);
+        let cases = covers.iter().filter(|(_, one)| one.is_case).count() as u32;
+        Cell { tile, middle, covers: covers.len() as u32, cases }
+    };
+    tiles.map(cell).collect()
 }
 
 /// How many cells a disc holds at most, about.
