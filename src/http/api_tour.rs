@@ -290,7 +290,7 @@ fn gpx(state: &AppState, ends: Ends, stops: &[&Stop]) -> String {
     );
     let mut point = |(lon, lat): (f64, f64), name: &str, about: &str| {
         let (name, about) = (quick_xml::escape::escape(name), quick_xml::escape::escape(about));
-        write!(text, "<rtept lat=\"{lat}\" lon=\"{lon}\"><name>{name}</name><desc>{about}</desc></rtept>\n")
+        writeln!(text, "<rtept lat=\"{lat}\" lon=\"{lon}\"><name>{name}</name><desc>{about}</desc></rtept>")
             .expect("a String takes all text");
     };
     let city = &state.config.city_zh;
