@@ -5,6 +5,7 @@ use lidmark::cql2::{Dictionary, Field, Filter, Kind, Row, Schema, Value};
 use lidmark::domain::area::AreaShape;
 use lidmark::domain::cover::{CoverClass, CoverState};
 use lidmark::domain::ids::CoverId;
+use lidmark::questions::{MOST_STOPS, Population, REPLICATES, ScanSettings, plan_tour, scan_hot_spots};
 use lidmark::spatial::{
     AreaIndex, Attributes, BBox, Change, Chosen, Flags, LiveSnapshot, Snapshot, SnapshotRow, TileId,
 };
@@ -166,6 +167,41 @@ fn districts() -> Vec<(String, AreaShape)> {
     districts
 }
 
+/// A day's tour of as many stops as one may have, over a city and over one district.
+fn tours(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a tour of 500 stops");
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(3));
+    for (name, share) in [("over a city", 1.0), ("over a district", 0.1)] {
+        let place = |number: u32| {
+            let row = row(number);
+            (118.4 + (row.lon - 118.4) * share, 37.3 + (row.lat - 37.3) * share)
+        };
+        let stops: Vec<(f64, f64)> = (0..MOST_STOPS as u32).map(place).collect();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| plan_tour(Some((118.62, 37.48)), black_box(&stops), true).length_m);
+        });
+    }
+    group.finish();
+}
+
+/// The scan for hot spots over a million covers, of which so many are cases.
+fn hot_spots(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hot spots among a million covers");
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(3));
+    for every in [1000, 50] {
+        let one = |number: u32| {
+            let row = row(number);
+            Population { lon: row.lon, lat: row.lat, is_case: number.is_multiple_of(every) }
+        };
+        let population: Vec<Population> = (0..COVERS).map(one).collect();
+        let settings = ScanSettings { most_m: 1000.0, replicates: REPLICATES, seed: 1 };
+        group.bench_function(format!("{} cases", COVERS / every), |bencher| {
+            bencher.iter(|| scan_hot_spots(black_box(&population), settings).best_p);
+        });
+    }
+    group.finish();
+}
+
 fn districts_of_covers(criterion: &mut Criterion) {
     let districts = districts();
     let places: Vec<(f64, f64)> = (0..COVERS).map(row).map(|row| (row.lon, row.lat)).collect();
@@ -288,5 +324,5 @@ fn filters_on_covers(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, spatial, districts_of_covers, filters_on_covers);
+criterion_group!(benches, spatial, districts_of_covers, filters_on_covers, tours, hot_spots);
 criterion_main!(benches);

@@ -18,6 +18,7 @@ pub mod photos;
 pub mod plates;
 pub mod press;
 pub mod quality;
+pub mod questions;
 pub mod registry;
 pub mod sensors;
 pub mod spatial;

@@ -174,21 +174,19 @@ fn write_list(
     many: usize,
     matched: usize,
 ) -> String {
-    let covers: Vec<Value> = rows
-        .iter()
-        .take(many)
-        .map(|row| {
-            let view = reader.view(*row);
-            let words = reader.words();
-            let owner = words.party(row.attributes.owner).map(|(_, name)| name);
-            sparse.pick(json!({"id": row.cover.to_string(), "code": view.code(), "class": row.class, "state": row.state,
-                "district": words.district(row.attributes.district), "road": words.road(row.attributes.road),
-                "owner": owner, "load_class": row.attributes.load_class, "material": row.attributes.material,
-                "lon": row.lon, "lat": row.lat, "has_plate": row.flags.has_plate, "open_case": row.flags.open_case}))
-        })
-        .collect();
+    let covers: Vec<Value> = rows.iter().take(many).map(|row| sparse.pick(told(reader, row))).collect();
     let next = rows.get(many).and_then(|_| rows.get(many - 1)).map(write_cursor);
     json!({"matched": matched, "covers": covers, "next": next}).to_string()
+}
+
+/// A cover as lists tell it.
+pub(super) fn told(reader: &CoverReader<'_>, row: &SnapshotRow) -> Value {
+    let (view, words) = (reader.view(*row), reader.words());
+    let owner = words.party(row.attributes.owner).map(|(_, name)| name);
+    json!({"id": row.cover.to_string(), "code": view.code(), "class": row.class, "state": row.state,
+        "district": words.district(row.attributes.district), "road": words.road(row.attributes.road),
+        "owner": owner, "load_class": row.attributes.load_class, "material": row.attributes.material,
+        "lon": row.lon, "lat": row.lat, "has_plate": row.flags.has_plate, "open_case": row.flags.open_case})
 }
 
 pub(super) fn write_cursor(row: &SnapshotRow) -> String {

@@ -36,8 +36,8 @@ macro_rules! files {
 static FILES: &[(&str, &str, &str)] = files![
     SCRIPT => [
         "api.js", "calendar.js", "changes.js", "clusters.js", "cover_layers.js", "file_panel.js", "filter_panel.js", "geometry.js", "ground.js",
-        "list.js", "main.js", "overlays.js", "place.js", "results.js", "search.js", "state.js", "stats_panel.js", "streets.js",
-        "symbols.js", "time.js", "tools.js", "words.js",
+        "list.js", "main.js", "overlays.js", "place.js", "question_answers.js", "question_forms.js", "questions.js", "results.js", "search.js",
+        "state.js", "stats_panel.js", "streets.js", "symbols.js", "time.js", "tools.js", "words.js",
     ],
     STYLE => ["map.css"],
 ];
@@ -132,6 +132,7 @@ async fn settings(state: &AppState, reader: &Reader, caller: &Caller) -> Result<
         "overlays": overlays,
         "history_from": first.map(|at| day_of(state, at)),
         "today": day_of(state, state.registry.now()),
+        "csrf": caller.session.as_ref().map(|session| &session.csrf),
         "may_export": may(&[Role::Supervisor, Role::Engineer]),
         "systems": super::map_place::systems(&crs_book(state).await?, map, middle),
     });
@@ -148,7 +149,7 @@ fn day_of(state: &AppState, at: Millis) -> String {
 }
 
 /// What a link to the map may say; the page's scripts read it. In the fragment it would not outlive a log-in.
-const LINKED: [&str; 28] = [
+const LINKED: [&str; 29] = [
     "class",
     "state",
     "load_class",
@@ -174,6 +175,7 @@ const LINKED: [&str; 28] = [
     "at",
     "since",
     "cover",
+    "ask",
     "on",
     "panel",
     "lang",

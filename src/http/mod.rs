@@ -32,8 +32,10 @@ mod api_covers;
 mod api_crew;
 mod api_crew_actions;
 mod api_crew_photos;
+mod api_density;
 mod api_edit;
 mod api_feed;
+mod api_hot_spots;
 mod api_map;
 mod api_map_diff;
 mod api_meetings;
@@ -41,11 +43,14 @@ mod api_notices;
 mod api_plates;
 mod api_profiles;
 mod api_quality;
+mod api_questions;
 mod api_receivers;
 mod api_reports;
 mod api_rewards;
+mod api_route;
 mod api_search;
 mod api_sensors;
+mod api_tour;
 mod area_desk;
 mod ask;
 mod auth;
@@ -120,6 +125,7 @@ mod public;
 mod quality_board;
 mod quality_files;
 mod quota;
+mod question;
 mod receiver_pages;
 mod report_place;
 mod reward_pages;
@@ -337,6 +343,13 @@ fn build(state: AppState) -> doors::Doors {
         .open("GET", "/api/v1/map/summary", STAFF, get(api_map::summary))
         .open("GET", "/api/v1/map/covers", STAFF, get(api_map::list))
         .open("GET", "/api/v1/map/diff", STAFF, get(api_map_diff::diff))
+        .open("GET", "/api/v1/map/nearest", STAFF, get(api_questions::find_nearest))
+        .open("POST", "/api/v1/map/route", STAFF, post(api_route::follow_route))
+        .open("GET", "/api/v1/map/duplicates", STAFF, get(api_questions::find_duplicates))
+        .open("GET", "/api/v1/map/alike", STAFF, get(api_questions::find_alike))
+        .open("GET", "/api/v1/map/density", STAFF, get(api_density::find_density))
+        .open("GET", "/api/v1/map/hotspots", STAFF, get(api_hot_spots::find_hot_spots))
+        .open("GET", "/api/v1/map/tour", STAFF, get(api_tour::plan))
         .open("GET", "/ogc", Public, get(ogc::landing))
         .open("GET", "/ogc/", Public, get(ogc::landing))
         .open("GET", "/ogc/api", Public, get(ogc::definition))

@@ -32,6 +32,12 @@ impl DeclaredCrs {
         Self { name: Some(name), ..Self::default() }
     }
 
+    /// Whether degrees of WGS 84 or CGCS2000 are meant.
+    pub(super) fn is_degrees(&self) -> bool {
+        let meant = self.understand(&CrsBook::built_in());
+        meant.is_ok_and(|crs| matches!(crs.code(), Some(4326 | 4490)))
+    }
+
     /// The system that is meant; refuses one that no book names and no transformation is known for.
     pub(super) fn understand(&self, book: &CrsBook) -> Result<Crs, Refusal> {
         let by_code = |code| {

@@ -40,6 +40,7 @@ mod profile;
 mod profile_edit;
 mod profile_file;
 mod propose;
+mod route;
 mod shapefile;
 mod shared_texts;
 mod sheet;
@@ -63,6 +64,7 @@ pub use look::{Coordinates, Look, Observation, WantedCrs, look};
 pub use order_lists::{ListedCode, decode_text, read_codes, read_outline};
 pub use profile::{AUTO, Field, Profile, built_in_profiles, find_built_in, find_built_in_for};
 pub use profile_edit::{ColumnUse, ProfileChange, change_profile, unit_kept_in};
+pub use route::{Way, read_way};
 
 use std::io::Read;
 use std::path::Path;

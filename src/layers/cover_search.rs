@@ -9,7 +9,7 @@ use crate::cql2::Prepared;
 use crate::domain::Refusal;
 use crate::domain::ids::CoverId;
 use crate::domain::position::quadkey;
-use crate::spatial::{BBox, KeyRange, Snapshot, SnapshotRow};
+use crate::spatial::{BBox, KeyRange, Near, Snapshot, SnapshotRow};
 
 /// Where a row stands in the order of places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,6 +96,31 @@ impl<'m> CoverSearch<'m> {
             })
             .filter(move |row| after.is_none_or(|after| CoverKey::of(row) > after))
             .filter(|row| self.is_meant(*row))
+    }
+
+    /// Those of them that lie in a box, edges included, on the coordinates as stored.
+    pub fn rows_in(&self, bbox: BBox) -> impl Iterator<Item = SnapshotRow> + '_ {
+        let ranges = common(&self.ranges, &bbox.key_ranges()).into_iter();
+        let inside = move |row: &SnapshotRow| bbox.contains(row.lon, row.lat);
+        ranges.flat_map(|keys| self.map.in_keys(keys)).filter(inside).filter(|row| self.is_meant(*row))
+    }
+
+    /// All of them, those nearest to a point first, by the sphere; what is farther than so many meters is left out.
+    pub fn by_distance(&self, from: (f64, f64), max_m: f64) -> impl Iterator<Item = Near> + '_ {
+        let is_everywhere = self.ranges == [KeyRange::WORLD];
+        let in_ranges = move |row: &SnapshotRow| {
+            is_everywhere || {
+                let key = quadkey(row.lon, row.lat);
+                self.ranges.iter().any(|range| range.contains(key))
+            }
+        };
+        self.map.by_distance(from, max_m, move |row| in_ranges(row) && self.is_meant(*row))
+    }
+
+    /// Whether it is one of them.
+    pub fn holds(&self, row: &SnapshotRow) -> bool {
+        let key = quadkey(row.lon, row.lat);
+        self.ranges.iter().any(|range| range.contains(key)) && self.is_meant(*row)
     }
 
     /// How many there are.

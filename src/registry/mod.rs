@@ -85,6 +85,7 @@ mod plate_orders;
 mod plate_steps;
 mod plates;
 mod quality;
+mod questions;
 mod ratings;
 mod receivers;
 mod released_photos;
@@ -189,6 +190,7 @@ pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
 pub use plates::ScannedPlate;
 pub use quality::QualityRow;
+pub use questions::{HazardCount, Visit, VisitFilter};
 pub use ratings::{CallBackDone, NewRating, Rated};
 pub use receivers::{
     LetterOrder, NewReceiver, ReceiverChange, ReceiverDraft, ReceiverFile, ReceiverMade, ReceiverStepOrder,

@@ -5,6 +5,7 @@
 pub mod areas;
 mod attributes;
 mod columns;
+mod ellipsoid;
 mod outline;
 mod overlay;
 pub mod quadkey;
@@ -13,7 +14,10 @@ mod snapshot;
 
 pub use areas::{AreaIndex, Locator};
 pub use attributes::{Attributes, Lexicon, NamedParty, PackedCode, Reading, UNKNOWN_DAY};
+pub use ellipsoid::{SPHERE_ERROR, area_m2, bearing, flat_m, geodesic_m, meters_per_degree};
 pub use outline::{Overlap, check_outline, find_overlaps};
 pub use quadkey::{BBox, KeyRange, TileId};
 pub use selection::{Chosen, Selection};
-pub use snapshot::{Change, Dot, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally};
+pub use snapshot::{
+    ByDistance, Change, Dot, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally,
+};

@@ -240,36 +240,20 @@ impl Snapshot {
     /// The `k` rows nearest to a point and no farther than `max_m` meters, nearest first; rows at
     /// the same distance in the order of their ids.
     pub fn nearest(&self, lon: f64, lat: f64, k: usize, max_m: f64) -> Vec<Near> {
-        if !lon.is_finite() || !lat.is_finite() || max_m.is_nan() {
-            return Vec::new();
-        }
-        // Best first: of the tiles and rows known so far always the one that may be nearest. A tile
-        // is opened into its quarters, a small one into its rows; a row on top is the next answer.
-        let mut known = BinaryHeap::from([Known { least_m: 0.0, what: Place::Tile(TileId::WORLD) }]);
-        let mut found = Vec::new();
-        while found.len() < k
-            && let Some(Known { least_m, what }) = known.pop()
-        {
-            match what {
-                Place::Row(row) => found.push(Near { row, distance_m: least_m }),
-                Place::Tile(tile) => {
-                    let slice = self.slice(tile.key_range());
-                    match tile.children() {
-                        Some(children) if slice.size() > SMALL_TILE => {
-                            known.extend(children.into_iter().filter_map(|child| {
-                                let least_m = child.least_distance_m(lon, lat);
-                                (least_m <= max_m).then_some(Known { least_m, what: Place::Tile(child) })
-                            }));
-                        }
-                        _ => known.extend(self.in_slice(slice).filter_map(|row| {
-                            let least_m = distance_m((lon, lat), (row.lon, row.lat));
-                            (least_m <= max_m).then_some(Known { least_m, what: Place::Row(row) })
-                        })),
-                    }
-                }
-            }
-        }
-        found
+        self.by_distance((lon, lat), max_m, |_| true).take(k).collect()
+    }
+
+    /// Rows that pass a test, nearest first, one at a time for as long as somebody wants more. A row is looked at once at most,
+    /// and only where nothing nearer is left.
+    pub fn by_distance<T: Fn(&SnapshotRow) -> bool>(
+        &self,
+        from: (f64, f64),
+        max_m: f64,
+        test: T,
+    ) -> ByDistance<'_, T> {
+        let is_place = from.0.is_finite() && from.1.is_finite() && !max_m.is_nan();
+        let world = is_place.then_some(Known { least_m: 0.0, what: Place::Tile(TileId::WORLD) });
+        ByDistance { snapshot: self, from, max_m, test, known: world.into_iter().collect() }
     }
 
     /// Rows no farther than `radius_m` meters from a point, nearest first.
@@ -413,6 +397,48 @@ pub(super) fn grid(tile: TileId, side: u32, count_in: impl Fn(TileId) -> usize) 
         }
     }
     cells
+}
+
+/// See [`Snapshot::by_distance`].
+pub struct ByDistance<'s, T> {
+    snapshot: &'s Snapshot,
+    from: (f64, f64),
+    max_m: f64,
+    test: T,
+    /// Best first: of the tiles and rows known so far always the one that may be nearest. A tile is opened into its
+    /// quarters, a small one into its rows; a row on top is the next answer.
+    known: BinaryHeap<Known>,
+}
+
+impl<T: Fn(&SnapshotRow) -> bool> Iterator for ByDistance<'_, T> {
+    type Item = Near;
+
+    fn next(&mut self) -> Option<Near> {
+        let Self { snapshot, from, max_m, test, known } = self;
+        let (lon, lat) = *from;
+        while let Some(Known { least_m, what }) = known.pop() {
+            match what {
+                Place::Row(row) => return Some(Near { row, distance_m: least_m }),
+                Place::Tile(tile) => {
+                    let slice = snapshot.slice(tile.key_range());
+                    match tile.children() {
+                        Some(children) if slice.size() > SMALL_TILE => {
+                            known.extend(children.into_iter().filter_map(|child| {
+                                let least_m = child.least_distance_m(lon, lat);
+                                (least_m <= *max_m).then_some(Known { least_m, what: Place::Tile(child) })
+                            }));
+                        }
+                        _ => known.extend(snapshot.in_slice(slice).filter_map(|row| {
+                            let least_m = distance_m((lon, lat), (row.lon, row.lat));
+                            (least_m <= *max_m && test(&row))
+                                .then_some(Known { least_m, what: Place::Row(row) })
+                        })),
+                    }
+                }
+            }
+        }
+        None
+    }
 }
 
 /// Rows that are sooner measured than shared out to smaller tiles.

@@ -55,6 +55,7 @@ pub mod plate_batches;
 pub mod plate_steps;
 pub mod plates;
 pub mod quality;
+pub mod questions;
 pub mod receivers;
 pub mod reports;
 pub mod rewards;

@@ -25,6 +25,7 @@ mod outbox;
 mod plate_pages;
 mod plates;
 mod quality_pages;
+mod question_panel;
 mod receiver_pages;
 mod registry;
 mod rooms;

@@ -17,7 +17,7 @@ use crate::support::browser::{Browser, Visitor};
 const SEWAGE: u64 = 37;
 const STORM: u64 = 20;
 
-async fn street() -> Street {
+pub async fn street() -> Street {
     Street::serve_with(async |town| {
         let row = |at| candidate(10 + at, if at < SEWAGE { CoverClass::Sewage } else { CoverClass::Storm });
         town.import((0..SEWAGE + STORM).map(row).collect()).await;
@@ -27,20 +27,20 @@ async fn street() -> Street {
 }
 
 /// A browser that can draw without a graphics card.
-fn drawing(mut visitor: Visitor) -> Visitor {
+pub fn drawing(mut visitor: Visitor) -> Visitor {
     visitor.flags.extend(["--use-angle=swiftshader", "--enable-unsafe-swiftshader"].map(str::to_owned));
     visitor
 }
 
 /// Opens the map and waits until it is drawn.
-async fn open_map(browser: &Browser, street: &Street, fragment: &str) {
+pub async fn open_map(browser: &Browser, street: &Street, fragment: &str) {
     browser.goto(&street.server.url(&format!("/map{fragment}"))).await;
     browser.wait_for("body[data-ready]").await;
     until(browser, "return lidmarkMap.loaded() && lidmarkMap.areTilesLoaded()").await;
 }
 
 /// Waits until a script in the page says true.
-async fn until(browser: &Browser, script: &str) {
+pub async fn until(browser: &Browser, script: &str) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while browser.script(script).await != json!(true) {
         assert!(
@@ -54,7 +54,7 @@ async fn until(browser: &Browser, script: &str) {
 }
 
 /// Clicks an element that lies under others for the driver, as a person with a keyboard does.
-async fn press(browser: &Browser, css: &str) {
+pub async fn press(browser: &Browser, css: &str) {
     browser.wait_for(css).await;
     browser.script(&format!("document.querySelector({}).click()", json!(css))).await;
 }
@@ -157,8 +157,10 @@ async fn browser_the_map_is_sound_on_desk_and_phone_in_both_languages() {
             if panel == "file" {
                 browser.wait_for(".file .coordinate").await;
             } else if visitor.screen.0 < 600 {
-                let at =
-                    ["filter", "results", "stats", "layers"].iter().position(|one| *one == panel).unwrap();
+                let at = ["filter", "results", "stats", "questions", "layers"]
+                    .iter()
+                    .position(|one| *one == panel)
+                    .unwrap();
                 press(&browser, &format!(".panel-nav button:nth-child({})", at + 1)).await;
             }
             tokio::time::sleep(std::time::Duration::from_millis(400)).await;

@@ -33,6 +33,7 @@ export async function moreView(main) {
   const persisted = await navigator.storage?.persisted?.();
   fill(main, h("h1", {}, t("tab_more")),
     h("h2", {}, t("packages_title")), h("p", {}, t("packages_count", { count: packages.length })), link(t("packages_choose"), "#/packages", "main"),
+    h("p", {}, h("a", { class: "button", href: "/map?panel=questions&ask=tour%3Fcrew%3Dme" }, t("tour_on_map"))),
     h("h2", {}, t("stock_title")), stock, button(t("stock_fetch"), refresh), said,
     h("h2", {}, t("account")), me ? h("p", {}, me.name, " · ", word("role", me.role)) : h("p", {}, t("log_in_first")),
     h("a", { class: "button", href: "/login?next=/crew" }, me ? t("log_in_again") : t("log_in")),

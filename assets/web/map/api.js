@@ -9,13 +9,13 @@ export class Refused extends Error {}
 /** A newer question took the place of this one. */
 export class Superseded extends Error {}
 
-/** The JSON at an address; `kind` names what it is asked for. */
-export async function ask(kind, address) {
+/** The JSON at an address; `kind` names what it is asked for, `sent` is what goes along: method, body, more headers. */
+export async function ask(kind, address, sent = {}) {
   running.get(kind)?.abort();
   const stop = new AbortController();
   running.set(kind, stop);
   try {
-    const answer = await fetch(address, { headers: { Accept: "application/json", "Accept-Language": spoken() }, signal: stop.signal });
+    const answer = await fetch(address, { ...sent, headers: { Accept: "application/json", "Accept-Language": spoken(), ...sent.headers }, signal: stop.signal });
     if (answer.status === 401) {
       location.href = "/login?next=" + encodeURIComponent("/map?" + location.hash.slice(1));
       throw new Superseded();

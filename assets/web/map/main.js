@@ -11,6 +11,7 @@ import { distance } from "./geometry.js";
 import { groundStyle } from "./ground.js";
 import { choose, listPanel } from "./list.js";
 import { addOverlays, marksAt } from "./overlays.js";
+import { questionPanel } from "./questions.js";
 import { begin, onResults, results, setViewBox } from "./results.js";
 import { searchBox } from "./search.js";
 import { changed, filterParameters, link, listen, readFragment, state } from "./state.js";
@@ -141,7 +142,9 @@ async function copyLink() {
 function goTo({ lon, lat, bounds }) {
   const map = window.lidmarkMap;
   if (!map) return;
-  if (bounds) map.fitBounds([[bounds[0], bounds[1]], [bounds[2], bounds[3]]], { padding: 48, maxZoom: 17 });
+  // On a phone what lies under the open panel is not seen.
+  const covered = isPhone() && document.querySelector(".map-panel.raised") ? document.querySelector(".map-panel").clientHeight : 0;
+  if (bounds) map.fitBounds([[bounds[0], bounds[1]], [bounds[2], bounds[3]]], { padding: { top: 48, left: 48, right: 48, bottom: 48 + covered }, maxZoom: 17, animate: false });
   else bringIntoSight(map, { lon, lat }, true);
 }
 
@@ -267,7 +270,7 @@ async function start() {
   const open = (cover) => { choose(cover.code); bringIntoSight(map, cover, true); };
   const { holder, nav } = panels([
     ["filter", filterPanel(tools.selection)], ["results", listPanel(open)],
-    ["stats", statsPanel(settings)], ["layers", h("div", { class: "panel-body" }, overlays, tools.measuring, legendPanel())],
+    ["stats", statsPanel(settings)], ["questions", questionPanel(map, goTo, settings.csrf)], ["layers", h("div", { class: "panel-body" }, overlays, tools.measuring, legendPanel())],
     ["changes", changesPanel(map, settings, open)],
   ]);
   document.querySelector("main").append(mapButtons(map), tools.bar, said, card, nav, holder, file.element, ...timeBar(settings), ...paper());

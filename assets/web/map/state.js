@@ -12,12 +12,12 @@ export const SHAPES = { bbox: 2, polygon: 3, along: 2, near: 1 };
  * `view`: where the map looks, null = everything. `lists` and `singles`: the filters.
  * `shape`: null or `{kind, points, meters}`, points as `[lon, lat]`; meters around a line or a point.
  * `at`: the day of the past that is shown, null = now. `since`: the earlier day with which it is compared, null = none.
- * `cover`: the code of the file that is open. `layers`: what is switched on beside the covers, `usual` on a fresh page.
+ * `cover`: the code of the file that is open. `ask`: the question that was answered last. `layers`: what is switched on beside the covers, `usual` on a fresh page.
  */
-export const state = { view: null, lists: {}, singles: {}, shape: null, at: null, since: null, cover: null, layers: new Set(), panel: "filter", language: null, usual: [] };
+export const state = { view: null, lists: {}, singles: {}, shape: null, at: null, since: null, cover: null, ask: null, layers: new Set(), panel: "filter", language: null, usual: [] };
 
 const listeners = [];
-/** Calls `heard(what)` after each change; `what` is one of filter, view, cover, layers, panel. */
+/** Calls `heard(what)` after each change; `what` is one of filter, view, cover, ask, layers, panel. */
 export const listen = (heard) => listeners.push(heard);
 
 /** Says that something changed, and writes it into the address. */
@@ -69,6 +69,7 @@ export function fragment() {
   if (state.view) parameters.set("map", [state.view.zoom.toFixed(2), degrees(state.view.lat), degrees(state.view.lon)].join("/"));
   if (state.since) parameters.set("since", state.since);
   if (state.cover) parameters.set("cover", state.cover);
+  if (state.ask) parameters.set("ask", state.ask);
   const layers = [...state.layers].sort().join(",");
   if (layers !== state.usual.join(",")) parameters.set("on", layers);
   if (state.panel !== "filter") parameters.set("panel", state.panel);
@@ -110,6 +111,7 @@ export function readFragment(text) {
   const isDay = (day) => /^\d{4}-\d{2}-\d{2}$/.test(day ?? "") && !Number.isNaN(Date.parse(day));
   [state.at, state.since] = ["at", "since"].map((name) => (isDay(parameters.get(name)) ? parameters.get(name) : null));
   state.cover = parameters.get("cover");
+  state.ask = parameters.get("ask");
   state.layers = new Set(parameters.has("on") ? parameters.get("on").split(",").filter(Boolean) : state.usual);
   state.panel = parameters.get("panel") ?? "filter";
   state.language = parameters.get("lang");

@@ -22,6 +22,7 @@ mod plate_batches;
 mod plate_designs;
 mod profiles;
 mod quality;
+mod questions;
 mod receivers;
 mod refusals;
 mod rewards;

@@ -23,6 +23,7 @@ use super::plate_batches;
 use super::plate_designs::designs;
 use super::profiles::profiles;
 use super::quality::quality;
+use super::questions::questions;
 use super::receivers::receivers;
 use super::rewards::rewards;
 use super::scripts::scripts;
@@ -75,6 +76,7 @@ both_engines! {
         sensors(&house).await;
         map_overlays(&house).await;
         map_past(&house).await;
+        questions(&house).await;
         statistics(&house).await;
         open311(&house).await;
         ogc(&house).await;
