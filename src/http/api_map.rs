@@ -73,7 +73,8 @@ pub(super) async fn summary(
 }
 
 fn sum_up(
-    (state, map): (&AppState, &Snapshot),
+    state: &AppState,
+    map: Arc<Snapshot>,
     filter: Option<&crate::cql2::Filter>,
     view: Option<BBox>,
     names: &HashMap<String, String>,

@@ -210,6 +210,6 @@ mod tests {
         );
         let fits = |row: &SnapshotRow| row.lon > 118.55;
         let selection = Selection::of(&map, &[KeyRange::WORLD], fits);
-        assert_eq!(Chosen::new(&map, Some(&selection)).count(), map.rows().filter(|row| fits(&row)).count());
+        assert_eq!(Chosen::new(&map, Some(&selection)).count(), map.rows().filter(fits).count());
     }
 }

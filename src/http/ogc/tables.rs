@@ -189,7 +189,7 @@ fn test_of(need: Need) -> FeatureTest {
 /// which the filter itself finds out.
 fn on_globe([west, south, east, north]: [f64; 4]) -> Option<BBox> {
     const SQUARE: f64 = 1e-5;
-    if !(west <= east) {
+    if west > east || west.is_nan() {
         return None;
     }
     BBox::new(

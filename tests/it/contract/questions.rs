@@ -184,7 +184,7 @@ async fn tours(house: &House, east: &[String]) {
     house.get(HANDLER, "/api/v1/map/tour").expect(403).await;
     house.get(CREW, "/api/v1/map/tour?crew=019aafe2-7c00-7000-8000-000000000001").expect(403).await;
     let many =
-        vec!["1"; 3].iter().enumerate().map(|(at, one)| format!("{one}{at}")).collect::<Vec<_>>().join(",");
+        ["1"; 3].iter().enumerate().map(|(at, one)| format!("{one}{at}")).collect::<Vec<_>>().join(",");
     assert_eq!(ask(house, &format!("tour?covers={many}")).await["missing"].as_array().unwrap().len(), 3);
     let many = (0..501).map(|at| at.to_string()).collect::<Vec<_>>().join(",");
     for wrong in [
