@@ -81,14 +81,17 @@ impl MapQuery {
         Moment::read(state, "at", &self.at).map_err(Problem::bad_request)
     }
 
+    /// Whether it names a moment.
+    pub(super) fn is_of_the_past(&self) -> bool {
+        self.at.is_some()
+    }
+
     /// Refuses a moment where the map is always that of now, or names its moments otherwise.
     pub(super) fn refuse_moment(&self) -> Result<(), Problem> {
-        match self.at {
-            None => Ok(()),
-            Some(_) => {
-                Err(Problem::bad_request(Refusal::new("http.query").with("reason", "unknown field `at`")))
-            }
+        if self.is_of_the_past() {
+            return Err(Problem::bad_request(Refusal::new("http.query").with("reason", "unknown field `at`")));
         }
+        Ok(())
     }
 
     fn conditions(&self) -> Result<Vec<Value>, Refusal> {

@@ -138,6 +138,9 @@ pub(super) async fn ask_map<T: Send + 'static>(
     filters: &MapQuery,
     ask: impl FnOnce(&Snapshot, &CoverReader<'_>, &CoverSearch<'_>) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Problem> {
+    if filters.is_of_the_past() {
+        return Err(Problem::bad_request(Refusal::new("map.now_only").at("at")));
+    }
     let filter = filters.filter(state, true)?;
     let state = state.clone();
     let asked = tokio::task::spawn_blocking(move || {

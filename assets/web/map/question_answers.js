@@ -1,6 +1,6 @@
 // What the server answered, as sentences, as rows of a list and as shapes for the map.
 
-import { circle } from "./geometry.js";
+import { circle, distance } from "./geometry.js";
 import { count, meters, t, word } from "./words.js";
 
 const point = (number, { lon, lat }) => ({ type: "Feature", properties: { number: String(number) }, geometry: { type: "Point", coordinates: [lon, lat] } });
@@ -8,6 +8,8 @@ const shape = (type, coordinates) => ({ type: "Feature", properties: {}, geometr
 const figure = (number, digits = 1) => Number(number).toLocaleString(undefined, { maximumFractionDigits: digits });
 const same = (fields) => t("same_in", { list: fields.map((name) => t("facet_" + name)).join("、") });
 const titleOf = (cover) => [cover.code, word("class", cover.class)].join(" · ");
+
+const across = ([west, south, east, north]) => Math.max(distance([west, south], [east, south]), distance([west, south], [west, north]));
 
 /** A row: its words, and where it lies. */
 const coverRow = (number, cover, ...lines) => ({ number, title: titleOf(cover), lines: [...lines, [cover.district, cover.road].filter(Boolean).join(" · ")], lon: cover.lon, lat: cover.lat });
@@ -53,8 +55,8 @@ const ANSWERS = {
       clusters.length ? "" : best_p === null ? t("found_too_few") : t("found_no_hot", { p: figure(best_p, 3) }),
     ],
     rows: clusters.map((one, at) => ({
-      number: at + 1, title: t("hot_place", { number: at + 1, radius: meters(one.radius_m) }),
-      lines: [t("hot_line", { counted: count(one.counted), expected: figure(one.expected), p: figure(one.p, 3) }), one.relative_risk === null ? "" : t("hot_risk", { risk: figure(one.relative_risk) }),
+      number: at + 1, title: t("hot_place", { number: at + 1, size: meters(across(one.bounds)) }),
+      lines: [t("hot_line", { counted: count(one.counted), expected: figure(one.expected, 2), p: figure(one.p, 3) }), one.relative_risk === null ? "" : t("hot_risk", { risk: figure(one.relative_risk) }),
         one.recurring_covers ? t("found_recurring", { count: count(one.recurring_covers) }) : ""],
       lon: one.lon, lat: one.lat, bounds: one.bounds,
     })),

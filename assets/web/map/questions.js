@@ -34,6 +34,7 @@ function boundsOf(features) {
 /** The address of a question under the filters, without what says nothing. */
 function addressOf(kind, parameters, without = []) {
   const all = filterParameters();
+  all.delete("at");
   without.forEach((name) => all.delete(name));
   for (const [name, value] of Object.entries(parameters)) if (value !== null && value !== undefined && value !== "") all.set(name, value);
   return `/api/v1/map/${kind}?` + all;
@@ -58,7 +59,7 @@ export function questionPanel(map, go, csrf) {
   function choose(kind) {
     kinds.value = kind;
     form = questionForm(kind, map);
-    fill(hint, t("hint_" + kind));
+    fill(hint, t("hint_" + kind) + (state.at ? " " + t("ask_now") : ""));
     fill(fields, form.fields);
   }
 
