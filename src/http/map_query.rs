@@ -89,7 +89,9 @@ impl MapQuery {
     /// Refuses a moment where the map is always that of now, or names its moments otherwise.
     pub(super) fn refuse_moment(&self) -> Result<(), Problem> {
         if self.is_of_the_past() {
-            return Err(Problem::bad_request(Refusal::new("http.query").with("reason", "unknown field `at`")));
+            return Err(Problem::bad_request(
+                Refusal::new("http.query").with("reason", "unknown field `at`"),
+            ));
         }
         Ok(())
     }

@@ -134,7 +134,7 @@ async fn owslib_finds_its_way() {
 import sys
 from owslib.ogcapi.features import Features
 w = Features(sys.argv[1])
-assert w.feature_collections() == ['covers', 'districts'], w.feature_collections()
+assert w.feature_collections() == ['covers', 'cases', 'districts'], w.feature_collections()
 assert any(c.endswith('/conf/core') for c in w.conformance()['conformsTo'])
 assert w.api()['openapi'].startswith('3.0')
 assert 'class' in w.collection_queryables('covers')['properties']

@@ -215,6 +215,8 @@ pub async fn edits(house: &House) {
     };
     assert_eq!(allowed(PATH).await, "GET, HEAD, OPTIONS, POST");
     assert_eq!(allowed("/ogc/collections/cases/items").await, "GET, HEAD, OPTIONS");
+    assert_eq!(allowed("/ogc/collections/cases/items/x").await, "GET, HEAD, OPTIONS");
+    assert_eq!(allowed("/ogc/collections/covers/items/x").await, "GET, HEAD, OPTIONS, PUT, PATCH, DELETE");
     let known = get(house, ENGINEER, &format!("{PATH}?limit=1")).await;
     let beside = |east: f64, north: f64| {
         let place = &known["features"][0]["geometry"]["coordinates"];
