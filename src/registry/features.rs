@@ -90,8 +90,10 @@ async fn send(
         if is_by_place && after.is_some_and(|after| after.number > range.last) {
             continue;
         }
-        query.keys = (range.first, range.last);
         loop {
+            // The index is entered where the last page ended: of two lower bounds SQLite may take the other one.
+            let first = after.map_or(range.first, |after| after.number.max(range.first));
+            query.keys = (first, range.last);
             let page = features::list_features(tx, &query, after, limit).await?;
             let is_last = (page.len() as i64) < limit;
             after = page.last().map(|row| row.key).or(after);

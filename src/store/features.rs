@@ -270,15 +270,9 @@ fn behind(layer: TableLayer, after: FeatureKey) -> Vec<Piece> {
     let FeatureKey { number, id } = after;
     match layer {
         TableLayer::Cases => vec![Sql(" AND k.id > "), Id(id)],
-        TableLayer::Manholes => vec![
-            Sql(" AND h.quadkey >= "),
-            Int(number),
-            Sql(" AND (h.quadkey > "),
-            Int(number),
-            Sql(" OR h.id > "),
-            Id(id),
-            Sql(")"),
-        ],
+        TableLayer::Manholes => {
+            vec![Sql(" AND (h.quadkey > "), Int(number), Sql(" OR h.id > "), Id(id), Sql(")")]
+        }
         TableLayer::Plates => {
             vec![Sql(" AND (p.batch_id, p.ordinal) > ("), Id(id), Sql(", "), Int(number), Sql(")")]
         }
