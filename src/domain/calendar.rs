@@ -94,6 +94,11 @@ impl WorkCalendar {
     }
 }
 
+/// Days since 1970-01-01 on a clock so many minutes ahead of UTC; `None` beyond all calendars.
+pub fn day_number(at: Millis, utc_offset_minutes: i32) -> Option<i32> {
+    i32::try_from((at.0 + i64::from(utc_offset_minutes) * 60_000).div_euclid(86_400_000)).ok()
+}
+
 /// The year of a moment on the city's clock.
 pub fn year_of(at: Millis, utc_offset_minutes: i32) -> u16 {
     let local = at.0.div_euclid(1000) + i64::from(utc_offset_minutes) * 60;

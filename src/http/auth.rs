@@ -86,7 +86,7 @@ pub(super) async fn gate(
         return problem.into_response();
     }
     // Pages carry the token in the form, which the handler reads; programs with a cookie, in a header.
-    let is_api = request.uri().path().starts_with("/api/");
+    let is_api = ["/api/", "/ogc/"].iter().any(|group| request.uri().path().starts_with(group));
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
     if is_api && is_write {
         let token = request.headers().get("x-csrf-token").and_then(|value| value.to_str().ok());

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use super::{Registry, RegistryError};
-use crate::domain::ids::Millis;
+use crate::domain::calendar::day_number;
 use crate::domain::quality::{FileSketch, Rules};
 use crate::spatial::{Attributes, Flags, Lexicon, Snapshot, SnapshotRow, UNKNOWN_DAY};
 use crate::store::covers::PointRow;
 
 /// Covers that are read at a time.
 const PAGE: i64 = 10_000;
-const DAY_MS: i64 = 86_400_000;
 
 impl Registry {
     /// Loads the map. The number of the last change is read first: what is committed in between comes
@@ -47,7 +46,10 @@ impl Registry {
                 road: point.road.as_deref().map_or(0, |road| lexicon.road_number(road)),
                 owner: party(&point.owner),
                 maintainer: party(&point.maintainer),
-                surveyed_on: point.surveyed_at.map_or(UNKNOWN_DAY, |at| day_of(at, self.utc_offset_minutes)),
+                surveyed_on: point
+                    .surveyed_at
+                    .and_then(|at| day_number(at, self.utc_offset_minutes))
+                    .unwrap_or(UNKNOWN_DAY),
                 district: lexicon.district_number(&point.district),
                 installed: installed.unwrap_or_default(),
                 known: facts.there,
@@ -58,9 +60,4 @@ impl Registry {
             },
         }
     }
-}
-
-/// Days since 1970 on a clock so many minutes ahead of UTC.
-fn day_of(at: Millis, utc_offset_minutes: i32) -> i32 {
-    i32::try_from((at.0 + i64::from(utc_offset_minutes) * 60_000).div_euclid(DAY_MS)).unwrap_or(UNKNOWN_DAY)
 }

@@ -9,7 +9,6 @@ use super::params::{Params, Within};
 use super::queryables;
 use crate::cql2::{Filter, Kind, Schema, ToDegrees};
 use crate::domain::Refusal;
-use crate::domain::ids::Millis;
 use crate::http::Problem;
 use crate::http::forms::shortened;
 use crate::layers::{Direction, SortKey, SortedAfter};
@@ -209,9 +208,4 @@ fn day_of(text: &str, utc_offset_minutes: i32) -> Option<i32> {
         }
     };
     Some(day.to_julian_day() - time::Date::from_ordinal_date(1970, 1).ok()?.to_julian_day())
-}
-
-/// The day of a moment on the city's clock, since 1970.
-pub(super) fn day_of_millis(at: Millis, utc_offset_minutes: i32) -> Option<i32> {
-    i32::try_from((at.0 + i64::from(utc_offset_minutes) * 60_000).div_euclid(86_400_000)).ok()
 }

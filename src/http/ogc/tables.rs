@@ -9,9 +9,10 @@ use tokio::sync::mpsc;
 
 use super::crs::Systems;
 use super::feature_page::{Feature, Found, Writing};
-use super::question::{self, Cursor, Question, day_of_millis, named_fields};
+use super::question::{self, Cursor, Question, named_fields};
 use super::{Asking, Collection, Incoming, unknown_feature};
 use crate::cql2::{Kind, Need, NoDictionary, Prepared, Row, Schema, Value};
+use crate::domain::calendar::day_number;
 use crate::domain::ids::Millis;
 use crate::domain::position::{quadkey, quadkey_center};
 use crate::domain::role::Actor;
@@ -159,7 +160,7 @@ impl<'q> Meant<'q> {
 
     fn holds(&self, view: &TableView<'_>) -> bool {
         let day = || match view.value(self.moment) {
-            Value::Timestamp(at) => day_of_millis(Millis(at), self.utc_offset_minutes),
+            Value::Timestamp(at) => day_number(Millis(at), self.utc_offset_minutes),
             _ => None,
         };
         self.question.days.is_none_or(|days| days.holds(day()))
