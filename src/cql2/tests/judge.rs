@@ -282,12 +282,13 @@ fn chord_m(from: (f64, f64), to: (f64, f64)) -> f64 {
     6_371_008.8 * 2.0 * (across / 2.0).asin()
 }
 
+fn positions(coordinates: &Json) -> Vec<(f64, f64)> {
+    let all = coordinates.as_array().unwrap().iter();
+    all.map(|one| (one[0].as_f64().unwrap(), one[1].as_f64().unwrap())).collect()
+}
+
 /// In a part, on its boundary, or outside; on small whole numbers this is exact.
 fn place(at: (f64, f64), geometry: &Json) -> char {
-    let coordinates = |value: &Json| -> Vec<(f64, f64)> {
-        let positions = value.as_array().unwrap().iter();
-        positions.map(|one| (one[0].as_f64().unwrap(), one[1].as_f64().unwrap())).collect()
-    };
     let on = |(a, b): ((f64, f64), (f64, f64))| {
         (b.0 - a.0) * (at.1 - a.1) == (b.1 - a.1) * (at.0 - a.0)
             && at.0 >= a.0.min(b.0)
@@ -306,7 +307,7 @@ fn place(at: (f64, f64), geometry: &Json) -> char {
         });
         if crossed.count() % 2 == 1 { 'i' } else { 'o' }
     };
-    let rings = |value: &Json| value.as_array().unwrap().iter().map(coordinates).collect::<Vec<_>>();
+    let rings = |value: &Json| value.as_array().unwrap().iter().map(positions).collect::<Vec<_>>();
     if let Some(sides) = geometry["bbox"].as_array() {
         let [w, s, e, n] = [0, 1, 2, 3].map(|at| sides[at].as_f64().unwrap());
         return area(&[vec![(w, s), (e, s), (e, n), (w, n), (w, s)]]);
@@ -321,14 +322,14 @@ fn place(at: (f64, f64), geometry: &Json) -> char {
             }
         }
         "MultiPoint" => {
-            if coordinates(given).contains(&at) {
+            if positions(given).contains(&at) {
                 'i'
             } else {
                 'o'
             }
         }
         "LineString" => {
-            let line = coordinates(given);
+            let line = positions(given);
             match edges(&line).into_iter().any(on) {
                 true if line.first() != line.last() && (at == line[0] || Some(&at) == line.last()) => 'b',
                 true => 'i',
@@ -346,7 +347,13 @@ fn place(at: (f64, f64), geometry: &Json) -> char {
 
 fn spatial(op: &str, at: (f64, f64), geometry: &Json) -> bool {
     let place = place(at, geometry);
-    let same = geometry["type"] == "Point" && place == 'i';
+    let given = &geometry["coordinates"];
+    let one_place = match geometry["type"].as_str() {
+        Some("Point") => true,
+        Some("MultiPoint") => positions(given).windows(2).all(|two| two[0] == two[1]),
+        _ => false,
+    };
+    let same = one_place && place == 'i';
     match op {
         "s_intersects" => place != 'o',
         "s_disjoint" => place == 'o',
