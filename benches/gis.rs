@@ -56,14 +56,25 @@ async fn measure() {
     tokio::time::sleep(Duration::from_secs(option("--settle", 20))).await;
     let centers = centers(address).await;
     let boxes = boxes(address, &centers).await;
+    let memory = |when: &str| {
+        if let Some(megabytes) = resident_mb(pid) {
+            let most = if covers > 1_000_000 { 1000.0 } else { 250.0 };
+            verdict(
+                &format!("memory of the server {when}"),
+                megabytes,
+                "MB",
+                megabytes <= most,
+                &format!("<= {most:.0}"),
+            );
+        }
+    };
+    memory("when the map is loaded");
     pages(address, &data, &boxes, time).await;
     tiles(address, &centers, time).await;
     filtered(address, &token, &centers, time).await;
     searched(address, &token).await;
     deep_pages(address, &token).await;
-    if let Some(megabytes) = resident_mb(pid) {
-        verdict("memory of the server", megabytes, "MB", megabytes <= 250.0, "<= 250");
-    }
+    memory("at the end of all this");
 }
 
 async fn ask(address: SocketAddr, path: &str) -> Value {
@@ -203,14 +214,19 @@ async fn tiles(address: SocketAddr, centers: &[(f64, f64)], time: Duration) {
     }
 }
 
-/// What a change of the filter costs the map: its counts, the first rows, and the tiles in view, one after the other.
+/// What a change of the filter costs the map: its counts, the first rows, and the tiles in view, one after the other. The first
+/// look asks every cover, later ones share what it found.
 async fn filtered(address: SocketAddr, token: &str, centers: &[(f64, f64)], time: Duration) {
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str())];
+    let mut slowest_first: f64 = 0.0;
     for filter in [
         "load_class=D400&class=sewage",
         "filter=road%20LIKE%20%27%25%E8%B7%AF%27%20AND%20NOT%20has_plate",
         "completeness_to=60&open_case=false",
+        "filter=installed%20%3C%202010%20AND%20S_INTERSECTS(position,BBOX(118,37,119,38))",
+        "material=cast_iron&has_plate=true",
+        "q=%E8%B7%AF",
     ] {
         let (lon, lat) = centers[centers.len() / 2];
         let tile = TileId::at(lon, lat, 11);
@@ -234,19 +250,19 @@ async fn filtered(address: SocketAddr, token: &str, centers: &[(f64, f64)], time
             }
             waits.push(begun.elapsed().as_secs_f64() * 1000.0);
         }
-        let whole = support::median(waits);
+        slowest_first = slowest_first.max(waits[0]);
         print(&format!(
-            "{filter}: counts {:.0} ms; counts, 200 rows and six tiles {whole:.0} ms",
-            support::median(summaries)
+            "{filter}: counts {:.0} ms at first, then {:.0} ms; counts, 200 rows and six tiles {:.0} ms at first",
+            summaries[0],
+            support::median(summaries.clone()),
+            waits[0],
         ));
-        verdict(
-            "a filter: counts, rows and tiles, one after the other",
-            whole,
-            "ms",
-            whole <= 200.0,
-            "<= 200",
-        );
+        let whole = support::median(waits);
+        let what = "a filter again: counts, rows and tiles, one after the other";
+        verdict(what, whole, "ms", whole <= 200.0, "<= 200");
     }
+    let what = "a filter never asked before, the slowest of six";
+    verdict(what, slowest_first, "ms", slowest_first <= 200.0, "<= 200");
 }
 
 /// What the search box costs by code, by the beginning of one, by a part of a road, with a slip and by initials.

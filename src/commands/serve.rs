@@ -1,6 +1,5 @@
 //! `lidmark serve`: the server with the snapshot that follows the change feed and the outbox.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +13,13 @@ use super::{Ending, Ground, Outcome};
 use crate::config::{Config, Mail};
 use crate::domain::Refusal;
 use crate::domain::claim::ClaimRules;
-use crate::domain::ids::CoverId;
 use crate::http::{self, AppState};
 use crate::outbox;
 use crate::photos::{PhotoLimits, PhotoStore};
-use crate::registry::{
-    ChangeKind, Clock, Registry, RegistryError, Reminded, SensorsSwept, Settled, Swept, TasksSwept,
-};
+use crate::registry::{Clock, Registry, RegistryError, Reminded, SensorsSwept, Settled, Swept, TasksSwept};
 use crate::sensors;
-use crate::spatial::{Change, LiveSnapshot};
+use crate::spatial::LiveSnapshot;
 
-const CHANGE_PAGE: i64 = 5000;
-/// How often the change feed is asked.
-const FEED_PAUSE: Duration = Duration::from_millis(250);
 /// How long running requests may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -95,9 +88,10 @@ pub(super) async fn run(
         mqtt.authority()?;
     }
     let state = AppState::new(registry.clone(), snapshot.clone(), photos, config, ground.place.data.clone());
-    let follower = tokio::spawn(follow(registry.clone(), snapshot, state.clone()));
-    let counting = state.clone();
-    let counting = tokio::spawn(async move { counting.follow_quality().await });
+    let following = state.clone();
+    let following = tokio::spawn(async move { following.follow_map().await });
+    let sweeping = state.clone();
+    let sweeping = tokio::spawn(async move { sweeping.first_sweep().await });
     let tallying = state.clone();
     let tallying = tokio::spawn(async move { tallying.follow_cases().await });
     let claims = tokio::spawn(settle_claims(registry.clone(), claim_rules));
@@ -140,8 +134,8 @@ pub(super) async fn run(
         }
     };
     server.abort();
-    follower.abort();
-    counting.abort();
+    following.abort();
+    sweeping.abort();
     tallying.abort();
     claims.abort();
     tasks.abort();
@@ -321,47 +315,4 @@ async fn finish_bulk_edits(registry: Registry) {
             Err(error) => tracing::warn!(bulk_edit.id = %id, %error, "a change of many covers stands still"),
         }
     }
-}
-
-/// Patches the map from the change feed until the task is dropped. Trouble is logged and tried again.
-async fn follow(registry: Registry, snapshot: Arc<LiveSnapshot>, state: AppState) {
-    loop {
-        match bring_up(&registry, &snapshot, &state).await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "the map waits for the change feed"),
-        }
-        tokio::time::sleep(FEED_PAUSE).await;
-    }
-}
-
-/// Takes one page of changes; answers whether there may be more.
-async fn bring_up(
-    registry: &Registry,
-    snapshot: &Arc<LiveSnapshot>,
-    state: &AppState,
-) -> Result<bool, RegistryError> {
-    let changes = registry.changes_since(snapshot.version(), CHANGE_PAGE).await?;
-    let Some(last) = changes.last() else { return Ok(false) };
-    let version = last.sequence;
-    let more = changes.len() as i64 == CHANGE_PAGE;
-    let covers: BTreeSet<CoverId> = changes
-        .iter()
-        .filter(|change| change.kind == ChangeKind::Cover)
-        .map(|change| CoverId(change.id))
-        .collect();
-    let covers: Vec<CoverId> = covers.into_iter().collect();
-    let points = registry.list_points_by_id(&covers).await?;
-    let there: BTreeSet<CoverId> = points.iter().map(|point| point.cover).collect();
-    let before = snapshot.load();
-    let put = |point| Change::Put(registry.map_row(point, before.lexicon(), &state.config.quality));
-    let mut patch: Vec<Change> = points.iter().map(put).collect();
-    patch.extend(covers.iter().filter(|cover| !there.contains(cover)).map(|cover| Change::Remove(*cover)));
-    let map = snapshot.clone();
-    // A patch may pack all columns anew, which takes a while at a million covers.
-    if tokio::task::spawn_blocking(move || map.apply(patch, version)).await.is_err() {
-        tracing::error!("patching the map stopped");
-    }
-    state.covers_changed(&covers);
-    Ok(more)
 }

@@ -162,11 +162,16 @@ pub fn quadkey_tile(key: i64) -> (u32, u32) {
 
 /// Longitude and latitude of the middle of the zoom-28 tile with this key, a square of 15 cm at the equator.
 pub fn quadkey_center(key: i64) -> (f64, f64) {
-    let size = f64::from(1u32 << QUADKEY_ZOOM);
-    let (x, y) = quadkey_tile(key);
-    let (across, down) = ((f64::from(x) + 0.5) / size, (f64::from(y) + 0.5) / size);
+    let (_, y) = quadkey_tile(key);
+    let down = (f64::from(y) + 0.5) / f64::from(1u32 << QUADKEY_ZOOM);
     let lat = ((1.0 - 2.0 * down) * std::f64::consts::PI).tanh().asin().to_degrees();
-    (across * 360.0 - 180.0, lat)
+    (quadkey_lon(key), lat)
+}
+
+/// Longitude of the middle of the zoom-28 tile with this key.
+pub fn quadkey_lon(key: i64) -> f64 {
+    let (x, _) = quadkey_tile(key);
+    (f64::from(x) + 0.5) / f64::from(1u32 << QUADKEY_ZOOM) * 360.0 - 180.0
 }
 
 /// Gathers the bits at the even places: undoes [`spread`].

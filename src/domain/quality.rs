@@ -324,19 +324,13 @@ impl Rules {
 
     /// Everything in a file that wants a look.
     pub fn findings(&self, facts: &Facts, this_year: u16) -> FindingSet {
-        let mut found = self.lasting_findings(facts);
-        match self.judge_age(facts.installed, this_year) {
-            AgeVerdict::OverAge => found.insert(Finding::OverAge),
-            AgeVerdict::Unknown => found.insert(Finding::UnknownAge),
-            AgeVerdict::Young => {}
-        }
-        found
+        self.findings_at(facts, self.score(facts.there), this_year)
     }
 
-    /// The same without those that come with the years.
-    pub fn lasting_findings(&self, facts: &Facts) -> FindingSet {
+    /// The same where the score of these facts is known already.
+    pub fn findings_at(&self, facts: &Facts, score: u8, this_year: u16) -> FindingSet {
         let mut found = FindingSet::default();
-        if self.score(facts.there) < self.completeness.low {
+        if score < self.completeness.low {
             found.insert(Finding::Incomplete);
         }
         if !facts.there.contains(FileField::Owner) {
@@ -350,6 +344,11 @@ impl Rules {
         }
         if facts.material.is_none() {
             found.insert(Finding::UnknownMaterial);
+        }
+        match self.judge_age(facts.installed, this_year) {
+            AgeVerdict::OverAge => found.insert(Finding::OverAge),
+            AgeVerdict::Unknown => found.insert(Finding::UnknownAge),
+            AgeVerdict::Young => {}
         }
         found
     }

@@ -50,7 +50,7 @@ pub(super) async fn list_quality_files(
     let filter = query.filter().map_err(Problem::bad_request)?;
     let size = query.size(100, 1000).map_err(Problem::bad_request)?;
     let year = state.this_year();
-    let ids: Vec<CoverId> = state.ask_board(|board| board.list(&filter, year).take(size).collect()).await?;
+    let ids: Vec<CoverId> = state.ask_board(|board| board.list(&filter).take(size).collect()).await?;
     let judged = state.judge(&ids).await?;
     let files: Vec<Value> = judged
         .iter()

@@ -12,7 +12,7 @@ use super::{AppState, Problem};
 use crate::domain::Refusal;
 use crate::domain::role::{Actor, Role};
 use crate::domain::scope::{TokenScope, TokenScopes};
-use crate::registry::{RegistryError, Session, TokenHolder, User};
+use crate::registry::{DEVICE_KEEPERS, RegistryError, Session, TokenHolder, User};
 
 /// A member of staff who passed the gate.
 #[derive(Clone)]
@@ -52,17 +52,15 @@ impl Caller {
     }
 }
 
+const LOG_IN: &str = "http.log_in";
+const DEAD_TOKEN: &str = "http.token";
 const SCOPE: &str = "http.scope";
 
 /// Only behind a gate.
 impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
-        parts
-            .extensions
-            .get::<Caller>()
-            .cloned()
-            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "http.log_in"))
+        parts.extensions.get::<Caller>().cloned().ok_or_else(unknown_caller)
     }
 }
 
@@ -78,9 +76,7 @@ pub(super) async fn gate(
         Err(problem) => return problem.into_response(),
     };
     if caller.user.role != Role::Admin && !roles.is_empty() && !roles.contains(&caller.user.role) {
-        let fits = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
-        let refusal = Refusal::new("http.role").with("role", caller.user.role).with("fits", fits);
-        return Problem { status: StatusCode::FORBIDDEN, refusal }.into_response();
+        return wrong_role(caller.user.role, roles).into_response();
     }
     if let Err(problem) = caller.check_scope(scope) {
         return problem.into_response();
@@ -102,21 +98,36 @@ pub(super) async fn gate(
 pub(super) async fn sensor_gate(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let Some(secret) = bearer(request.headers()) else { return ask_to_log_in(&request) };
     let holder = match find_holder(&state, secret).await {
-        Ok(holder) => holder.filter(TokenHolder::keeps_devices),
+        Ok(Some(holder)) => holder,
+        Ok(None) => return ask_to_log_in(&request),
         Err(error) => return Problem::from(error).into_response(),
     };
-    let Some(holder) = holder else { return ask_to_log_in(&request) };
+    if !DEVICE_KEEPERS.contains(&holder.user.role) {
+        return wrong_role(holder.user.role, DEVICE_KEEPERS).into_response();
+    }
     match Caller::of_token(holder).check_scope(TokenScope::Sensors) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-/// The scope that would do, as programs are told beside the sentence (RFC 6750, section 3.1).
-pub(super) fn insufficient_scope(refusal: &Refusal) -> Option<HeaderValue> {
-    let (_, wanted) =
-        refusal.params.iter().find(|(name, _)| *name == "scope").filter(|_| refusal.code == SCOPE)?;
-    HeaderValue::try_from(format!("Bearer error=\"insufficient_scope\", scope=\"{wanted}\"")).ok()
+fn wrong_role(role: Role, fits: &[Role]) -> Problem {
+    let fits = fits.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+    let refusal = Refusal::new("http.role").with("role", role).with("fits", fits);
+    Problem { status: StatusCode::FORBIDDEN, refusal }
+}
+
+/// What programs are told of their token beside the sentence (RFC 6750, section 3).
+pub(super) fn challenge(refusal: &Refusal) -> Option<HeaderValue> {
+    match refusal.code {
+        LOG_IN => Some(HeaderValue::from_static("Bearer")),
+        DEAD_TOKEN => Some(HeaderValue::from_static("Bearer error=\"invalid_token\"")),
+        SCOPE => {
+            let (_, wanted) = refusal.params.iter().find(|(name, _)| *name == "scope")?;
+            HeaderValue::try_from(format!("Bearer error=\"insufficient_scope\", scope=\"{wanted}\"")).ok()
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -142,24 +153,38 @@ async fn find_holder(state: &AppState, secret: &str) -> Result<Option<TokenHolde
     Ok(holder)
 }
 
-/// Whoever asks where nobody needs an account but sees more with one. A token must open reading.
+/// Whoever asks where nobody needs an account but sees more with one. A token must open reading: a script whose token has
+/// died must not take what everybody may see for the whole.
 pub(super) async fn find_reader(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
     let caller = find_caller(state, headers).await?;
-    if let Some(caller) = &caller {
-        caller.check_scope(TokenScope::Read)?;
+    match &caller {
+        Some(caller) => caller.check_scope(TokenScope::Read)?,
+        None if bearer(headers).is_some() => return Err(dead_token()),
+        None => {}
     }
     Ok(caller)
 }
 
 fn ask_to_log_in(request: &Request) -> Response {
+    if bearer(request.headers()).is_some() {
+        return dead_token().into_response();
+    }
     let reader = Reader::of(request);
     if !reader.wants_json && *request.method() == Method::GET {
         let path = request.uri().path_and_query().map_or("/desk", |path| path.as_str());
         return Redirect::to(&format!("/login?next={}", percent_encode(path))).into_response();
     }
-    let mut response = Problem::new(StatusCode::UNAUTHORIZED, "http.log_in").into_response();
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
+    unknown_caller().into_response()
+}
+
+/// For whoever brought nothing that tells who they are.
+pub(super) fn unknown_caller() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, LOG_IN)
+}
+
+/// For whoever brought a token that opens nothing: a mistyped one, or one whose time is over.
+fn dead_token() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, DEAD_TOKEN)
 }
 
 /// Text as part of an address.

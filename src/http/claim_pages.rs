@@ -68,10 +68,9 @@ async fn list_page(
     let before = Some(before).filter(|before| !before.is_empty());
     let notices = state.registry.list_claim_notices(before, NOTICES).await?;
     let lists = Lists::read(state).await?;
-    let year = state.this_year();
     let ownerless = state
         .ask_board(|board| {
-            let sums = board.sums(year);
+            let sums = board.sums();
             let by_district: BTreeMap<String, u64> =
                 sums.into_iter().map(|(code, sum)| (code, sum.count(Finding::Ownerless))).collect();
             let by_class = CoverClass::ALL.iter().map(|class| {
@@ -80,7 +79,7 @@ async fn list_page(
                     class: Some(*class),
                     ..FileFilter::default()
                 };
-                (*class, board.list(&filter, year).count() as u64)
+                (*class, board.count(&filter) as u64)
             });
             (by_district, by_class.filter(|(_, count)| *count > 0).collect::<Vec<_>>())
         })

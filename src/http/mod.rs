@@ -97,6 +97,7 @@ mod ledger_pages;
 mod limits;
 mod map_choice;
 mod map_export;
+mod map_feed;
 mod map_overlays;
 mod map_page;
 mod map_place;
@@ -178,6 +179,7 @@ struct Shared {
     quotas: quota::Quotas,
     pages: page_cache::PageCache,
     quality: quality_board::QualityBoard,
+    following_map: tokio::sync::Mutex<()>,
     tally: case_tally::CaseTally,
     open311: feed_cache::FeedCache,
     tracking: feed_cache::FeedCache,
@@ -212,7 +214,8 @@ impl AppState {
             reports: limits::Limiter::new(config.reports_per_minute),
             quotas: quota::Quotas::new(&config.api),
             pages: page_cache::PageCache::default(),
-            quality: quality_board::QualityBoard::new(&config),
+            quality: quality_board::QualityBoard::default(),
+            following_map: tokio::sync::Mutex::default(),
             tally: case_tally::CaseTally::default(),
             open311: feed_cache::FeedCache::default(),
             tracking: feed_cache::FeedCache::default(),

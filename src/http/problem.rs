@@ -274,7 +274,7 @@ fn write_problem(state: &AppState, reader: &Reader, problem: &Problem, old: Resp
             headers.insert(name, value.clone());
         }
     }
-    if let Some(told) = auth::insufficient_scope(&problem.refusal) {
+    if let Some(told) = auth::challenge(&problem.refusal) {
         headers.insert(header::WWW_AUTHENTICATE, told);
     }
     if problem.status == StatusCode::TOO_MANY_REQUESTS {

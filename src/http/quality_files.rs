@@ -103,12 +103,11 @@ pub(super) async fn sums(
     state: &AppState,
     district: Option<&str>,
 ) -> Result<BTreeMap<String, (DistrictSum, u64)>, Problem> {
-    let year = state.this_year();
     let sweep = state.sweep().await?;
     state
         .ask_board(|board| {
             let mut sums: BTreeMap<String, (DistrictSum, u64)> =
-                board.sums(year).into_iter().map(|(district, sum)| (district, (sum, 0))).collect();
+                board.sums().into_iter().map(|(district, sum)| (district, (sum, 0))).collect();
             for pair in &sweep.pairs {
                 if let Some((_, pairs)) = board.district_of(pair.newer).and_then(|at| sums.get_mut(at)) {
                     *pairs += 1;
@@ -148,10 +147,7 @@ pub(super) async fn list(
     let size = query.size(PAGE, MOST).map_err(Problem::bad_request)?;
     let year = state.this_year();
     let (ids, count) = state
-        .ask_board(|board| {
-            let whole = FileFilter { after: None, ..filter.clone() };
-            (board.list(&filter, year).take(size).collect::<Vec<_>>(), board.list(&whole, year).count())
-        })
+        .ask_board(|board| (board.list(&filter).take(size).collect::<Vec<_>>(), board.count(&filter)))
         .await?;
     let lines = state.judge(&ids).await?;
     let (districts, query_text) = (state.registry.list_districts().await?, query.address());
@@ -180,8 +176,7 @@ pub(super) async fn list_csv(
     let pages = stream::try_unfold((state, reader, Some(filter)), |(state, reader, filter)| async move {
         let Some(mut filter) = filter else { return Ok(None) };
         let year = state.this_year();
-        let ids: Vec<CoverId> =
-            state.ask_board(|board| board.list(&filter, year).take(CSV_PAGE).collect()).await?;
+        let ids: Vec<CoverId> = state.ask_board(|board| board.list(&filter).take(CSV_PAGE).collect()).await?;
         let Some(last) = ids.last().copied() else { return Ok::<_, Problem>(None) };
         let rows = state.judge(&ids).await?;
         let around = reader.page(&state, None);

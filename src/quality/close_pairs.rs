@@ -37,8 +37,8 @@ const MOST: usize = 200_000;
 const DEGREE_M: f64 = 111_195.08;
 
 /// Every cover that has an older one of its class within `tolerance_m`, with the nearest of them; of several
-/// equally near the oldest, so that a heap of repeats becomes pairs with one cover. `apart` says of two covers
-/// that they are known to be two.
+/// equally near the oldest, so that a heap of repeats becomes pairs with one cover. Covers of one manhole are two, and
+/// so are those of which `apart` says it.
 pub fn close_pairs(snapshot: &Snapshot, tolerance_m: f64, apart: impl Fn(CoverId, CoverId) -> bool) -> Sweep {
     let mut sweep = Sweep::default();
     let mut tile: Option<TileId> = None;
@@ -88,7 +88,8 @@ fn sweep_tile(
                     let far = distance_m((row.lon, row.lat), (older.lon, older.lat));
                     // Rows come in the order of age: at the same distance the first one stays.
                     let nearer = best.is_none_or(|(known, id)| (far, older.cover) < (known, id));
-                    if far <= tolerance_m && nearer && !apart(older.cover, row.cover) {
+                    let is_same_manhole = older.attributes.manhole == row.attributes.manhole;
+                    if far <= tolerance_m && nearer && !is_same_manhole && !apart(older.cover, row.cover) {
                         best = Some((far, older.cover));
                     }
                 }
@@ -134,7 +135,7 @@ mod tests {
             class,
             state: CoverState::Intact,
             flags: Flags::default(),
-            attributes: Attributes::default(),
+            attributes: Attributes { manhole: number as u32, ..Attributes::default() },
         }
     }
 
@@ -175,6 +176,14 @@ mod tests {
         let found: Vec<_> =
             found.pairs.iter().map(|pair| (pair.older.0.as_u128(), pair.newer.0.as_u128())).collect();
         assert_eq!(found, [(1, 2), (2, 3)]);
+    }
+
+    #[test]
+    fn two_covers_of_one_manhole_are_two() {
+        let mut rows = [1, 2].map(|at| row(at, 118.6, 37.46, CoverClass::Gas));
+        assert_eq!(pairs(&rows, 1.0), [(1, 2)]);
+        rows[1].attributes.manhole = rows[0].attributes.manhole;
+        assert_eq!(pairs(&rows, 1.0), []);
     }
 
     proptest! {

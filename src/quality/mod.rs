@@ -4,5 +4,5 @@
 mod board;
 mod close_pairs;
 
-pub use board::{Board, BoardRow, DistrictSum, FileFilter, MaterialFilter};
+pub use board::{Board, DistrictSum, FileFilter, MaterialFilter, Scores};
 pub use close_pairs::{ClosePair, Sweep, close_pairs};

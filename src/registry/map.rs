@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Registry, RegistryError};
 use crate::domain::calendar::day_number;
 use crate::domain::quality::{FileSketch, Rules};
-use crate::spatial::{Attributes, Flags, Lexicon, Snapshot, SnapshotRow, UNKNOWN_DAY};
-use crate::store::covers::PointRow;
+use crate::spatial::{Attributes, Flags, Lexicon, Snapshot, SnapshotBuilder, SnapshotRow, UNKNOWN_DAY};
+use crate::store::covers::{self, PointRow};
 
 /// Covers that are read at a time.
 const PAGE: i64 = 10_000;
@@ -17,16 +17,19 @@ impl Registry {
     /// million covers.
     pub async fn load_map(&self, rules: &Rules, lexicon: Arc<Lexicon>) -> Result<Snapshot, RegistryError> {
         let version = self.last_change().await?;
-        let mut rows: Vec<SnapshotRow> = Vec::new();
+        let count = covers::count_covers(&mut self.store.read().await?).await?;
+        let mut builder = SnapshotBuilder::with_capacity(lexicon, usize::try_from(count).unwrap_or_default());
         let mut after = None;
         loop {
             let page = self.list_points(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.cover);
-            rows.extend(page.iter().map(|point| self.map_row(point, &lexicon, rules)));
+            for point in &page {
+                builder.push(self.map_row(point, builder.lexicon(), rules));
+            }
         }
         self.store.forget_pages().await?;
-        Ok(Snapshot::build_with(lexicon, rows, version))
+        Ok(builder.build(version))
     }
 
     /// A cover as the map keeps it. The rules say which of a census' columns tell when it was installed.
@@ -43,6 +46,7 @@ impl Registry {
             flags: Flags { has_plate: point.sketch.attached.plate, open_case: point.has_open_case },
             attributes: Attributes {
                 code: lexicon.pack(&point.code),
+                manhole: point.manhole.0.as_u64_pair().1 as u32,
                 road: point.road.as_deref().map_or(0, |road| lexicon.road_number(road)),
                 owner: party(&point.owner),
                 maintainer: party(&point.maintainer),

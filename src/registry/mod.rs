@@ -84,7 +84,6 @@ mod past_notices;
 mod plate_orders;
 mod plate_steps;
 mod plates;
-mod quality;
 mod questions;
 mod ratings;
 mod receivers;
@@ -189,7 +188,6 @@ pub use past_notices::{PastItem, PastNotice};
 pub use plate_orders::{BatchExtras, NewBatch, NewPart, OrderCall};
 pub use plate_steps::{PlateMove, PlateMoveOrder, PlatesMoved, WhichPlates};
 pub use plates::ScannedPlate;
-pub use quality::QualityRow;
 pub use questions::{HazardCount, Visit, VisitFilter};
 pub use ratings::{CallBackDone, NewRating, Rated};
 pub use receivers::{
@@ -204,7 +202,7 @@ pub use rules::{NewRules, RouteChange, RulesLook};
 pub use sensor_alarms::SensorsSwept;
 pub use sensor_desk::{IntakeOutcome, MessageAnswer};
 pub use sensors::{NewSensors, SensorCounts, SensorOrder};
-pub use staff::{LogIn, NewToken, NewUser, Session, TokenHolder, User};
+pub use staff::{DEVICE_KEEPERS, LogIn, NewToken, NewUser, Session, TokenHolder, User};
 pub use structure::{MergeOrder, NewCover, SplitOrder};
 pub use tasks::{
     DueDateOrder, DueLine, NewTask, OpenTask, Recurrence, Task, TaskCount, TaskFilter, TaskLine, TaskPoint,

@@ -326,6 +326,7 @@ impl PastCover {
         let (cover, place) = (&self.cover, &self.place);
         PointRow {
             cover: cover.cover,
+            manhole: place.manhole,
             lon: place.position.lon,
             lat: place.position.lat,
             quadkey: place.position.quadkey(),

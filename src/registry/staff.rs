@@ -77,13 +77,6 @@ pub struct TokenHolder {
     pub scopes: TokenScopes,
 }
 
-impl TokenHolder {
-    /// Whether they answer for the devices under covers, and may send in for them.
-    pub fn keeps_devices(&self) -> bool {
-        keeps_devices(self.user.role)
-    }
-}
-
 /// A live log-in. `secret` goes into the cookie and nowhere else.
 #[derive(Clone)]
 pub struct Session {
@@ -155,10 +148,8 @@ fn is_of_desk(role: Role) -> bool {
     matches!(role, Role::Dispatcher | Role::Supervisor | Role::Admin)
 }
 
-/// Whether people of this role answer for the devices under covers.
-fn keeps_devices(role: Role) -> bool {
-    matches!(role, Role::Engineer | Role::Admin)
-}
+/// Who answers for the devices under covers, and may send in for them.
+pub const DEVICE_KEEPERS: &[Role] = &[Role::Engineer, Role::Admin];
 
 fn draw_secret() -> String {
     base32(&rand::rng().random::<[u8; 25]>())
@@ -331,7 +322,7 @@ impl Registry {
         if has(TokenScope::Open311) && !is_of_desk(user.role) {
             return Err(Refusal::new("open311.key_role").at("login").with("role", user.role).into());
         }
-        if has(TokenScope::Sensors) && !keeps_devices(user.role) {
+        if has(TokenScope::Sensors) && !DEVICE_KEEPERS.contains(&user.role) {
             return Err(Refusal::new("sensor.token_role").at("login").with("role", user.role).into());
         }
         let now = self.now();

@@ -16,6 +16,8 @@ use crate::domain::quality::FieldSet;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes {
     pub code: PackedCode,
+    /// The random end of the manhole's id: enough to tell whether two covers side by side lie on one.
+    pub manhole: u32,
     pub road: u32,
     pub owner: u32,
     pub maintainer: u32,
@@ -37,8 +39,8 @@ pub const UNKNOWN_DAY: i32 = i32::MIN;
 /// A code in ten bytes: its digits as a number, or where they are too many their number in the lexicon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PackedCode {
-    low: u32,
-    high: u32,
+    /// In bytes, so that it needs no even address.
+    number: [u8; 8],
     /// How many digits; 0 = the number is the lexicon's.
     length: u8,
     scheme: u8,
@@ -49,11 +51,11 @@ pub type NamedParty = (PartyId, String);
 
 impl PackedCode {
     fn new(number: u64, length: u8, scheme: u8) -> Self {
-        Self { low: number as u32, high: (number >> 32) as u32, length, scheme }
+        Self { number: number.to_ne_bytes(), length, scheme }
     }
 
     fn number(self) -> u64 {
-        u64::from(self.high) << 32 | u64::from(self.low)
+        u64::from_ne_bytes(self.number)
     }
 
     /// By what codes are looked up.
@@ -158,7 +160,7 @@ impl Reading<'_> {
     pub fn write_digits(&self, code: PackedCode, text: &mut String) {
         let number = code.number();
         match usize::from(code.length) {
-            0 => text.push_str(self.long_codes.word(code.low).map_or("", String::as_str)),
+            0 => text.push_str(self.long_codes.word(number as u32).map_or("", String::as_str)),
             length => {
                 use std::fmt::Write;
                 write!(text, "{number:0length$}").expect("a String takes all text");

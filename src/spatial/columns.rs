@@ -1,6 +1,6 @@
 //! The packed part of a snapshot: every row in columns, sorted by place and found by id.
 //!
-//! Memory: 91 bytes a cover (quadkey 8, id 16, longitude and latitude as the tables store them 16,
+//! Memory: 83 bytes a cover (quadkey 4, id 16, longitude 4 and latitude 8 as the tables store them to the last bit,
 //! class, state and flags 3, orders by id and by code 8, attributes 40). The 32 bytes first planned would round the position,
 //! and a box could then answer otherwise than the tables do.
 
@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::attributes::{Attributes, CodeOrder, PackedCode};
 use super::overlay::{At, Overlay};
+use super::packed::{Keys, Longitudes};
 use super::quadkey::KeyRange;
 use super::snapshot::{Dot, Flags, SnapshotRow};
 use crate::domain::cover::{CoverClass, CoverState};
@@ -28,16 +29,16 @@ fn unpack_flags(flags: u8) -> Flags {
 }
 
 /// The packed part of a snapshot, in the order of (quadkey, id).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Columns {
-    pub(super) keys: Vec<u64>,
+    pub(super) keys: Keys,
     pub(super) ids: Vec<CoverId>,
-    lons: Vec<f64>,
+    lons: Longitudes,
     lats: Vec<f64>,
     pub(super) classes: Vec<u8>,
     pub(super) states: Vec<u8>,
     pub(super) flags: Vec<u8>,
-    pub(super) attributes: Vec<Attributes>,
+    attributes: Vec<Attributes>,
     /// Positions in the order of their ids.
     by_id: Vec<u32>,
     /// Positions in the order of their codes.
@@ -47,9 +48,9 @@ pub(super) struct Columns {
 impl Columns {
     fn with_capacity(count: usize) -> Self {
         Self {
-            keys: Vec::with_capacity(count),
+            keys: Keys::with_capacity(count),
             ids: Vec::with_capacity(count),
-            lons: Vec::with_capacity(count),
+            lons: Longitudes::with_capacity(count),
             lats: Vec::with_capacity(count),
             classes: Vec::with_capacity(count),
             states: Vec::with_capacity(count),
@@ -58,18 +59,6 @@ impl Columns {
             by_id: Vec::new(),
             by_code: Vec::new(),
         }
-    }
-
-    pub(super) fn build(rows: impl IntoIterator<Item = SnapshotRow>) -> Self {
-        let rows = rows.into_iter();
-        let mut columns = Self::with_capacity(rows.size_hint().0);
-        rows.for_each(|row| columns.push(quadkey(row.lon, row.lat) as u64, row));
-        columns.order_by_id();
-        columns.drop_repeated_ids();
-        columns.sort();
-        columns.order_by_code();
-        columns.shrink();
-        columns
     }
 
     /// Packs what was packed and what came since into one.
@@ -82,7 +71,7 @@ impl Columns {
             match at {
                 At::Base(old) => {
                     moved[old] = position;
-                    columns.push(base.keys[old], base.row(old));
+                    columns.push(base.keys.get(old), base.row(old));
                 }
                 At::Added(new) => {
                     arrived[new] = position;
@@ -116,9 +105,10 @@ impl Columns {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.keys.capacity() * size_of::<u64>()
+        self.keys.heap_bytes()
             + self.ids.capacity() * size_of::<CoverId>()
-            + (self.lons.capacity() + self.lats.capacity()) * size_of::<f64>()
+            + self.lons.heap_bytes()
+            + self.lats.capacity() * size_of::<f64>()
             + self.classes.capacity()
             + self.states.capacity()
             + self.flags.capacity()
@@ -129,7 +119,7 @@ impl Columns {
     fn push(&mut self, key: u64, row: SnapshotRow) {
         self.keys.push(key);
         self.ids.push(row.cover);
-        self.lons.push(row.lon);
+        self.lons.push(&self.keys, row.lon);
         self.lats.push(row.lat);
         self.classes.push(row.class as u8);
         self.states.push(row.state as u8);
@@ -140,7 +130,7 @@ impl Columns {
     pub(super) fn row(&self, at: usize) -> SnapshotRow {
         SnapshotRow {
             cover: self.ids[at],
-            lon: self.lons[at],
+            lon: self.lons.get(&self.keys, at),
             lat: self.lats[at],
             class: CoverClass::ALL[usize::from(self.classes[at])],
             state: CoverState::ALL[usize::from(self.states[at])],
@@ -151,7 +141,7 @@ impl Columns {
 
     pub(super) fn dot(&self, at: usize) -> Dot {
         Dot {
-            quadkey: self.keys[at] as i64,
+            quadkey: self.keys.get(at) as i64,
             class: CoverClass::ALL[usize::from(self.classes[at])],
             state: CoverState::ALL[usize::from(self.states[at])],
             flags: unpack_flags(self.flags[at]),
@@ -163,6 +153,12 @@ impl Columns {
             .binary_search_by_key(&cover, |position| self.ids[*position as usize])
             .ok()
             .map(|at| self.by_id[at])
+    }
+
+    /// Positions in the order of ids, those behind one.
+    pub(super) fn behind(&self, after: Option<CoverId>) -> &[u32] {
+        let is_before = |position: &u32| after.is_some_and(|after| self.ids[*position as usize] <= after);
+        &self.by_id[self.by_id.partition_point(is_before)..]
     }
 
     /// Positions of the rows with this code: one, or for a moment while codes change hands several.
@@ -186,70 +182,99 @@ impl Columns {
         order.sort_by_key(|position| self.attributes[*position as usize].code.order());
         self.by_code = order;
     }
+}
 
-    fn drop_repeated_ids(&mut self) {
-        let repeated = |pair: &[u32]| self.ids[pair[0] as usize] == self.ids[pair[1] as usize];
-        if self.by_id.windows(2).any(repeated) {
-            let last: HashMap<CoverId, usize> =
-                self.ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-            let mut kept: Vec<u32> = last.into_values().map(|at| at as u32).collect();
-            kept.sort_unstable();
-            self.gather(&kept);
-            self.order_by_id();
+/// Rows on their way into columns, as they come. Each column is packed by itself, so that only one exists twice at a time.
+pub(super) struct Loose {
+    keys: Vec<u64>,
+    ids: Vec<CoverId>,
+    lons: Vec<f64>,
+    lats: Vec<f64>,
+    classes: Vec<u8>,
+    states: Vec<u8>,
+    flags: Vec<u8>,
+    attributes: Vec<Attributes>,
+}
+
+impl Loose {
+    pub(super) fn with_capacity(count: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(count),
+            ids: Vec::with_capacity(count),
+            lons: Vec::with_capacity(count),
+            lats: Vec::with_capacity(count),
+            classes: Vec::with_capacity(count),
+            states: Vec::with_capacity(count),
+            flags: Vec::with_capacity(count),
+            attributes: Vec::with_capacity(count),
         }
     }
 
-    fn sort(&mut self) {
-        if self.keys.is_sorted() && !self.keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return;
-        }
-        let mut order: Vec<(u64, u32)> = self.keys.iter().copied().zip(0u32..).collect();
+    pub(super) fn push(&mut self, row: SnapshotRow) {
+        self.keys.push(quadkey(row.lon, row.lat) as u64);
+        self.ids.push(row.cover);
+        self.lons.push(row.lon);
+        self.lats.push(row.lat);
+        self.classes.push(row.class as u8);
+        self.states.push(row.state as u8);
+        self.flags.push(pack_flags(row.flags));
+        self.attributes.push(row.attributes);
+    }
+
+    /// Of rows with the same id the last one stays.
+    pub(super) fn into_columns(self) -> Columns {
+        let order = self.order();
+        let mut keys = Keys::with_capacity(order.len());
+        order.iter().for_each(|at| keys.push(self.keys[*at as usize]));
+        drop(self.keys);
+        let mut lons = Longitudes::with_capacity(order.len());
+        order.iter().for_each(|at| lons.push(&keys, self.lons[*at as usize]));
+        drop(self.lons);
+        let ids = gather(self.ids, &order);
+        let by_id = order_by_id(&ids);
+        let mut columns = Columns {
+            keys,
+            lons,
+            ids,
+            lats: gather(self.lats, &order),
+            classes: gather(self.classes, &order),
+            states: gather(self.states, &order),
+            flags: gather(self.flags, &order),
+            attributes: gather(self.attributes, &order),
+            by_id,
+            by_code: Vec::new(),
+        };
+        columns.order_by_code();
+        columns
+    }
+
+    /// Where the rows that stay came, in the order of (quadkey, id).
+    fn order(&self) -> Vec<u32> {
+        let by_id = order_by_id(&self.ids);
+        let is_repeated = |pair: &[u32]| self.ids[pair[0] as usize] == self.ids[pair[1] as usize];
+        let mut order: Vec<(u64, u32)> = if by_id.windows(2).any(is_repeated) {
+            let last: HashMap<CoverId, u32> = self.ids.iter().copied().zip(0u32..).collect();
+            last.into_values().map(|at| (self.keys[at as usize], at)).collect()
+        } else {
+            self.keys.iter().copied().zip(0u32..).collect()
+        };
         order.sort_unstable_by(|(key, at), (other_key, other_at)| {
             key.cmp(other_key).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
         });
-        let order: Vec<u32> = order.into_iter().map(|(_, at)| at).collect();
-        self.gather(&order);
-        let mut moved = vec![0; order.len()];
-        for (at, before) in (0u32..).zip(&order) {
-            moved[*before as usize] = at;
-        }
-        self.by_id.iter_mut().for_each(|position| *position = moved[*position as usize]);
+        order.into_iter().map(|(_, at)| at).collect()
     }
+}
 
-    /// Rearranges one column after the other, so that only one exists twice at a time.
-    fn gather(&mut self, order: &[u32]) {
-        fn gather<T: Copy>(column: &mut Vec<T>, order: &[u32]) {
-            *column = order.iter().map(|at| column[*at as usize]).collect();
-        }
-        gather(&mut self.keys, order);
-        gather(&mut self.ids, order);
-        gather(&mut self.lons, order);
-        gather(&mut self.lats, order);
-        gather(&mut self.classes, order);
-        gather(&mut self.states, order);
-        gather(&mut self.flags, order);
-        gather(&mut self.attributes, order);
-    }
+fn gather<T: Copy>(column: Vec<T>, order: &[u32]) -> Vec<T> {
+    order.iter().map(|at| column[*at as usize]).collect()
+}
 
-    fn order_by_id(&mut self) {
-        // By the first half of the id, which is the time of its making; the rest only decides ties. A
-        // stable sort, which finds the runs of ids that came in order, and of equal ids keeps the
-        // order they came in.
-        let mut order: Vec<(u64, u32)> = self.ids.iter().map(|id| id.0.as_u64_pair().0).zip(0u32..).collect();
-        order.sort_by(|(half, at), (other_half, other_at)| {
-            half.cmp(other_half).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
-        });
-        self.by_id = order.into_iter().map(|(_, at)| at).collect();
-    }
-
-    fn shrink(&mut self) {
-        self.keys.shrink_to_fit();
-        self.ids.shrink_to_fit();
-        self.lons.shrink_to_fit();
-        self.lats.shrink_to_fit();
-        self.classes.shrink_to_fit();
-        self.states.shrink_to_fit();
-        self.flags.shrink_to_fit();
-        self.attributes.shrink_to_fit();
-    }
+/// By the first half of the id, which is the time of its making; the rest only decides ties. A stable sort, which
+/// finds the runs of ids that came in order.
+fn order_by_id(ids: &[CoverId]) -> Vec<u32> {
+    let mut order: Vec<(u64, u32)> = ids.iter().map(|id| id.0.as_u64_pair().0).zip(0u32..).collect();
+    order.sort_by(|(half, at), (other_half, other_at)| {
+        half.cmp(other_half).then_with(|| ids[*at as usize].cmp(&ids[*other_at as usize]))
+    });
+    order.into_iter().map(|(_, at)| at).collect()
 }

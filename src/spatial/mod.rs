@@ -8,6 +8,7 @@ mod columns;
 mod ellipsoid;
 mod outline;
 mod overlay;
+mod packed;
 pub mod quadkey;
 mod selection;
 mod snapshot;
@@ -19,5 +20,6 @@ pub use outline::{Overlap, check_outline, find_overlaps};
 pub use quadkey::{BBox, KeyRange, TileId};
 pub use selection::{Chosen, Selection};
 pub use snapshot::{
-    ByDistance, Change, Dot, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotRow, Tally,
+    ByDistance, Change, Dot, Flags, GridCell, LiveSnapshot, Near, Snapshot, SnapshotBuilder, SnapshotRow,
+    Tally,
 };

@@ -72,6 +72,31 @@ impl Overlay {
         }
     }
 
+    /// Rows in the order of their ids, those behind one.
+    pub(super) fn in_id_order<'a>(
+        &'a self,
+        columns: &'a Columns,
+        after: Option<CoverId>,
+    ) -> impl Iterator<Item = SnapshotRow> + 'a {
+        let mut added: Vec<&SnapshotRow> = self.added.iter().map(|entry| &entry.row).collect();
+        added.retain(|row| after.is_none_or(|after| row.cover > after));
+        added.sort_unstable_by_key(|row| row.cover);
+        let mut added = added.into_iter().copied().peekable();
+        let is_there = |position: &u32| self.hidden.binary_search(position).is_err();
+        let mut packed = columns.behind(after).iter().copied().filter(is_there).peekable();
+        std::iter::from_fn(move || {
+            let packed_is_next = match (packed.peek(), added.peek()) {
+                (Some(position), Some(row)) => columns.ids[*position as usize] < row.cover,
+                (packed, _) => packed.is_some(),
+            };
+            if packed_is_next {
+                packed.next().map(|position| columns.row(position as usize))
+            } else {
+                added.next()
+            }
+        })
+    }
+
     /// The row that has this code now.
     pub(super) fn find_code(&self, columns: &Columns, code: PackedCode) -> Option<SnapshotRow> {
         let packed =
@@ -98,7 +123,8 @@ impl Overlay {
     /// The stretch of these keys.
     pub(super) fn slice<'a>(&'a self, columns: &'a Columns, keys: KeyRange) -> Slice<'a> {
         let (first, last) = (keys.first as u64, keys.last as u64);
-        let base = between(&columns.keys, |key| *key < first, |key| *key <= last);
+        let start = columns.keys.first_from(first);
+        let base = start..columns.keys.first_from(last.saturating_add(1)).max(start);
         let hidden = between(
             &self.hidden,
             |position| (*position as usize) < base.start,
@@ -175,7 +201,7 @@ impl Iterator for Slice<'_> {
         let packed_is_next = match self.added.first() {
             None => true,
             Some(entry) => {
-                !self.base.is_empty() && (self.columns.keys[at], self.columns.ids[at]) < entry.order()
+                !self.base.is_empty() && (self.columns.keys.get(at), self.columns.ids[at]) < entry.order()
             }
         };
         if packed_is_next {

@@ -362,6 +362,7 @@ pub async fn list_ids_by_code(tx: &mut Tx, codes: &[String]) -> Result<HashMap<S
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointRow {
     pub cover: CoverId,
+    pub manhole: ManholeId,
     pub lon: f64,
     pub lat: f64,
     pub quadkey: i64,
@@ -383,6 +384,7 @@ pub struct PointRow {
 #[derive(FromRow)]
 struct PointSql {
     id: Uuid,
+    manhole_id: Uuid,
     lon: f64,
     lat: f64,
     quadkey: i64,
@@ -411,7 +413,7 @@ struct PointSql {
 }
 
 /// An open case that waits for a look shows nowhere.
-const POINT: &str = "SELECT c.id, h.lon, h.lat, h.quadkey, c.scheme, c.code, c.class, c.state, h.district, h.road,
+const POINT: &str = "SELECT c.id, c.manhole_id, h.lon, h.lat, h.quadkey, c.scheme, c.code, c.class, c.state, h.district, h.road,
     c.owner_id, o.name AS owner_name, c.maintainer_id, m.name AS maintainer_name, c.supervisor_id IS NOT NULL AS has_supervisor, h.address IS NOT NULL AS has_address,
     h.accuracy_m IS NOT NULL AS has_accuracy, h.surveyed_at, h.placement, c.material, c.shape, c.load_class, c.extra,
     EXISTS (SELECT 1 FROM plates p WHERE p.cover_id = c.id AND p.state = 'installed') AS has_plate,
@@ -429,6 +431,7 @@ impl TryFrom<PointSql> for PointRow {
         let broken = |column| StoreError::inconsistent("covers", column, row.id);
         Ok(Self {
             cover: CoverId(row.id),
+            manhole: ManholeId(row.manhole_id),
             lon: row.lon,
             lat: row.lat,
             quadkey: row.quadkey,

@@ -54,7 +54,6 @@ mod piece;
 pub mod plate_batches;
 pub mod plate_steps;
 pub mod plates;
-pub mod quality;
 pub mod questions;
 pub mod receivers;
 pub mod reports;
@@ -166,7 +165,7 @@ enum Engine {
 /// How much of an SQLite database stays in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PageCache {
-    /// Up to 64 MB for whoever writes, 16 MB for each who reads.
+    /// Up to 64 MB for whoever writes, 8 MB for each who reads.
     #[default]
     Usual,
     /// 2 MB each, for work that writes much and reads little twice.
@@ -177,7 +176,7 @@ impl PageCache {
     /// Of who writes and of who reads, as SQLite wants it: negative, in kilobytes.
     fn sizes(self) -> (&'static str, &'static str) {
         match self {
-            PageCache::Usual => ("-64000", "-16000"),
+            PageCache::Usual => ("-64000", "-8000"),
             PageCache::Lean => ("-2000", "-2000"),
         }
     }

@@ -156,7 +156,7 @@ impl Asking {
         if collection.is_public() || self.is_staff() {
             return Ok(());
         }
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "http.log_in"))
+        Err(auth::unknown_caller())
     }
 
     fn words(&self) -> &'static crate::messages::Catalogue {

@@ -115,7 +115,10 @@ both_engines! {
         house.town.clock.store(1_772_467_199_999, std::sync::atomic::Ordering::SeqCst);
         until.ask("GET", &cover).expect(200).await;
         house.town.clock.store(1_772_467_200_000, std::sync::atomic::Ordering::SeqCst);
-        until.ask("GET", &cover).expect(401).await;
+        for path in [cover.as_str(), "/ogc/collections/covers/items"] {
+            let dead = until.ask("GET", path).expect(401).await;
+            assert_eq!((dead.code().as_str(), dead.header("www-authenticate")), ("http.token", Some("Bearer error=\"invalid_token\"")));
+        }
         house.assert_faultless();
     }
 }

@@ -181,7 +181,8 @@ async fn readings(house: &House, now: i64) {
     // The token opens nothing else, and a crew's own does not open this.
     let other = house.get(As::Nobody, "/api/v1/sensors").header("authorization", &bearer);
     assert_eq!(other.expect(403).await.code(), "http.scope");
-    house.post(CREW, READINGS).json(reading(0, 1.0)).expect(401).await;
+    let refused = house.post(CREW, READINGS).json(reading(0, 1.0)).expect(403).await;
+    assert_eq!(refused.code(), "http.role");
     house.post(As::Nobody, READINGS).json(reading(0, 1.0)).expect(401).await;
     house.post(ENGINEER, READINGS).json(reading(0, 1.0)).expect(200).await;
 }

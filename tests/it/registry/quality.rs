@@ -110,9 +110,9 @@ both_engines! {
         let first = town.cover("3705020102000001").await;
         town.registry.add_cover_photos(&first.code.digits, vec![photo(7)], &engineer).await.unwrap();
         let rules = Rules::built_in();
-        let page = town.registry.list_quality_rows(None, 3).await.unwrap();
+        let page = town.registry.list_points(None, 3).await.unwrap();
         assert_eq!(page.len(), 3);
-        let rest = town.registry.list_quality_rows(Some(page[2].cover), 3).await.unwrap();
+        let rest = town.registry.list_points(Some(page[2].cover), 3).await.unwrap();
         let rows: Vec<_> = page.into_iter().chain(rest).collect();
         assert_eq!(rows.len(), 4);
         for row in &rows {
@@ -130,7 +130,7 @@ both_engines! {
         let missing = rules.missing(rules.facts_of(&poor.sketch).there);
         assert!(missing.contains(&FileField::Owner) && !missing.contains(&FileField::Class), "{missing:?}");
         let ids: Vec<CoverId> = rows.iter().map(|row| row.cover).collect();
-        let mut again = town.registry.list_quality_rows_by_id(&ids).await.unwrap();
+        let mut again = town.registry.list_points_by_id(&ids).await.unwrap();
         again.sort_by_key(|row| row.cover);
         assert_eq!(again, rows);
     }
