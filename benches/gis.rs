@@ -224,9 +224,9 @@ async fn filtered(address: SocketAddr, token: &str, centers: &[(f64, f64)], time
         "load_class=D400&class=sewage",
         "filter=road%20LIKE%20%27%25%E8%B7%AF%27%20AND%20NOT%20has_plate",
         "completeness_to=60&open_case=false",
-        "filter=installed%20%3C%202010%20AND%20S_INTERSECTS(position,BBOX(118,37,119,38))",
+        "filter=installed%20%3C%202010%20AND%20S_INTERSECTS(geometry,BBOX(118,37,119,38))",
         "material=cast_iron&has_plate=true",
-        "q=%E8%B7%AF",
+        "text=%E8%B7%AF",
     ] {
         let (lon, lat) = centers[centers.len() / 2];
         let tile = TileId::at(lon, lat, 11);
