@@ -1,6 +1,6 @@
 //! What map programs ask of a million covers: pages of 1,000 features of a box against the same rows read by raw SQL and
 //! written as JSON, tiles of every zoom, and counts by a filter.
-//! `cargo bench --bench gis [-- --covers N] [--seconds N]`
+//! `cargo bench --bench gis [-- --covers N] [--seconds N]`; `benches/peers.sh` runs it beside other servers over PostGIS.
 
 #[allow(dead_code, reason = "each bench uses its part")]
 mod support;
@@ -20,10 +20,10 @@ use support::{
     wait_until_ready,
 };
 
-/// Martin over PostGIS, tiles/s by zoom, and pages of 1,000 features/s of bbox-server, as issue 7 gives them for this kind of
-/// machine.
+/// Zoom, tiles/s of Martin over PostGIS as issue 7 gives them for this kind of machine, and how many times that is wanted.
 const MARTIN: [(u32, f64, f64); 3] = [(10, 2.4, 300.0), (14, 154.0, 10.0), (16, 1518.0, 5.0)];
-const BBOX_SERVER: f64 = 50.0;
+/// Other servers of features, their pages of 1,000/s by the same issue, and how many times that is wanted of one of them.
+const PEERS: [(&str, f64, f64); 2] = [("bbox-server", 50.0, 20.0), ("pygeoapi", 32.0, 100.0)];
 const PLACES: usize = 48;
 const CLIENTS: usize = 8;
 
@@ -75,6 +75,34 @@ async fn measure() {
     searched(address, &token).await;
     deep_pages(address, &token).await;
     memory("at the end of all this");
+}
+
+/// Where a peer listens, in `LIDMARK_BENCH_` and its name.
+fn peer(name: &str) -> Option<SocketAddr> {
+    let name = format!("LIDMARK_BENCH_{}", name.to_uppercase().replace('-', "_"));
+    std::env::var(name).ok().map(|address| address.parse().expect("an address with a port"))
+}
+
+/// What a peer answers in a second, where there is one. The slow ones get ten seconds at least.
+async fn of_peer(name: &str, paths: Vec<String>, time: Duration) -> Option<f64> {
+    let address = peer(name)?;
+    let time = time.max(Duration::from_secs(10));
+    let requests: Vec<Vec<u8>> = paths.iter().map(|path| get(path, &[])).collect();
+    let there = load(address, CLIENTS, time, None, 200, move |who, turn| {
+        requests[(who * 7 + turn) % requests.len()].clone()
+    })
+    .await;
+    assert_eq!(there.failed, 0, "{name}: answers other than 200");
+    print(&format!(
+        "{name}: {:.1}/s, p50 {:.1} ms, p99 {:.1} ms",
+        there.per_second, there.p50_ms, there.p99_ms
+    ));
+    Some(there.per_second)
+}
+
+/// What a figure of a peer stands on.
+fn origin(measured: Option<f64>) -> &'static str {
+    if measured.is_some() { "in this run" } else { "as given" }
 }
 
 async fn ask(address: SocketAddr, path: &str) -> Value {
@@ -134,8 +162,15 @@ async fn pages(address: SocketAddr, data: &Path, boxes: &[[f64; 4]], time: Durat
     ));
     let ratio = here.per_second / raw;
     verdict("items?bbox: share of raw SQL and JSON of the same rows", ratio, "", ratio >= 0.5, ">= 0.5");
-    let times = here.per_second / BBOX_SERVER;
-    verdict("items?bbox: times the figure given for bbox-server (50/s)", times, "", times >= 20.0, ">= 20");
+    for (name, given, bar) in PEERS {
+        let paths = boxes.iter().map(|[west, south, east, north]| {
+            format!("/collections/covers/items?f=json&limit=1000&bbox={west},{south},{east},{north}")
+        });
+        let measured = of_peer(name, paths.collect(), time).await;
+        let times = here.per_second / measured.unwrap_or(given);
+        let what = format!("items?bbox: times {name} {}", origin(measured));
+        verdict(&what, times, "", times >= bar, &format!(">= {bar}"));
+    }
 }
 
 /// The same rows by SQL of their ranges, written as text; as many at once as there are clients.
@@ -206,9 +241,14 @@ async fn tiles(address: SocketAddr, centers: &[(f64, f64)], time: Duration) {
         assert_eq!(here.failed, 0, "answers other than 200");
         print(&format!("tiles of zoom {zoom}: {:.0}/s, p50 {:.2} ms", here.per_second, here.p50_ms));
         verdict(&format!("tiles of zoom {zoom}: p99"), here.p99_ms, "ms", here.p99_ms <= 20.0, "<= 20");
-        if let Some((_, martin, bar)) = MARTIN.iter().find(|(of, ..)| *of == zoom) {
-            let times = here.per_second / martin;
-            let what = format!("tiles of zoom {zoom}: times the figure given for Martin ({martin}/s)");
+        if let Some((_, given, bar)) = MARTIN.iter().find(|(of, ..)| *of == zoom) {
+            let paths = centers.iter().map(|(lon, lat)| {
+                let tile = TileId::at(*lon, *lat, zoom);
+                format!("/covers/{zoom}/{}/{}", tile.x(), tile.y())
+            });
+            let measured = of_peer("martin", paths.collect(), time).await;
+            let times = here.per_second / measured.unwrap_or(*given);
+            let what = format!("tiles of zoom {zoom}: times Martin {}", origin(measured));
             verdict(&what, times, "", times >= *bar, &format!(">= {bar}"));
         }
     }
