@@ -10,11 +10,17 @@ use lidmark::cql2::{Field, Filter, Kind, NoDictionary, Row, Schema, Value};
 use lidmark::crs::CrsBook;
 use lidmark::domain::area::AreaKind;
 use lidmark::domain::code::{Scheme, built_in_schemes};
+use lidmark::domain::cover::{CoverClass, CoverState};
+use lidmark::domain::ids::CoverId;
+use lidmark::domain::quality::Rules;
 use lidmark::import::{
     AreaColumns, AreaOrder, Format, Profile, Rows, Source, Told, WantedCrs, find_built_in, look, read_areas,
-    read_file,
+    read_file, read_way,
 };
-use lidmark::spatial::AreaIndex;
+use lidmark::layers::{CoverReader, CoverSearch};
+use lidmark::questions::{MOST_BUFFER_M, MOST_POINTS, MOST_ROUTE_M, Route};
+use lidmark::spatial::{AreaIndex, Attributes, Flags, Snapshot, SnapshotRow};
+use uuid::Uuid;
 use zip::write::SimpleFileOptions;
 
 /// Before the name of each part in the input of [`read_parts`]; its bytes begin on the next line.
@@ -233,4 +239,34 @@ pub fn filter(bytes: &[u8]) -> bool {
         }
     }
     found
+}
+
+/// Reads a way out of a file and asks what lies beside it, with a cover on each of its first points. Answers whether it was one.
+pub fn walk_route(bytes: &[u8]) -> bool {
+    let Ok(way) = read_way(bytes, MOST_POINTS) else { return false };
+    let Ok(route) = Route::new(&way) else { return false };
+    let length_m = route.length_m();
+    assert!(length_m > 0.0 && length_m <= MOST_ROUTE_M && route.parts() >= 1);
+    let places = way.iter().flatten().take(8).zip(1u128..);
+    let covers = places.map(|([lon, lat], number)| SnapshotRow {
+        cover: CoverId(Uuid::from_u128(number)),
+        lon: *lon,
+        lat: *lat,
+        class: CoverClass::Sewage,
+        state: CoverState::Intact,
+        flags: Flags::default(),
+        attributes: Attributes::default(),
+    });
+    let map = Snapshot::build(covers.collect::<Vec<_>>(), 1);
+    let reader = CoverReader::new(&map, Rules::built_in(), true);
+    let search = CoverSearch::new(&map, &reader, None, None).expect("nothing is asked of them");
+    for buffer_m in [1.0, MOST_BUFFER_M] {
+        let Ok(passed) = route.passes(&search, buffer_m) else { continue };
+        assert!(passed.is_sorted_by(|one, next| one.along_m <= next.along_m));
+        let beside = passed
+            .iter()
+            .all(|one| one.offset_m <= buffer_m && (0.0..=length_m * 1.001).contains(&one.along_m));
+        assert!(beside && passed.len() <= map.len());
+    }
+    true
 }

@@ -147,6 +147,21 @@ pub(super) struct CoverRow {
     road: Option<String>,
     address: Option<String>,
     placement: Option<String>,
+    #[sqlx(flatten)]
+    position: PositionSql,
+    created_at: i64,
+    retired_at: Option<i64>,
+    retired_reason: Option<String>,
+    successor_id: Option<Uuid>,
+    successor_scheme: Option<String>,
+    successor_code: Option<String>,
+    covers_here: i64,
+    leads: bool,
+}
+
+/// Where a manhole lies, as its columns say it.
+#[derive(FromRow)]
+pub(super) struct PositionSql {
     lon: f64,
     lat: f64,
     raw_x: f64,
@@ -156,14 +171,25 @@ pub(super) struct CoverRow {
     accuracy_m: Option<f64>,
     surveyed_at: Option<i64>,
     device: Option<String>,
-    created_at: i64,
-    retired_at: Option<i64>,
-    retired_reason: Option<String>,
-    successor_id: Option<Uuid>,
-    successor_scheme: Option<String>,
-    successor_code: Option<String>,
-    covers_here: i64,
-    leads: bool,
+}
+
+impl PositionSql {
+    /// Names the column that cannot be.
+    pub(super) fn read(self) -> Result<Position, &'static str> {
+        Ok(Position {
+            lon: self.lon,
+            lat: self.lat,
+            raw: RawPosition {
+                x: self.raw_x,
+                y: self.raw_y,
+                epsg: u32::try_from(self.raw_epsg).map_err(|_| "raw_epsg")?,
+            },
+            method: self.position_method.parse().map_err(|_| "position_method")?,
+            accuracy_m: self.accuracy_m,
+            surveyed_at: self.surveyed_at.map(Millis),
+            device: self.device,
+        })
+    }
 }
 
 /// The columns and joins of a cover's file; a condition follows.
@@ -230,19 +256,7 @@ impl TryFrom<CoverRow> for CoverFile {
                 district: row.district.clone(),
                 class: row.class.parse().map_err(|_| broken("class"))?,
                 state: row.state.parse().map_err(|_| broken("state"))?,
-                position: Position {
-                    lon: row.lon,
-                    lat: row.lat,
-                    raw: RawPosition {
-                        x: row.raw_x,
-                        y: row.raw_y,
-                        epsg: u32::try_from(row.raw_epsg).map_err(|_| broken("raw_epsg"))?,
-                    },
-                    method: row.position_method.parse().map_err(|_| broken("position_method"))?,
-                    accuracy_m: row.accuracy_m,
-                    surveyed_at: row.surveyed_at.map(Millis),
-                    device: row.device,
-                },
+                position: row.position.read().map_err(broken)?,
                 road: row.road,
                 address: row.address,
                 placement: word(row.placement, "placement", row.id)?,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::covers::{list_by_key, word};
+use super::covers::{PositionSql, list_by_key, word};
 use super::{StoreError, Tx, on_db};
 use crate::domain::case::CaseState;
 use crate::domain::code::ComponentCode;
@@ -14,7 +14,7 @@ use crate::domain::cover::{CoverClass, CoverState, LoadClass, Material, Placemen
 use crate::domain::history::HistoryKind;
 use crate::domain::ids::{CaseId, CoverId, ManholeId, Millis, PartyId};
 use crate::domain::plate::PlateState;
-use crate::domain::position::{Position, RawPosition};
+use crate::domain::position::Position;
 
 /// Where an entry stands among those of all files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,38 +210,21 @@ struct PlaceSql {
     road: Option<String>,
     address: Option<String>,
     placement: Option<String>,
-    lon: f64,
-    lat: f64,
-    raw_x: f64,
-    raw_y: f64,
-    raw_epsg: i64,
-    position_method: String,
-    accuracy_m: Option<f64>,
-    surveyed_at: Option<i64>,
-    device: Option<String>,
+    #[sqlx(flatten)]
+    position: PositionSql,
     founded_at: i64,
 }
 
 impl TryFrom<PlaceSql> for StandingPlace {
     type Error = StoreError;
     fn try_from(row: PlaceSql) -> Result<Self, StoreError> {
-        let broken = |column| StoreError::inconsistent("manholes", column, row.id);
         Ok(Self {
             manhole: ManholeId(row.id),
             placement: word(row.placement, "placement", row.id)?,
-            position: Position {
-                lon: row.lon,
-                lat: row.lat,
-                raw: RawPosition {
-                    x: row.raw_x,
-                    y: row.raw_y,
-                    epsg: u32::try_from(row.raw_epsg).map_err(|_| broken("raw_epsg"))?,
-                },
-                method: row.position_method.parse().map_err(|_| broken("position_method"))?,
-                accuracy_m: row.accuracy_m,
-                surveyed_at: row.surveyed_at.map(Millis),
-                device: row.device,
-            },
+            position: row
+                .position
+                .read()
+                .map_err(|column| StoreError::inconsistent("manholes", column, row.id))?,
             district: row.district,
             road: row.road,
             address: row.address,

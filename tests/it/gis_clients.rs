@@ -104,19 +104,31 @@ async fn gdal_reads_counts_bounds_rows_and_conditions() {
     assert_eq!(boxed.matches("OGRFeature(covers)").count(), 1, "{boxed}");
 
     // With a token there is more to read.
-    let token = house.bearer(Role::Engineer).to_owned();
-    let staff = [
-        "-ro",
-        "-so",
-        "--config",
-        "GDAL_HTTP_HEADERS",
-        &format!("Authorization: Bearer {token}"),
-        &source,
-        "covers",
-    ]
-    .map(str::to_owned);
-    let staff = blocking("ogrinfo", staff.to_vec()).await;
+    let bearer = format!("Authorization: Bearer {}", house.bearer(Role::Engineer));
+    let with_token = |more: &[&str]| -> Vec<String> {
+        let token = ["--config", "GDAL_HTTP_HEADERS", &bearer];
+        token.iter().chain(more).map(|&argument| argument.to_owned()).collect()
+    };
+    let staff = blocking("ogrinfo", with_token(&["-ro", "-so", &source, "covers"])).await;
     assert!(staff.contains("completeness: Integer") && !summary.contains("completeness"), "{staff}");
+
+    // What is read from the tables comes page by page as well, each row once; a plate that is bound lies where its cover does.
+    let file_of = |layer: &str| folder.path().join(format!("{layer}.gpkg")).display().to_string();
+    for layer in ["manholes", "plates"] {
+        let there = blocking("ogrinfo", with_token(&["-ro", "-so", &source, layer])).await;
+        let count = number(&there, "Feature Count:");
+        let file = file_of(layer);
+        blocking("ogr2ogr", with_token(&["-f", "GPKG", &file, &source, layer, "-oo", "PAGE_SIZE=3"])).await;
+        let copied = blocking("ogrinfo", vec!["-ro".into(), "-so".into(), file, layer.into()]).await;
+        assert!(count > 3 && number(&copied, "Feature Count:") == count, "{layer}: {there}{copied}");
+    }
+    let bound = "SELECT count(*) AS bound FROM plates WHERE geom IS NOT NULL AND state = 'installed'";
+    let said =
+        blocking("ogrinfo", vec!["-ro".into(), "-q".into(), file_of("plates"), "-sql".into(), bound.into()])
+            .await;
+    let marked =
+        covers.iter().filter(|cover| house.state.snapshot.load().find(cover.cover).unwrap().flags.has_plate);
+    assert!(said.contains(&format!("bound (Integer) = {}", marked.count())), "{said}");
     house.ask(As::Nobody, "GET", "/ogc").expect(200).await;
     house.assert_faultless();
 }

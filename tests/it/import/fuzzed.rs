@@ -43,6 +43,7 @@ fn every_seed_and_every_find_of_the_fuzzer_ends_well() {
                 target::understand_system(bytes);
                 1
             }),
+            "route" => Box::new(|bytes| u64::from(target::walk_route(bytes))),
             "profile" => Box::new(|bytes| {
                 target::use_profile(bytes);
                 1
