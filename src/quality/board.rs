@@ -178,7 +178,7 @@ fn facts(row: &SnapshotRow) -> Facts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -188,15 +188,18 @@ mod tests {
     use crate::domain::quality::FileField;
     use crate::spatial::{Attributes, Change, Flags, Lexicon};
 
+    static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
+    static SCORES: LazyLock<Scores> = LazyLock::new(|| Scores::of(&RULES));
+
     fn id(number: u32) -> CoverId {
-        // The order of ids is not that of places.
         CoverId(Uuid::from_u128(u128::from(number)))
     }
 
     fn row(lexicon: &Lexicon, number: u32, district: &str, facts: Facts) -> SnapshotRow {
         SnapshotRow {
             cover: id(number),
-            lon: 118.5 + f64::from(number.wrapping_mul(7) % 31) * 1e-3,
+            // The order of places is not that of ids.
+            lon: 118.5 + f64::from(number * 7 % 31) * 1e-3,
             lat: 37.4,
             class: facts.class,
             state: CoverState::Intact,
@@ -228,9 +231,7 @@ mod tests {
         let poor = facts_with(CoverClass::Storm, Some(1990), &[FileField::Class, FileField::Placement]);
         let rows = [row(&lexicon, 2, "a", good), row(&lexicon, 3, "a", poor), row(&lexicon, 9, "b", poor)];
         let map = Snapshot::build_with(lexicon, rows, 1);
-        let rules = Rules::default();
-        let scores = Scores::of(&rules);
-        let board = Board::new(&map, &rules, &scores, 2026);
+        let board = Board::new(&map, &RULES, &SCORES, 2026);
         let sums = board.sums();
         assert_eq!((sums["a"].covers, sums["a"].mean_tenths()), (2, Some(600)));
         assert_eq!((sums["a"].good, sums["a"].spread[9], sums["a"].spread[2]), (1, 1, 1));
@@ -269,15 +270,13 @@ mod tests {
                 };
                 map = map.with_changes([change], map.version() + 1);
             }
-            let rules = Rules::default();
-            let scores = Scores::of(&rules);
-            let board = Board::new(&map, &rules, &scores, 2026);
+            let board = Board::new(&map, &RULES, &SCORES, 2026);
             let sums = board.sums();
             for finding in Finding::ALL {
                 let filter = FileFilter { finding: Some(*finding), ..FileFilter::default() };
                 let wanted: Vec<CoverId> = model
                     .iter()
-                    .filter(|(_, facts)| rules.findings(facts, 2026).contains(*finding))
+                    .filter(|(_, facts)| RULES.findings(facts, 2026).contains(*finding))
                     .map(|(number, _)| id(*number))
                     .collect();
                 prop_assert_eq!(board.list(&filter).collect::<Vec<_>>(), &wanted[..]);
