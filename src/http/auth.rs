@@ -166,15 +166,13 @@ pub(super) async fn find_reader(state: &AppState, headers: &HeaderMap) -> Result
 }
 
 fn ask_to_log_in(request: &Request) -> Response {
-    if bearer(request.headers()).is_some() {
-        return dead_token().into_response();
-    }
     let reader = Reader::of(request);
     if !reader.wants_json && *request.method() == Method::GET {
         let path = request.uri().path_and_query().map_or("/desk", |path| path.as_str());
         return Redirect::to(&format!("/login?next={}", percent_encode(path))).into_response();
     }
-    unknown_caller().into_response()
+    let problem = if bearer(request.headers()).is_some() { dead_token() } else { unknown_caller() };
+    problem.into_response()
 }
 
 /// For whoever brought nothing that tells who they are.
