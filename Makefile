@@ -25,7 +25,7 @@ demo: ## a city from real open data, served on http://$(LISTEN)
 test: deps lint ## everything that .ci/run checks; installs what is missing from Debian's packages
 	@trap 'bash tests/stop-postgres.sh' EXIT; \
 	if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --no-fail-fast --test-threads $$(($$(nproc) + 1)); \
+		cargo nextest run --no-fail-fast --test-threads $$(($$(nproc) + 2)); \
 	else cargo test; fi
 
 deps: ## the Debian packages that the tests use

@@ -41,8 +41,10 @@ async fn measure() {
     let folder = support::workshop();
     let data = synthetic_city(&folder, covers);
     let place = data.display().to_string();
+    // A name is given once; the city outlives the run.
+    let name = format!("bench {}", uuid::Uuid::new_v4());
     let token =
-        said(&mut lidmark(&["token", "add", "--name", "bench", "--login", "engineer", "--data", &place]));
+        said(&mut lidmark(&["token", "add", "--name", &name, "--login", "engineer", "--data", &place]));
     let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
     let server = lidmark(&["serve", "--listen", &address.to_string(), "--data", &place])
         .stdout(std::process::Stdio::null())
@@ -80,7 +82,8 @@ async fn measure() {
 /// Where a peer listens, in `LIDMARK_BENCH_` and its name.
 fn peer(name: &str) -> Option<SocketAddr> {
     let name = format!("LIDMARK_BENCH_{}", name.to_uppercase().replace('-', "_"));
-    std::env::var(name).ok().map(|address| address.parse().expect("an address with a port"))
+    let told = std::env::var_os(name).and_then(|told| told.into_string().ok());
+    told.map(|address| address.parse().expect("an address with a port"))
 }
 
 /// What a peer answers in a second, where there is one. The slow ones get ten seconds at least.

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -147,16 +148,27 @@ use auth::percent_encode;
 pub use doors::{Access, Door};
 pub use problem::Problem;
 
-/// What every handler may use. Cheap to clone.
+/// What every handler may use. Each layer that a request passes clones it, so that it is one pointer.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Held>);
+
+impl Deref for AppState {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.0
+    }
+}
+
+/// What an [`AppState`] holds.
+pub struct Held {
     pub registry: Registry,
     pub snapshot: Arc<LiveSnapshot>,
     pub photos: PhotoStore,
-    pub config: Arc<Config>,
+    pub config: Config,
     /// Data folder, for files on their way in and plate files on their way out.
     pub data: PathBuf,
-    shared: Arc<Shared>,
+    shared: Shared,
 }
 
 /// What the handlers of one server share among themselves.
@@ -228,7 +240,7 @@ impl AppState {
             counters: operators::Counters::default(),
             ground: std::sync::OnceLock::new(),
         };
-        Self { registry, snapshot, photos, config: Arc::new(config), data, shared: Arc::new(shared) }
+        Self(Arc::new(Held { registry, snapshot, photos, config, data, shared }))
     }
 
     /// Number of the newest change; what was committed before is in it.
