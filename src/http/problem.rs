@@ -277,6 +277,10 @@ fn write_problem(state: &AppState, reader: &Reader, problem: &Problem, old: Resp
     if let Some(told) = auth::challenge(&problem.refusal) {
         headers.insert(header::WWW_AUTHENTICATE, told);
     }
+    if problem.status == StatusCode::METHOD_NOT_ALLOWED {
+        // A handler that refuses so can be read and no more (RFC 9110, section 15.5.6).
+        headers.entry(header::ALLOW).or_insert(const { HeaderValue::from_static("GET, HEAD, OPTIONS") });
+    }
     if problem.status == StatusCode::TOO_MANY_REQUESTS {
         headers.entry(header::RETRY_AFTER).or_insert(const { HeaderValue::from_static("60") });
     }
