@@ -22,11 +22,19 @@ help: ## this list
 demo: ## a city from real open data, served on http://$(LISTEN)
 	cargo run --quiet -- demo --listen $(LISTEN) --data $(DATA) $(if $(PLATE_HOST),--host $(PLATE_HOST))
 
-test: deps lint ## everything that .ci/run checks; installs what is missing from Debian's packages
+# Half of the time the tests wait for servers that start and pages that load; the linter works beside them.
+test: deps ## everything that .ci/run checks; installs what is missing from Debian's packages
+	cargo fmt --all --check
 	@trap 'bash tests/stop-postgres.sh' EXIT; \
-	if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --no-fail-fast --test-threads $$(($$(nproc) + 2)); \
-	else cargo test; fi
+	if ! cargo nextest --version >/dev/null 2>&1; then $(MAKE) lint && cargo test; exit; fi; \
+	notes=$$(mktemp -d); \
+	cargo nextest list --list-type binaries-only --message-format json >"$$notes/binaries" \
+		&& cargo metadata --format-version 1 >"$$notes/packages" || exit; \
+	nice $(MAKE) lint >"$$notes/lint" 2>&1 & lint=$$!; \
+	cargo nextest run --binaries-metadata "$$notes/binaries" --cargo-metadata "$$notes/packages" \
+		--no-fail-fast --test-threads $$(($$(nproc) + 2)); tests=$$?; \
+	wait $$lint; linted=$$?; cat "$$notes/lint"; rm -r "$$notes"; \
+	exit $$((tests ? tests : linted))
 
 deps: ## the Debian packages that the tests use
 	@bash tests/install-packages.sh
