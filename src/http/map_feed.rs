@@ -1,6 +1,7 @@
 //! The map follows the change feed: a few times a second, and at once for pages that show what was done a moment ago.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::AppState;
@@ -10,6 +11,8 @@ use crate::spatial::Change;
 
 /// Changes that are taken at a time.
 const CHANGE_PAGE: i64 = 5000;
+/// Whoever is so many changes behind, and an eighth of the covers, reads all covers anew instead of following.
+const FAR_BEHIND: i64 = 50_000;
 /// How often the change feed is asked.
 const FEED_PAUSE: Duration = Duration::from_millis(250);
 
@@ -30,10 +33,21 @@ impl AppState {
         while self.snapshot.version() < newest {
             // Who waits here finds the work done.
             let _turn = self.shared.following_map.lock().await;
-            if self.snapshot.version() < newest && !self.take_changes().await? {
+            let known = self.snapshot.load();
+            if newest - known.version() > FAR_BEHIND.max(known.len() as i64 / 8) {
+                self.read_map_anew().await?;
+            } else if known.version() < newest && !self.take_changes().await? {
                 break;
             }
         }
+        Ok(())
+    }
+
+    /// Reads all covers, whatever the map knows of them.
+    pub async fn read_map_anew(&self) -> Result<(), RegistryError> {
+        let lexicon = Arc::clone(self.snapshot.load().lexicon());
+        self.snapshot.replace(self.registry.load_map(&self.config.quality, lexicon).await?);
+        self.shared.pages.forget_all();
         Ok(())
     }
 

@@ -79,6 +79,12 @@ impl PageCache {
         }
     }
 
+    pub(super) fn forget_all(&self) {
+        let Ok(mut pages) = self.pages.lock() else { return };
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        *pages = Pages::default();
+    }
+
     pub(super) fn forget(&self, cover: CoverId) {
         let Ok(mut pages) = self.pages.lock() else { return };
         self.forgotten.fetch_add(1, Ordering::SeqCst);

@@ -263,9 +263,7 @@ impl House {
 
     /// The map as the tables are now; a server follows by itself.
     pub async fn reload_map(&self) {
-        let lexicon = self.state.snapshot.load().lexicon().clone();
-        let map = self.town.registry.load_map(&self.state.config.quality, lexicon).await.unwrap();
-        self.state.snapshot.replace(map);
+        self.state.read_map_anew().await.unwrap();
     }
 
     pub fn seen(&self) -> BTreeSet<(String, String, u16)> {
