@@ -18,6 +18,8 @@ use crate::contract::house::House;
 
 /// For so long people write.
 const BUSY: Duration = Duration::from_millis(2_500);
+/// How long at most, where the machine has other work.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A program with a token.
 #[derive(Clone)]
@@ -155,10 +157,10 @@ impl Mirror {
     async fn follow_the_stream(
         mut self,
         is_over: Arc<AtomicBool>,
+        cuts: Arc<AtomicUsize>,
         last: impl AsyncFn() -> i64,
-    ) -> (Self, usize) {
+    ) -> Self {
         let mut random = SmallRng::seed_from_u64(77);
-        let mut cuts = 0;
         loop {
             let since = self.since();
             let ask = if random.random_bool(0.5) {
@@ -197,9 +199,9 @@ impl Mirror {
                 }
             }
             drop(stream);
-            cuts += 1;
+            cuts.fetch_add(1, Ordering::Relaxed);
             if is_over.load(Ordering::SeqCst) && self.since() >= last().await {
-                return (self, cuts);
+                return self;
             }
         }
     }
@@ -219,12 +221,13 @@ struct Writer {
     codes: Vec<String>,
     random: SmallRng,
     done: Arc<[AtomicUsize; 6]>,
+    cuts: Arc<AtomicUsize>,
 }
 
 impl Writer {
     async fn write(mut self) {
-        let end = Instant::now() + BUSY;
-        while Instant::now() < end {
+        let begun = Instant::now();
+        while begun.elapsed() < BUSY || (begun.elapsed() < PATIENCE && !self.has_seen_enough()) {
             let what = self.random.random_range(0..6);
             let done = match what {
                 0 => self.edit().await,
@@ -236,6 +239,12 @@ impl Writer {
             };
             self.done[what].fetch_add(usize::from(done), Ordering::Relaxed);
         }
+    }
+
+    /// Whether everything was done at least once, and the stream cut off a few times meanwhile.
+    fn has_seen_enough(&self) -> bool {
+        self.done.iter().all(|count| count.load(Ordering::Relaxed) > 0)
+            && self.cuts.load(Ordering::Relaxed) > 3
     }
 
     async fn some_cover(&mut self) -> (String, String, Value) {
@@ -322,7 +331,7 @@ both_engines! {
             codes.push(house.code(at).await);
         }
         let (engineer, desk) = (Program::new(&house, Role::Engineer), Program::new(&house, Role::Supervisor));
-        let done: Arc<[AtomicUsize; 6]> = Arc::default();
+        let (done, cuts): (Arc<[AtomicUsize; 6]>, Arc<AtomicUsize>) = Default::default();
         let is_over = Arc::new(AtomicBool::new(false));
         let writers: Vec<_> = (0..4)
             .map(|at| {
@@ -333,6 +342,7 @@ both_engines! {
                     codes: codes.clone(),
                     random: SmallRng::seed_from_u64(at),
                     done: done.clone(),
+                    cuts: cuts.clone(),
                 };
                 tokio::spawn(writer.write())
             })
@@ -345,8 +355,10 @@ both_engines! {
         };
         let newest = async || house.last_change().await;
         let asking = async { Mirror::begin(desk.clone()).await.follow_by_asking(is_over.clone(), &newest).await };
-        let streaming = async { Mirror::begin(desk.clone()).await.follow_the_stream(is_over.clone(), &newest).await };
-        let ((), asked, (streamed, cuts)) = tokio::join!(writing, asking, streaming);
+        let streaming = async {
+            Mirror::begin(desk.clone()).await.follow_the_stream(is_over.clone(), cuts.clone(), &newest).await
+        };
+        let ((), asked, streamed) = tokio::join!(writing, asking, streaming);
         let (covers, cases, last) = (desk.covers().await, desk.cases().await, house.last_change().await);
         for mirror in [&asked, &streamed] {
             mirror.assert_heard_all(last);
@@ -354,6 +366,7 @@ both_engines! {
             assert_eq!(mirror.cases, cases);
         }
         let done: Vec<usize> = done.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let cuts = cuts.load(Ordering::Relaxed);
         crate::support::say(&format!("{done:?} deeds, {last} changes, {cuts} times cut off"));
         assert!(done.iter().all(|count| *count > 0) && cuts > 3, "{done:?}, {cuts} cuts");
         assert_eq!(house.town.registry.check_tables().await.unwrap().findings, []);
