@@ -71,7 +71,7 @@ resources:
 YML
   export PYGEOAPI_CONFIG=$folder/pygeoapi.yml PYGEOAPI_OPENAPI=$folder/openapi.yml
   pygeoapi openapi generate "$PYGEOAPI_CONFIG" --output-file "$PYGEOAPI_OPENAPI" >/dev/null
-  gunicorn --workers 4 --bind 127.0.0.1:55436 pygeoapi.flask_app:APP >"$folder/pygeoapi.log" 2>&1 & pids+=($!)
+  gunicorn --workers 4 --worker-class gthread --threads 2 --keep-alive 60 --bind 127.0.0.1:55436 pygeoapi.flask_app:APP >"$folder/pygeoapi.log" 2>&1 & pids+=($!)
   export LIDMARK_BENCH_PYGEOAPI=127.0.0.1:55436
 fi
 sleep 5
