@@ -26,7 +26,8 @@ use crate::store::{StoreError, Tx, people};
 pub struct PastMap {
     pub at: Millis,
     pub map: Arc<Snapshot>,
-    /// The covers that may differ from those of the map of which it was made, in the order of their ids.
+    /// The covers that may differ from those of the map of which it was made, in the order of their ids. Two maps of
+    /// the past may differ in the covers of either: a plate that hung only in between is told by the later one alone.
     pub touched: Vec<CoverId>,
 }
 

@@ -28,6 +28,8 @@ function countWaiting() {
 async function precache() {
   const cache = await caches.open(CACHE);
   await Promise.all(FILES.map(async (path) => {
+    // What an earlier try brought stays.
+    if (await cache.match(path)) return;
     const answer = await fetch(path, { cache: "reload", credentials: "same-origin" });
     if (!answer.ok) throw new Error(path + ": " + answer.status);
     await cache.put(path, answer);
@@ -53,6 +55,7 @@ self.addEventListener("activate", (event) => event.waitUntil((async () => {
 
 self.addEventListener("message", (event) => {
   if (event.data === "take-over") self.skipWaiting();
+  if (event.data === "claim") event.waitUntil(self.clients.claim());
 });
 
 self.addEventListener("fetch", (event) => {

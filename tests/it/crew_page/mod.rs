@@ -172,6 +172,14 @@ impl<'f> Phone<'f> {
         }
     }
 
+    async fn says_not(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.browser.page_text().await.contains(text) {
+            assert!(Instant::now() < deadline, "{text:?} still stands there");
+            tokio::time::sleep(Duration::from_millis(80)).await;
+        }
+    }
+
     /// Presses the first control of the view whose words contain these.
     async fn press(&self, words: &str) {
         let find = format!(
@@ -230,12 +238,13 @@ impl<'f> Phone<'f> {
         self.go("packages").await;
         self.press("下载").await;
         self.says("已在本机").await;
-        let ready = "const done = arguments[arguments.length - 1];
-            navigator.serviceWorker.ready.then(() => {
-                const look = () => navigator.serviceWorker.controller ? done(true) : setTimeout(look, 50);
-                look();
-            })";
-        assert_eq!(self.browser.script_async(ready).await, json!(true));
+        let deadline = Instant::now() + PATIENCE;
+        while self.browser.script("return Boolean(navigator.serviceWorker.controller)").await != json!(true) {
+            let page = self.browser.page_text().await;
+            let console = self.browser.console().await;
+            assert!(Instant::now() < deadline, "no worker keeps the page, which says:\n{page}\n{console:?}");
+            tokio::time::sleep(Duration::from_millis(80)).await;
+        }
     }
 
     async fn waiting(&self) -> i64 {

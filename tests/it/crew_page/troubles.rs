@@ -49,6 +49,13 @@ async fn browser_a_new_version_of_the_page_takes_over_and_the_queue_goes_with_it
     let mut field = Field::lay(2, 1, 0).await.with_small_pictures();
     let Some(browser) = Browser::open(field.visitor(field.made[0])).await else { return };
     let phone = Phone::take(&field, browser).await;
+    // A page of which a part did not come is not on the phone, says so, and tries again.
+    field.wire.rewrite("\"/crew/map.js\"", "\"/crew/nap.js\"");
+    phone.open().await;
+    phone.says("页面还没有存到本机").await;
+    phone.assert_sound("a page that is not kept").await;
+    field.wire.rewrite_nothing();
+    phone.says_not("页面还没有存到本机").await;
     phone.set_out().await;
     // The log-in is over, so that what is done stays in the queue.
     phone.browser.cdp("Network.clearBrowserCookies", json!({})).await;

@@ -340,7 +340,8 @@ impl World {
             assert_alike(past.map.rows().collect(), rows.clone(), *at);
             if let Some(before) = &before {
                 let reader = CoverReader::new(&now, &rules, true);
-                let found = differences(&reader, (&before.map, &past.map), &before.touched);
+                let among = [&*before.touched, &*past.touched].concat();
+                let found = differences(&reader, (&before.map, &past.map), &among);
                 let (old, new) = (by_cover(before.map.rows()), by_cover(past.map.rows()));
                 for one in &found {
                     let cover = one.row().unwrap().cover;
@@ -431,6 +432,11 @@ fn any_sequence_of_changes_leaves_whole_chains_unique_codes_and_a_true_map() {
 }
 
 both_engines! {
+    /// What was otherwise only between two moments differs from neither the one before nor the one after both.
+    async fn what_came_and_went_is_told_of_the_time_between(ground: Ground) {
+        assert!(live(&ground, vec![Deed::Fit(2), Deed::Revoke(4)]).await > 0);
+    }
+
     /// One long life on both engines.
     async fn a_long_life_of_a_street(ground: Ground) {
         let mut deeds = Vec::new();

@@ -1,7 +1,7 @@
 //! The network between a phone and the server, which can be cut as a tunnel cuts it and slowed as a bad mast does, and
 //! behind which a newer server can stand.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ struct Ways {
     actions: AtomicUsize,
     /// What the server says, and what arrives of it; of one length.
     rewritten: Mutex<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// Something was rewritten, perhaps not any more: what the phone has is not what the server has.
+    told_otherwise: AtomicBool,
 }
 
 impl Wire {
@@ -87,6 +89,12 @@ impl Wire {
     pub fn rewrite(&self, old: &str, new: &str) {
         assert_eq!(old.len(), new.len(), "lengths stand in headers");
         self.ways.rewritten.lock().expect("nobody panics with it").push((old.into(), new.into()));
+        self.ways.told_otherwise.store(true, Ordering::Relaxed);
+    }
+
+    /// From here on the phone reads what the server writes.
+    pub fn rewrite_nothing(&self) {
+        self.ways.rewritten.lock().expect("nobody panics with it").clear();
     }
 }
 
@@ -109,10 +117,9 @@ impl Ways {
         let posts = b"POST /api/v1/crew/actions ";
         let count = bytes.windows(posts.len()).filter(|window| window == posts).count();
         self.actions.fetch_add(count, Ordering::Relaxed);
-        if !self.rewritten.lock().expect("nobody panics with it").is_empty() {
+        if self.told_otherwise.load(Ordering::Relaxed) {
             // What is packed cannot be rewritten.
             replace(bytes, b"Accept-Encoding:", b"Xccept-Encoding:");
-            // And what the phone has is not what a newer server has.
             replace(bytes, b"If-None-Match:", b"Xf-None-Match:");
         }
     }
