@@ -145,7 +145,7 @@ impl Checker<'_> {
                     Kind::Boolean => Type::Boolean,
                     Kind::Date => Type::Date,
                     Kind::Timestamp => Type::Timestamp,
-                    Kind::Point | Kind::TextList => return Err(self.not_one_value(node)),
+                    Kind::Point | Kind::Areas | Kind::TextList => return Err(self.not_one_value(node)),
                 };
                 (Scalar::Field(field), kind)
             }
@@ -197,8 +197,8 @@ impl Checker<'_> {
         right: &Node,
     ) -> Result<Predicate, Refusal> {
         Ok(match (self.place(call, left)?, self.place(call, right)?) {
-            (Place::Field(field), place) => Predicate::Spatial(relation, field, place),
-            (place, Place::Field(field)) => Predicate::Spatial(mirrored(relation), field, place),
+            (Place::Field(field), place) => self.of_field(relation, field, place)?,
+            (place, Place::Field(field)) => self.of_field(mirrored(relation), field, place)?,
             (Place::Figure(first), Place::Figure(second)) => {
                 let corners = first.corners() + second.corners();
                 if corners > MOST_CORNERS {
@@ -208,9 +208,20 @@ impl Checker<'_> {
                         .with("most", MOST_CORNERS));
                 }
                 let truth = first.relation(relation, &second);
-                Predicate::Constant(Some(truth.ok_or_else(|| Refusal::new("cql2.crossing").at("filter"))?))
+                Predicate::Constant(Some(truth.ok_or_else(crossing)?))
             }
         })
+    }
+
+    fn of_field(&self, relation: SpatialRelation, field: usize, place: Place) -> Result<Predicate, Refusal> {
+        match &place {
+            Place::Figure(figure)
+                if self.schema.fields()[field].kind == Kind::Areas && !figure.is_valid() =>
+            {
+                Err(crossing())
+            }
+            _ => Ok(Predicate::Spatial(relation, field, place)),
+        }
     }
 
     fn within_distance(
@@ -244,7 +255,7 @@ impl Checker<'_> {
             Node::Property(name) => {
                 let field = self.schema.resolve(name)?;
                 return match self.schema.fields()[field].kind {
-                    Kind::Point => Ok(Place::Field(field)),
+                    kind if kind.is_place() => Ok(Place::Field(field)),
                     _ => Err(self.unfit(call, node, "geometry")),
                 };
             }
@@ -408,6 +419,10 @@ fn described(node: &Node) -> String {
 
 fn shown_name(call: &Call) -> String {
     call.operation.name().to_ascii_uppercase()
+}
+
+fn crossing() -> Refusal {
+    Refusal::new("cql2.crossing").at("filter")
 }
 
 fn wrong_count(call: &Call) -> Refusal {

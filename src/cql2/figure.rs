@@ -4,7 +4,10 @@ use std::f64::consts::PI;
 
 use geo::coordinate_position::{CoordPos, CoordinatePosition};
 use geo::relate::Relate;
-use geo::{BoundingRect, Coord, CoordsIter, Geometry, GeometryCollection, LineString, Rect, Validation};
+use geo::{
+    BoundingRect, Coord, CoordsIter, Distance, Euclidean, Geometry, GeometryCollection, LineString,
+    MapCoords, Rect, Validation,
+};
 
 use super::node::SpatialRelation;
 use crate::domain::position::distance_m;
@@ -15,9 +18,9 @@ pub(super) const DEGREE_M: f64 = 6_371_008.8 * PI / 180.0;
 /// West, south, east, north in degrees; west is never east of east.
 pub type Bounds = [f64; 4];
 
-/// A geometry in degrees, ready to be asked about points.
+/// A geometry in degrees, ready to be asked about points and other geometries.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Figure {
+pub struct Figure {
     geometry: Geometry,
     bounds: Bounds,
     /// The only place of a geometry that is a single point.
@@ -34,7 +37,7 @@ pub(super) enum Location {
 
 impl Figure {
     /// `None` for a geometry without a position.
-    pub(super) fn new(geometry: Geometry) -> Option<Self> {
+    pub fn new(geometry: Geometry) -> Option<Self> {
         let around = geometry.bounding_rect()?;
         let first = geometry.coords_iter().next()?;
         let sole = geometry.coords_iter().all(|coord| coord == first).then_some(first);
@@ -43,7 +46,7 @@ impl Figure {
     }
 
     /// West, south, east, north; where west lies east of east, the box goes across the antimeridian.
-    pub(super) fn of_box([west, south, east, north]: [f64; 4]) -> Option<Self> {
+    pub fn of_box([west, south, east, north]: [f64; 4]) -> Option<Self> {
         let part = |west: f64, east: f64| -> Geometry {
             let (low, high) = (Coord { x: west, y: south }, Coord { x: east, y: north });
             match (west == east, south == north) {
@@ -108,7 +111,34 @@ impl Figure {
         distance_to(&self.geometry, at)
     }
 
-    /// Whether two geometries of a filter have this relation; `None` where one of them is not valid, because its
+    /// Whether no line of it crosses another where it must not.
+    pub(super) fn is_valid(&self) -> bool {
+        self.geometry.is_valid()
+    }
+
+    /// Whether they share a point; `false` where one of them is not valid.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.relation(SpatialRelation::Intersects, other) == Some(true)
+    }
+
+    /// Meters between two geometries, in the plane that touches in the middle of both; 0 where they share a point.
+    pub(super) fn between_m(&self, other: &Self) -> f64 {
+        if let Some(at) = self.point() {
+            return other.distance_m(at);
+        }
+        if let Some(at) = other.point() {
+            return self.distance_m(at);
+        }
+        let edge = |at: usize, pick: fn(f64, f64) -> f64| pick(self.bounds[at], other.bounds[at]);
+        let middle = Coord {
+            x: (edge(0, f64::min) + edge(2, f64::max)) / 2.0,
+            y: (edge(1, f64::min) + edge(3, f64::max)) / 2.0,
+        };
+        let flattened = |figure: &Self| figure.geometry.map_coords(|coord| flat(coord, middle));
+        Euclidean.distance(&flattened(self), &flattened(other))
+    }
+
+    /// Whether two geometries have this relation; `None` where one of them is not valid, because its
     /// lines cross where they must not.
     pub(super) fn relation(&self, relation: SpatialRelation, other: &Self) -> Option<bool> {
         if let Some(at) = self.point() {
@@ -117,7 +147,7 @@ impl Figure {
         if let Some(at) = other.point() {
             return Some(self.holds(mirrored(relation), at, self.locate(at)));
         }
-        if !self.geometry.is_valid() || !other.geometry.is_valid() {
+        if !self.is_valid() || !other.is_valid() {
             return None;
         }
         let matrix = self.geometry.relate(&other.geometry);

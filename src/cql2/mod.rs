@@ -26,7 +26,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use figure::Bounds;
+pub use figure::{Bounds, Figure};
 pub use filter::Filter;
 pub use needs::Need;
 pub use prepare::Prepared;

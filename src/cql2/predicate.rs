@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use geo::Coord;
 
-use super::figure::Figure;
+use super::figure::{Figure, mirrored};
 use super::moment::{Clock, Moment};
 use super::node::{Arithmetic, Comparison, ListRelation, SpatialRelation, TemporalRelation};
 use super::value::{Row, Value};
@@ -110,20 +110,17 @@ impl Predicate {
             Self::IsNull(value) => Some(value.find(row, clock) == Found::Null),
             Self::IsFieldNull(field) => Some(row.value(*field) == Value::Null),
             Self::Spatial(relation, field, place) => {
-                let at = position(row, *field)?;
+                let own = Shape::of(row, *field)?;
                 match place {
-                    Place::Figure(figure) => Some(figure.holds(*relation, at, figure.locate(at))),
-                    Place::Field(other) => Some(of_points(*relation, at, position(row, *other)?)),
+                    Place::Figure(figure) => own.related(*relation, &Shape::Figure(figure)),
+                    Place::Field(other) => own.related(*relation, &Shape::of(row, *other)?),
                 }
             }
             Self::WithinDistance(field, place, meters) => {
-                let at = position(row, *field)?;
+                let own = Shape::of(row, *field)?;
                 let distance = match place {
-                    Place::Figure(figure) => figure.distance_m(at),
-                    Place::Field(other) => {
-                        let other = position(row, *other)?;
-                        distance_m((at.x, at.y), (other.x, other.y))
-                    }
+                    Place::Figure(figure) => own.between_m(&Shape::Figure(figure)),
+                    Place::Field(other) => own.between_m(&Shape::of(row, *other)?),
                 };
                 Some(distance <= *meters)
             }
@@ -147,7 +144,7 @@ impl Scalar {
                 Value::Boolean(truth) => Found::Boolean(truth),
                 Value::Date(days) => Found::Moment(Moment::Day(days)),
                 Value::Timestamp(millis) => Found::Moment(Moment::Micros(millis.saturating_mul(1000))),
-                Value::Null | Value::Point(..) | Value::TextList(_) => Found::Null,
+                Value::Null | Value::Point(..) | Value::Figure(_) | Value::TextList(_) => Found::Null,
             },
             Self::Text(text) => Found::Text(Cow::Borrowed(text)),
             Self::Number(number) => Found::Number(*number),
@@ -322,11 +319,41 @@ pub(super) fn either(truths: impl Iterator<Item = Option<bool>>) -> Option<bool>
     any
 }
 
-/// Where a row lies.
-pub(super) fn position<R: Row>(row: &R, field: usize) -> Option<Coord> {
-    match row.value(field) {
-        Value::Point(x, y) => Some(Coord { x, y }),
-        _ => None,
+/// Where a row lies, or what it is compared with.
+pub(super) enum Shape<'a> {
+    Point(Coord),
+    Figure(&'a Figure),
+}
+
+impl<'a> Shape<'a> {
+    pub(super) fn of<R: Row>(row: &'a R, field: usize) -> Option<Self> {
+        match row.value(field) {
+            Value::Point(x, y) => Some(Self::Point(Coord { x, y })),
+            Value::Figure(figure) => Some(Self::Figure(figure)),
+            _ => None,
+        }
+    }
+
+    /// Whether it has this relation to another; `None` where one of them is not valid.
+    fn related(&self, relation: SpatialRelation, other: &Self) -> Option<bool> {
+        match (self, other) {
+            (Self::Point(at), Self::Point(other)) => Some(of_points(relation, *at, *other)),
+            (Self::Point(at), Self::Figure(figure)) => Some(figure.holds(relation, *at, figure.locate(*at))),
+            (Self::Figure(figure), Self::Point(at)) => {
+                Some(figure.holds(mirrored(relation), *at, figure.locate(*at)))
+            }
+            (Self::Figure(figure), Self::Figure(other)) => figure.relation(relation, other),
+        }
+    }
+
+    fn between_m(&self, other: &Self) -> f64 {
+        match (self, other) {
+            (Self::Point(at), Self::Point(other)) => distance_m((at.x, at.y), (other.x, other.y)),
+            (Self::Point(at), Self::Figure(figure)) | (Self::Figure(figure), Self::Point(at)) => {
+                figure.distance_m(*at)
+            }
+            (Self::Figure(figure), Self::Figure(other)) => figure.between_m(other),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::bounds::fields;
 use super::figure::{Bounds, Figure, widened};
 use super::moment::Clock;
 use super::node::SpatialRelation;
-use super::predicate::{Found, Place, Predicate, Scalar, both, either, position};
+use super::predicate::{Found, Place, Predicate, Scalar, Shape, both, either};
 use super::prepared_figure::{PreparedFigure, within};
 use super::value::{Dictionary, NULL_TERM, NoDictionary, Row, Value};
 
@@ -99,12 +99,16 @@ impl Step {
                 }
                 _ => None,
             },
-            Self::Spatial(relation, field, figure) => {
-                position(row, *field).map(|at| figure.holds(*relation, at))
-            }
+            Self::Spatial(relation, field, figure) => match Shape::of(row, *field)? {
+                Shape::Point(at) => Some(figure.holds(*relation, at)),
+                Shape::Figure(own) => own.relation(*relation, figure.figure()),
+            },
             Self::WithinDistance(field, figure, meters, around) => {
                 let near = |at: Coord| within(*around, at) && figure.distance_m(at) <= *meters;
-                position(row, *field).map(near)
+                match Shape::of(row, *field)? {
+                    Shape::Point(at) => Some(near(at)),
+                    Shape::Figure(own) => Some(own.between_m(figure) <= *meters),
+                }
             }
             Self::Not(one) => one.test(row, clock).map(|truth| !truth),
             Self::And(all) => both(all.iter().map(|one| one.test(row, clock))),

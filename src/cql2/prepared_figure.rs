@@ -30,6 +30,11 @@ impl PreparedFigure {
         Self { figure: figure.clone(), parts }
     }
 
+    /// As it was before.
+    pub(super) fn figure(&self) -> &Figure {
+        &self.figure
+    }
+
     pub(super) fn locate(&self, at: Coord) -> Location {
         if !within(self.figure.bounds(), at) {
             return Location::Outside;

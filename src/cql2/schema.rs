@@ -24,6 +24,8 @@ pub enum Kind {
     Timestamp,
     /// Longitude and latitude in degrees.
     Point,
+    /// Parts of areas in degrees.
+    Areas,
     TextList,
 }
 
@@ -32,6 +34,13 @@ pub enum Kind {
 pub struct Schema {
     fields: Vec<Field>,
     utc_offset_minutes: i32,
+}
+
+impl Kind {
+    /// Whether it says where a row lies.
+    pub fn is_place(self) -> bool {
+        matches!(self, Self::Point | Self::Areas)
+    }
 }
 
 impl Schema {
@@ -88,7 +97,7 @@ impl Schema {
             Kind::Boolean => format!("{name} = TRUE"),
             Kind::Date => format!("{name} >= DATE('2026-01-31')"),
             Kind::Timestamp => format!("{name} >= TIMESTAMP('2026-01-31T16:00:00Z')"),
-            Kind::Point => format!("S_INTERSECTS({name}, BBOX(118.5, 37.4, 118.6, 37.5))"),
+            Kind::Point | Kind::Areas => format!("S_INTERSECTS({name}, BBOX(118.5, 37.4, 118.6, 37.5))"),
             Kind::TextList => format!("A_CONTAINS({name}, ('A1'))"),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::figure::Figure;
+
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
@@ -17,6 +19,8 @@ pub enum Value<'a> {
     Timestamp(i64),
     /// Longitude and latitude in degrees, finite.
     Point(f64, f64),
+    /// A line or an area in degrees.
+    Figure(&'a Figure),
     TextList(Cow<'a, [String]>),
 }
 

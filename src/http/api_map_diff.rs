@@ -252,8 +252,10 @@ fn plain(value: &cql2::Value<'_>) -> Value {
             let day = day.checked_add(EPOCH).and_then(|day| time::Date::from_julian_day(day).ok());
             json!(day.map(|day| day.to_string()))
         }
-        cql2::Value::Null | cql2::Value::Timestamp(_) | cql2::Value::Point(..) | cql2::Value::TextList(_) => {
-            Value::Null
-        }
+        cql2::Value::Null
+        | cql2::Value::Timestamp(_)
+        | cql2::Value::Point(..)
+        | cql2::Value::Figure(_)
+        | cql2::Value::TextList(_) => Value::Null,
     }
 }

@@ -45,7 +45,7 @@ impl Ranking {
             Value::Boolean(yes) => Self::Number(f64::from(u8::from(*yes))),
             Value::Date(day) => Self::Number(f64::from(*day)),
             Value::Timestamp(at) => Self::Number(*at as f64),
-            Value::Null | Value::Point(..) | Value::TextList(_) => Self::Unknown,
+            Value::Null | Value::Point(..) | Value::Figure(_) | Value::TextList(_) => Self::Unknown,
         }
     }
 

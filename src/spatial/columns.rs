@@ -4,7 +4,7 @@
 //! class, state and flags 3, orders by id and by code 8, attributes 40). The 32 bytes first planned would round the position,
 //! and a box could then answer otherwise than the tables do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::attributes::{Attributes, CodeOrder, PackedCode};
@@ -184,7 +184,7 @@ impl Columns {
     }
 }
 
-/// Rows on their way into columns, as they come. Each column is packed by itself, so that only one exists twice at a time.
+/// Rows on their way into columns, as they come. Of nothing but a few small columns there are two at a time.
 pub(super) struct Loose {
     keys: Vec<u64>,
     ids: Vec<CoverId>,
@@ -223,50 +223,116 @@ impl Loose {
 
     /// Of rows with the same id the last one stays.
     pub(super) fn into_columns(self) -> Columns {
-        let order = self.order();
+        let came_by_id = self.ids.is_sorted_by(|id, next| id < next);
+        let rows = if came_by_id { self } else { self.without_repeated() };
+        let order = rows.order();
         let mut keys = Keys::with_capacity(order.len());
-        order.iter().for_each(|at| keys.push(self.keys[*at as usize]));
-        drop(self.keys);
+        order.iter().for_each(|at| keys.push(rows.keys[*at as usize]));
+        drop(rows.keys);
         let mut lons = Longitudes::with_capacity(order.len());
-        order.iter().for_each(|at| lons.push(&keys, self.lons[*at as usize]));
-        drop(self.lons);
-        let ids = gather(self.ids, &order);
-        let by_id = order_by_id(&ids);
+        order.iter().for_each(|at| lons.push(&keys, rows.lons[*at as usize]));
+        drop(rows.lons);
+        let (mut ids, mut attributes) = (rows.ids, rows.attributes);
+        arrange(&order, &mut ids, &mut attributes);
         let mut columns = Columns {
             keys,
             lons,
+            lats: gather(rows.lats, &order),
+            classes: gather(rows.classes, &order),
+            states: gather(rows.states, &order),
+            flags: gather(rows.flags, &order),
+            attributes,
+            by_id: if came_by_id { inverse(&order) } else { order_by_id(&ids) },
             ids,
-            lats: gather(self.lats, &order),
-            classes: gather(self.classes, &order),
-            states: gather(self.states, &order),
-            flags: gather(self.flags, &order),
-            attributes: gather(self.attributes, &order),
-            by_id,
             by_code: Vec::new(),
         };
+        drop(order);
         columns.order_by_code();
         columns
     }
 
-    /// Where the rows that stay came, in the order of (quadkey, id).
+    fn without_repeated(self) -> Self {
+        let last: HashMap<CoverId, usize> = self.ids.iter().copied().zip(0..).collect();
+        if last.len() == self.ids.len() {
+            return self;
+        }
+        let stays: Vec<u32> =
+            (0u32..).zip(&self.ids).filter(|(at, id)| last[id] == *at as usize).map(|(at, _)| at).collect();
+        Self {
+            keys: gather(self.keys, &stays),
+            ids: gather(self.ids, &stays),
+            lons: gather(self.lons, &stays),
+            lats: gather(self.lats, &stays),
+            classes: gather(self.classes, &stays),
+            states: gather(self.states, &stays),
+            flags: gather(self.flags, &stays),
+            attributes: gather(self.attributes, &stays),
+        }
+    }
+
+    /// Where the rows came, in the order of (quadkey, id). Dealt out to tiles of zoom 12 first, so that only the rows of one
+    /// tile are sorted, and held a second time, at once.
     fn order(&self) -> Vec<u32> {
-        let by_id = order_by_id(&self.ids);
-        let is_repeated = |pair: &[u32]| self.ids[pair[0] as usize] == self.ids[pair[1] as usize];
-        let mut order: Vec<(u64, u32)> = if by_id.windows(2).any(is_repeated) {
-            let last: HashMap<CoverId, u32> = self.ids.iter().copied().zip(0u32..).collect();
-            last.into_values().map(|at| (self.keys[at as usize], at)).collect()
-        } else {
-            self.keys.iter().copied().zip(0u32..).collect()
-        };
-        order.sort_unstable_by(|(key, at), (other_key, other_at)| {
-            key.cmp(other_key).then_with(|| self.ids[*at as usize].cmp(&self.ids[*other_at as usize]))
-        });
-        order.into_iter().map(|(_, at)| at).collect()
+        let tile = |key: u64| (key >> 32) as u32;
+        let mut free: BTreeMap<u32, usize> = BTreeMap::new();
+        self.keys.iter().for_each(|key| *free.entry(tile(*key)).or_default() += 1);
+        let mut behind = 0;
+        for count in free.values_mut() {
+            behind += *count;
+            *count = behind - *count;
+        }
+        let mut order = vec![0; self.keys.len()];
+        for (at, key) in (0u32..).zip(&self.keys) {
+            if let Some(place) = free.get_mut(&tile(*key)) {
+                order[*place] = at;
+                *place += 1;
+            }
+        }
+        let (mut rest, mut begin) = (&mut *order, 0);
+        for end in free.into_values() {
+            let (of_tile, others) = rest.split_at_mut(end - begin);
+            (rest, begin) = (others, end);
+            self.sort_tile(of_tile);
+        }
+        order
+    }
+
+    fn sort_tile(&self, order: &mut [u32]) {
+        let mut entries: Vec<u64> =
+            order.iter().map(|at| self.keys[*at as usize] << 32 | u64::from(*at)).collect();
+        entries.sort_unstable();
+        order.iter_mut().zip(entries).for_each(|(at, entry)| *at = entry as u32);
+        let key = |at: &u32| self.keys[*at as usize];
+        for at_one_place in order.chunk_by_mut(|at, next| key(at) == key(next)) {
+            at_one_place.sort_unstable_by_key(|at| self.ids[*at as usize]);
+        }
     }
 }
 
 fn gather<T: Copy>(column: Vec<T>, order: &[u32]) -> Vec<T> {
     order.iter().map(|at| column[*at as usize]).collect()
+}
+
+/// The same for two columns in their own room: what moves away leaves its place to what comes there.
+fn arrange<A: Copy, B: Copy>(order: &[u32], one: &mut [A], other: &mut [B]) {
+    let mut is_done = vec![false; order.len()];
+    for start in 0..order.len() {
+        let away = (one[start], other[start]);
+        let mut at = start;
+        while !is_done[at] {
+            is_done[at] = true;
+            let from = order[at] as usize;
+            (one[at], other[at]) = if from == start { away } else { (one[from], other[from]) };
+            at = from;
+        }
+    }
+}
+
+/// Where each row went.
+fn inverse(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    (0u32..).zip(order).for_each(|(place, at)| places[*at as usize] = place);
+    places
 }
 
 /// By the first half of the id, which is the time of its making; the rest only decides ties. A stable sort, which

@@ -1,5 +1,6 @@
 //! What the pieces say together: the standard's own examples and counts, and random filters on random rows.
 
+mod areas;
 mod judge;
 mod places;
 mod random;

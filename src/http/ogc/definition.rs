@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::crs::{CRS84, Systems};
 use super::params::{MOST, USUAL};
-use super::{Asking, Collection, districts, queryables, question};
+use super::{Asking, Collection, queryables, question};
 use crate::domain::edit::RetireReason;
 use crate::http::AppState;
 use crate::messages::Catalogue;
@@ -125,23 +125,12 @@ fn response_ref(name: &str) -> Value {
 
 /// What may be asked of the features of a collection: the parameters that all share, and each property by name.
 fn item_parameters(state: &AppState, asking: &Asking, collection: Collection) -> Vec<Value> {
-    let words = asking.words();
-    match queryables::schema(state, collection, asking.is_staff()) {
-        Some(schema) => {
-            let shared = question::PARAMETERS.iter().map(|name| parameter_ref(name));
-            let named = question::named_fields(&schema).map(|(_, name, kind)| {
-                property(name, queryables::schema_of(kind), &words.word("layer_field", name))
-            });
-            shared.chain(named).collect()
-        }
-        None => districts::PARAMETERS
-            .iter()
-            .map(|name| match districts::PROPERTIES.contains(name) {
-                true => property(name, json!({"type": "string"}), &words.word("ogc_district", name)),
-                false => parameter_ref(name),
-            })
-            .collect(),
-    }
+    let schema = queryables::schema(state, collection, asking.is_staff());
+    let shared = question::PARAMETERS.iter().map(|name| parameter_ref(name));
+    let named = question::named_fields(&schema).map(|(_, name, kind)| {
+        property(name, queryables::schema_of(kind), &queryables::title(asking, collection, name))
+    });
+    shared.chain(named).collect()
 }
 
 fn property(name: &str, schema: Value, title: &str) -> Value {

@@ -1,114 +1,130 @@
-//! The collection `districts`: outlines of the city's districts. They are few, and read from the tables.
+//! The collection `districts`: outlines of the city's districts. They are few, and read from the tables whole.
 
-use axum::response::{Html, IntoResponse, Response};
-use serde_json::{Value, json};
+use axum::response::Response;
+use geo::{LineString, MultiPolygon, Polygon};
+use serde_json::{Value as Json, json};
 
 use super::crs::{System, Systems};
-use super::features::{Links, with_system};
-use super::{Asking, Collection, Incoming, pages, unknown_feature};
-use crate::domain::area::{Area, AreaKind};
+use super::feature_page::{Feature, Found, Writing};
+use super::question::{self, Cursor, Question, named_fields};
+use super::{Asking, Collection, Incoming, unknown_feature};
+use crate::cql2::{Field, Figure, Kind, NoDictionary, Row, Schema, Value};
+use crate::domain::area::{Area, AreaKind, Ring};
 use crate::http::{AppState, Problem};
-use crate::spatial::BBox;
+use crate::layers::{FirstRows, SortedAfter};
 
 /// Its properties; the code is the id as well.
-pub(super) const PROPERTIES: &[&str] = &["code", "name_zh", "name_en"];
-
-pub(super) const PARAMETERS: &[&str] =
-    &["f", "limit", "offset", "bbox", "bbox-crs", "datetime", "crs", "code", "name_zh", "name_en"];
-
-fn feature(area: &Area, system: &System) -> Value {
-    let place = |[lon, lat]: &[f64; 2]| system.write((*lon, *lat));
-    let ring = |ring: &Vec<[f64; 2]>| ring.iter().map(place).collect::<Option<Vec<_>>>();
-    let part = |part: &Vec<Vec<[f64; 2]>>| part.iter().map(ring).collect::<Option<Vec<_>>>();
-    let parts = area.shape.parts().iter().map(part).collect::<Option<Vec<_>>>();
-    let geometry = parts.map(|parts| json!({"type": "MultiPolygon", "coordinates": parts}));
-    json!({"type": "Feature", "id": area.code, "geometry": geometry,
-        "properties": {"code": area.code, "name_zh": area.name_zh, "name_en": area.name_en}})
+pub(super) fn schema() -> Schema {
+    let fields =
+        [("geometry", Kind::Areas), ("code", Kind::Text), ("name_zh", Kind::Text), ("name_en", Kind::Text)];
+    Schema::new(fields.map(|(name, kind)| Field { name: name.to_owned(), kind }).to_vec())
 }
 
-/// Whether its bounds meet a box.
-fn meets(area: &Area, around: &BBox) -> bool {
-    let [west, south, east, north] = area.shape.bounds();
-    let across = if around.crosses_antimeridian() {
-        east >= around.west() || west <= around.east()
-    } else {
-        west <= around.east() && east >= around.west()
-    };
-    across && south <= around.north() && north >= around.south()
+struct District<'a> {
+    area: &'a Area,
+    outline: Option<Figure>,
+}
+
+impl<'a> District<'a> {
+    fn new(area: &'a Area) -> Self {
+        let ring = |ring: &Ring| LineString::from_iter(ring.iter().map(|[lon, lat]| (*lon, *lat)));
+        let part = |part: &Vec<Ring>| {
+            let mut rings = part.iter().map(ring);
+            rings.next().map(|outer| Polygon::new(outer, rings.collect()))
+        };
+        let parts: Vec<Polygon> = area.shape.parts().iter().filter_map(part).collect();
+        Self { area, outline: Figure::new(MultiPolygon::new(parts).into()) }
+    }
+}
+
+impl Row for District<'_> {
+    fn value(&self, field: usize) -> Value<'_> {
+        match field {
+            0 => self.outline.as_ref().map_or(Value::Null, Value::Figure),
+            1 => Value::Text((&*self.area.code).into()),
+            2 => Value::Text((&*self.area.name_zh).into()),
+            _ => Value::Text((&*self.area.name_en).into()),
+        }
+    }
+}
+
+impl Feature for District<'_> {
+    fn id(&self) -> String {
+        self.area.code.clone()
+    }
+
+    fn place(&self) -> Option<(f64, f64)> {
+        None
+    }
+
+    fn write_geometry(&self, out: &mut String, system: &System) {
+        let place = |[lon, lat]: &[f64; 2]| system.write((*lon, *lat));
+        let ring = |ring: &Ring| ring.iter().map(place).collect::<Option<Vec<_>>>();
+        let part = |part: &Vec<Ring>| part.iter().map(ring).collect::<Option<Vec<_>>>();
+        let parts = self.area.shape.parts().iter().map(part).collect::<Option<Vec<_>>>();
+        let geometry =
+            parts.map_or(Json::Null, |parts| json!({"type": "MultiPolygon", "coordinates": parts}));
+        out.push_str(&geometry.to_string());
+    }
+
+    fn corners(&self) -> Vec<[f64; 2]> {
+        self.area.shape.parts().iter().flatten().flatten().copied().collect()
+    }
 }
 
 pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Response, Problem> {
-    const PATH: &str = "/ogc/collections/districts/items";
-    let asking = Asking::of(state, incoming, PARAMETERS).await?;
-    let params = &asking.params;
-    let systems = Systems::of(state);
-    let system = params.system("crs", &systems)?;
-    let (limit, offset) = (params.limit()?, params.offset()?);
-    let within = params.bbox(&systems)?;
-    super::question::check_datetime(params)?;
+    let schema = schema();
+    let asking = Asking::of(state, incoming, &question::parameters(&schema)).await?;
+    let utc_offset = state.config.utc_offset_minutes;
+    let question = Question::read(&asking.params, &Systems::of(state), &schema, utc_offset)?;
     let areas = state.registry.list_areas(AreaKind::District).await?;
-    let is = |name: &str, value: &str| params.get(name).is_none_or(|wanted| wanted == value);
-    let fits = |area: &&Area| {
-        within.as_ref().is_none_or(|within| meets(area, &within.around))
-            && is("code", &area.code)
-            && is("name_zh", &area.name_zh)
-            && is("name_en", &area.name_en)
+    let within = question.within.as_ref().map(|within| within.figure());
+    let filter = question.filter.as_ref().map(|filter| filter.prepare(&NoDictionary));
+    let is_meant = |district: &District<'_>| {
+        let outline = district.outline.as_ref();
+        let meets = |within: &Option<Figure>| within.as_ref().zip(outline).is_some_and(|(a, b)| a.meets(b));
+        within.as_ref().is_none_or(meets) && filter.as_ref().is_none_or(|filter| filter.matches(district))
     };
-    let matched: Vec<&Area> = areas.iter().filter(fits).collect();
-    let page: Vec<&Area> = matched.iter().skip(offset).take(limit).copied().collect();
-    let mut links = asking.links(PATH).own("application/geo+json");
-    let end = offset.saturating_add(limit);
-    if end < matched.len() {
-        let query = params.with("offset", Some(&end.to_string()));
-        links.push(json!({"rel": "next", "type": "application/geo+json",
-            "href": format!("{}{PATH}?{query}", asking.base)}));
-    }
-    let mut said = json!({"type": "FeatureCollection", "timeStamp": state.registry.now().to_rfc3339(),
-        "numberMatched": matched.len(), "numberReturned": page.len(), "links": links});
-    let response = match asking.media {
-        super::Media::Json => {
-            said["features"] = page.iter().map(|area| feature(area, &system)).collect();
-            asking.dressed("application/geo+json", said.to_string().into_response())
-        }
-        super::Media::Html => {
-            let rows: Vec<Vec<String>> = page
-                .iter()
-                .map(|area| vec![area.code.clone(), area.name_zh.clone(), area.name_en.clone()])
-                .collect();
-            let around = asking.reader.page(state, asking.session());
-            let html =
-                pages::features(&around, Collection::Districts, &said, PROPERTIES, &rows, &corners(&page));
-            asking.dressed("text/html; charset=utf-8", Html(html).into_response())
-        }
-    };
-    Ok(with_system(response, &system))
+    let meant: Vec<District<'_>> = areas.iter().map(District::new).filter(is_meant).collect();
+    let found = page_of(meant, &question);
+    let fields: Vec<(usize, &str)> = named_fields(&schema).map(|(at, name, _)| (at, name)).collect();
+    let writing = Writing { collection: Collection::Districts, fields: &fields, system: &question.system };
+    Ok(writing.page(state, &asking, &found))
 }
 
-/// Points of outlines, for the small map of a page.
-fn corners(areas: &[&Area]) -> Vec<[f64; 2]> {
-    areas.iter().flat_map(|area| area.shape.parts().iter().flatten().flatten()).copied().collect()
+/// The page that is asked for of the districts that are meant, which come by their codes.
+fn page_of<'a>(meant: Vec<District<'a>>, question: &Question<String>) -> Found<District<'a>> {
+    let matched = meant.len();
+    let after = match &question.cursor {
+        Some(Cursor::Sorted(after)) => Some(after),
+        _ => None,
+    };
+    let mut sorted = FirstRows::new(&question.order, after, usize::MAX);
+    for district in meant {
+        let is_told = matches!(&question.cursor, Some(Cursor::Place(last)) if district.area.code <= *last);
+        if !is_told {
+            sorted.add(district.id(), district);
+        }
+    }
+    let mut features: Vec<District<'_>> =
+        sorted.into_rows().skip(question.offset).take(question.limit.saturating_add(1)).collect();
+    let next = (features.len() > question.limit).then(|| {
+        features.truncate(question.limit);
+        let last = &features[question.limit - 1];
+        match question.order.is_empty() {
+            true => Cursor::Place(last.id()).write(),
+            false => Cursor::Sorted(SortedAfter::of(&question.order, last.id(), last)).write(),
+        }
+    });
+    Found { features, matched, next }
 }
 
 pub(super) async fn item(state: &AppState, asking: &Asking, code: &str) -> Result<Response, Problem> {
     let system = asking.params.system("crs", &Systems::of(state))?;
     let areas = state.registry.list_areas(AreaKind::District).await?;
     let area = areas.iter().find(|area| area.code == code).ok_or_else(|| unknown_feature(code))?;
-    let response = match asking.media {
-        super::Media::Json => {
-            let path = format!("/ogc/collections/districts/items/{code}");
-            let mut said = feature(area, &system);
-            let mut links = Links::new(&asking.base, &path, &asking.params).own("application/geo+json");
-            links.push(asking.link_to(Collection::Districts));
-            said["links"] = links.into();
-            asking.dressed("application/geo+json", said.to_string().into_response())
-        }
-        super::Media::Html => {
-            let facts = [("code", &area.code), ("name_zh", &area.name_zh), ("name_en", &area.name_en)];
-            let facts = facts.map(|(name, value)| (name, value.clone()));
-            let around = asking.reader.page(state, asking.session());
-            let html = pages::feature(&around, Collection::Districts, code, &facts, &corners(&[area]));
-            asking.dressed("text/html; charset=utf-8", Html(html).into_response())
-        }
-    };
-    Ok(with_system(response, &system))
+    let schema = schema();
+    let fields: Vec<(usize, &str)> = named_fields(&schema).map(|(at, name, _)| (at, name)).collect();
+    let writing = Writing { collection: Collection::Districts, fields: &fields, system: &system };
+    Ok(writing.one(state, asking, &District::new(area), None))
 }

@@ -16,8 +16,21 @@ use crate::http::AppState;
 /// A row as somebody sees it.
 pub(super) trait Feature: Row {
     fn id(&self) -> String;
-    /// Degrees; `None` lies nowhere.
+    /// Degrees; `None` lies nowhere, or at more than a point.
     fn place(&self) -> Option<(f64, f64)>;
+
+    /// Its geometry in GeoJSON.
+    fn write_geometry(&self, out: &mut String, system: &System) {
+        match self.place() {
+            Some(place) => features::write_point(out, place, system),
+            None => out.push_str("null"),
+        }
+    }
+
+    /// Points by which a small map shows it.
+    fn corners(&self) -> Vec<[f64; 2]> {
+        self.place().into_iter().map(Into::into).collect()
+    }
 }
 
 /// What was found for a page.
@@ -56,7 +69,7 @@ impl Writing<'_> {
                 asking.dressed("application/geo+json", out.into_response())
             }
             Media::Html => {
-                let places: Vec<[f64; 2]> = places(&found.features);
+                let places: Vec<[f64; 2]> = found.features.iter().flat_map(Feature::corners).collect();
                 // A row leads to its feature by its first cell.
                 let is_named = found.features.first().is_none_or(|first| self.shown(first, 0) == first.id());
                 let heads: Vec<&str> = (!is_named)
@@ -130,8 +143,7 @@ impl Writing<'_> {
                     .map(|(at, (_, name))| (*name, self.shown(feature, at)))
                     .collect();
                 let page = asking.reader.page(state, asking.session());
-                let places = places(std::slice::from_ref(feature));
-                let html = pages::feature(&page, self.collection, &id, &facts, &places);
+                let html = pages::feature(&page, self.collection, &id, &facts, &feature.corners());
                 asking.dressed("text/html; charset=utf-8", Html(html).into_response())
             }
         };
@@ -161,10 +173,7 @@ impl Writing<'_> {
         out.push_str("{\"type\":\"Feature\",\"id\":");
         features::write_text(out, &feature.id());
         out.push_str(",\"geometry\":");
-        match feature.place() {
-            Some(place) => features::write_point(out, place, self.system),
-            None => out.push_str("null"),
-        }
+        feature.write_geometry(out, self.system);
         out.push_str(",\"properties\":{");
         for (at, (field, name)) in self.fields.iter().enumerate() {
             out.push_str(if at > 0 { ",\"" } else { "\"" });
@@ -174,8 +183,4 @@ impl Writing<'_> {
         }
         out.push_str("}}");
     }
-}
-
-fn places(features: &[impl Feature]) -> Vec<[f64; 2]> {
-    features.iter().filter_map(|feature| feature.place().map(Into::into)).collect()
 }

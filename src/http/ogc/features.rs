@@ -113,6 +113,8 @@ pub(super) fn write_value(out: &mut String, value: &cql2::Value<'_>, system: &Sy
         }
         cql2::Value::Timestamp(at) => write_text(out, &crate::domain::ids::Millis(*at).to_rfc3339()),
         cql2::Value::Point(lon, lat) => write_point(out, (*lon, *lat), system),
+        // The features that have one write it themselves.
+        cql2::Value::Figure(_) => out.push_str("null"),
         cql2::Value::TextList(list) => {
             out.push('[');
             for (at, text) in list.iter().enumerate() {

@@ -1,6 +1,9 @@
 //! Query parameters, as strict as the standard wants: what is not defined is refused, and so is what cannot be
 //! meant.
 
+use geo::{LineString, Polygon};
+
+use crate::cql2::Figure;
 use crate::domain::Refusal;
 use crate::http::Problem;
 use crate::http::forms::shortened;
@@ -155,6 +158,23 @@ impl Within {
             )?,
         };
         Ok(Self { around, grid: Some((system, [west, south, east, north])) })
+    }
+
+    /// The box in degrees, its edges bent where they are in a grid; `None` where nothing of it lies on the globe.
+    pub(super) fn figure(&self) -> Option<Figure> {
+        let Some((system, [west, south, east, north])) = &self.grid else {
+            return Figure::of_box(self.around.edges());
+        };
+        let corners = [(*west, *south), (*east, *south), (*east, *north), (*west, *north)];
+        let walk = (0..4).flat_map(|side| {
+            let ((x, y), (to_x, to_y)) = (corners[side], corners[(side + 1) % 4]);
+            (0..STEPS).map(move |step| {
+                let share = f64::from(step) / f64::from(STEPS);
+                (x + share * (to_x - x), y + share * (to_y - y))
+            })
+        });
+        let ring = LineString::from_iter(walk.filter_map(|(x, y)| system.to_degrees(x, y)));
+        Figure::new(Polygon::new(ring, Vec::new()).into())
     }
 
     /// Whether a place in degrees lies in it, edges included.

@@ -3,41 +3,37 @@
 use serde_json::{Map, Value, json};
 
 use super::features::Links;
-use super::{Asking, Collection};
+use super::{Asking, Collection, districts};
 use crate::cql2::{Kind, Schema};
 use crate::domain::Refusal;
 use crate::http::forms::shortened;
 use crate::http::{AppState, Problem};
 use crate::layers::{cover_schema, table_schema};
 
-/// What a filter may name of the features of a collection; districts have no filter.
-pub(super) fn schema(state: &AppState, collection: Collection, is_staff: bool) -> Option<Schema> {
+/// What a filter may name of the features of a collection.
+pub(super) fn schema(state: &AppState, collection: Collection, is_staff: bool) -> Schema {
     let utc_offset = state.config.utc_offset_minutes;
     match collection {
-        Collection::Covers => Some(cover_schema(is_staff, utc_offset)),
-        Collection::Table(layer) => Some(table_schema(layer, is_staff, utc_offset)),
-        Collection::Districts => None,
+        Collection::Covers => cover_schema(is_staff, utc_offset),
+        Collection::Table(layer) => table_schema(layer, is_staff, utc_offset),
+        Collection::Districts => districts::schema(),
     }
+}
+
+/// What a property is called, for people.
+pub(super) fn title(asking: &Asking, collection: Collection, name: &str) -> String {
+    let table = if collection == Collection::Districts { "ogc_district" } else { "layer_field" };
+    asking.words().word(table, name)
 }
 
 pub(super) fn describe(state: &AppState, asking: &Asking, collection: Collection) -> Value {
     let words = asking.words();
     let path = format!("/ogc/collections/{}/queryables", collection.id());
     let mut properties = Map::new();
-    match schema(state, collection, asking.is_staff()) {
-        Some(schema) => {
-            for field in schema.fields() {
-                let mut said = schema_of(field.kind);
-                said["title"] = words.word("layer_field", &field.name).into();
-                properties.insert(field.name.clone(), said);
-            }
-        }
-        None => {
-            for name in super::districts::PROPERTIES {
-                let title = words.word("ogc_district", name);
-                properties.insert((*name).to_owned(), json!({"type": "string", "title": title}));
-            }
-        }
+    for field in schema(state, collection, asking.is_staff()).fields() {
+        let mut said = schema_of(field.kind);
+        said["title"] = title(asking, collection, &field.name).into();
+        properties.insert(field.name.clone(), said);
     }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -61,6 +57,7 @@ pub(super) fn schema_of(kind: Kind) -> Value {
         Kind::Date => json!({"type": "string", "format": "date"}),
         Kind::Timestamp => json!({"type": "string", "format": "date-time"}),
         Kind::Point => json!({"format": "geometry-point"}),
+        Kind::Areas => json!({"format": "geometry-multipolygon"}),
         Kind::TextList => json!({"type": "array", "items": {"type": "string"}}),
     }
 }
@@ -79,7 +76,7 @@ pub(super) fn equal(name: &str, kind: Kind, value: &str) -> Result<Value, Proble
         Kind::Boolean => json!(value.parse::<bool>().map_err(|_| wrong())?),
         Kind::Date => json!({"date": value}),
         Kind::Timestamp => json!({"timestamp": value}),
-        Kind::Text | Kind::Word(_) | Kind::Point | Kind::TextList => json!(value),
+        Kind::Text | Kind::Word(_) | Kind::Point | Kind::Areas | Kind::TextList => json!(value),
     };
     Ok(json!({"op": "=", "args": [{"property": name}, literal]}))
 }

@@ -38,7 +38,7 @@ pub(super) fn parameters(schema: &Schema) -> Vec<&str> {
 pub(super) fn named_fields(schema: &Schema) -> impl Iterator<Item = (usize, &str, Kind)> {
     let fields = schema.fields().iter().enumerate();
     fields
-        .filter(|(_, field)| field.kind != Kind::Point)
+        .filter(|(_, field)| !field.kind.is_place())
         .map(|(at, field)| (at, field.name.as_str(), field.kind))
 }
 
@@ -190,11 +190,6 @@ impl Days {
             self.from.is_none_or(|from| from <= day) && self.until.is_none_or(|until| day <= until)
         })
     }
-}
-
-/// Refuses what is no day and no interval, where nothing has a day.
-pub(super) fn check_datetime(params: &Params) -> Result<(), Problem> {
-    Days::read(params.get("datetime"), 0).map(drop)
 }
 
 /// The day of a date, or of a moment with its zone on the city's clock, as RFC 3339 writes them.

@@ -15,6 +15,7 @@ mod map_page;
 mod map_past;
 mod notices;
 mod ogc;
+mod ogc_districts;
 mod ogc_tables;
 mod open311;
 mod photos;

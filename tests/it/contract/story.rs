@@ -17,7 +17,6 @@ use super::map_page::{map_overlays, map_page};
 use super::map_past::map_past;
 use super::notices::notices;
 use super::ogc::{ogc, search, staff_map};
-use super::ogc_tables;
 use super::open311::open311;
 use super::plate_batches;
 use super::plate_designs::designs;
@@ -30,10 +29,11 @@ use super::scripts::scripts;
 use super::sensors::sensors;
 use super::statistics::statistics;
 use super::tasks::tasks;
+use super::{ogc_districts, ogc_tables};
 use crate::both_engines;
 use crate::support::contract::contract;
 use crate::support::engines::Ground;
-use crate::support::say;
+use crate::support::{keep_fonts, say};
 
 const CITIZEN: As = As::Nobody;
 const DISPATCHER: As = As::Staff(Role::Dispatcher);
@@ -57,6 +57,7 @@ both_engines! {
         profiles(&house).await;
         areas(&house).await;
         plates(&house).await;
+        keep_fonts();
         plate_batches::programs(&house).await;
         plate_batches::pages(&house).await;
         designs(&house).await;
@@ -80,6 +81,7 @@ both_engines! {
         statistics(&house).await;
         open311(&house).await;
         ogc(&house).await;
+        ogc_districts::districts(&house).await;
         ogc_tables::tables(&house).await;
         ogc_tables::edits(&house).await;
         staff_map(&house).await;

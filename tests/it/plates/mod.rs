@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::decode::{symbols_of_pdf, text_of_pdf};
-use crate::support::{have, skip_or_fail};
+use crate::support::{have, keep_fonts, skip_or_fail};
 
 /// Names from a street, with classes, and characters outside the first plane.
 const STREET: [(CoverClass, &str, &str, &str); 4] = [
@@ -72,6 +72,7 @@ fn runs() -> impl Iterator<Item = PlateRun> {
 }
 
 fn render(run: &PlateRun, plates: &[PlateSpec]) -> (Vec<u8>, RenderSummary) {
+    keep_fonts();
     let mut out = Vec::new();
     let summary = render_batch(run, plates, &mut out).unwrap();
     (out, summary)

@@ -1,8 +1,10 @@
 //! Holds recorded answers to `openapi.yaml`: the path, the method, the status and the content type
 //! must be documented, and a JSON body must fit its schema.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
 
+use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 /// An answer as it came over the wire.
@@ -19,6 +21,10 @@ pub struct Recorded<'a> {
 /// The contract, read once.
 pub struct Contract {
     document: Value,
+    /// Its components as JSON Schema draft 4.
+    components: Value,
+    /// What was asked for before, by the place of the schema in the document, for sparse answers and whole ones.
+    validators: Mutex<HashMap<(usize, bool), Arc<Validator>>>,
 }
 
 /// The contract of this checkout.
@@ -33,7 +39,9 @@ pub fn contract() -> &'static Contract {
 
 impl Contract {
     pub fn read(yaml: &str) -> Self {
-        Self { document: serde_yaml_ng::from_str(yaml).expect("the contract is YAML") }
+        let document: Value = serde_yaml_ng::from_str(yaml).expect("the contract is YAML");
+        let components = document.get("components").map_or(json!({}), without_nullable);
+        Self { document, components, validators: Mutex::default() }
     }
 
     /// Every documented operation as (METHOD, path template), in the order of the document.
@@ -105,7 +113,8 @@ impl Contract {
             serde_json::from_slice(answer.body).map_err(|error| format!("{story}: not JSON: {error}"))?;
         // Only who asks for some fields gets some fields.
         let is_sparse = answer.path.contains("fields=") || template.ends_with("/covers/read");
-        let validator = jsonschema::draft4::new(&self.as_draft4(schema, is_sparse))
+        let validator = self
+            .validator(schema, is_sparse)
             .map_err(|error| format!("{story}: the contract's schema is broken: {error}"))?;
         let errors: Vec<String> = validator
             .iter_errors(&body)
@@ -147,15 +156,26 @@ impl Contract {
         }
     }
 
+    /// Made once for each schema of the document.
+    fn validator(&self, schema: &Value, is_sparse: bool) -> Result<Arc<Validator>, String> {
+        let key = (std::ptr::from_ref(schema).addr(), is_sparse);
+        if let Some(known) = self.validators.lock().expect("nobody panics with it").get(&key) {
+            return Ok(known.clone());
+        }
+        let made = jsonschema::draft4::new(&self.as_draft4(schema, is_sparse));
+        let made = Arc::new(made.map_err(|error| error.to_string())?);
+        self.validators.lock().expect("nobody panics with it").insert(key, made.clone());
+        Ok(made)
+    }
+
     /// A schema of OpenAPI 3.0 as JSON Schema draft 4, which it extends: `nullable` becomes a type,
     /// and the components come along so that `$ref` finds them.
     fn as_draft4(&self, schema: &Value, is_sparse: bool) -> Value {
-        let components = self.document.get("components").cloned().unwrap_or(json!({}));
         let mut schema = without_nullable(schema);
         if !is_sparse {
             forbid_sparse(&mut schema);
         }
-        json!({"allOf": [schema], "components": without_nullable(&components)})
+        json!({"allOf": [schema], "components": self.components})
     }
 
     /// The names of the members of a component.

@@ -14,6 +14,9 @@ pub mod wire;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
+
+use lidmark::plates::{HeldFonts, hold_fonts};
 
 /// Whether a missing tool fails the run (`CI` is set) or skips the test that wants it.
 pub fn must_be_complete() -> bool {
@@ -46,6 +49,12 @@ pub fn have(program: &str) -> bool {
 /// Whether this process may become other users.
 pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// Unpacks the fonts once for all plates of a test.
+pub fn keep_fonts() {
+    static FONTS: OnceLock<HeldFonts> = OnceLock::new();
+    FONTS.get_or_init(|| hold_fonts().expect("they are bundled"));
 }
 
 /// The folder of this checkout.
