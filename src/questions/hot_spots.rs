@@ -32,6 +32,8 @@ const LARGEST: f64 = 0.5;
 /// Cases of the smallest zone: one cover alone is no spot.
 const FEWEST: u32 = 2;
 const MOST_CLUSTERS: usize = 20;
+/// Deals whose zones are looked at together: zones are many, and reading them takes longer than counting.
+const DEALS: usize = 8;
 /// Cases that are dealt out in all replicates together.
 const MOST_DEALT: usize = 60_000_000;
 
@@ -265,24 +267,40 @@ impl Scan {
         let covers: Vec<u32> = grid.cells.iter().map(|cell| cell.covers).collect();
         let deal = Deal::by_weights(&covers);
         let mut chance = Chance::seeded(seed);
-        let mut cases = vec![0_u32; grid.cells.len()];
-        (0..replicates)
-            .map(|_| {
-                cases.fill(0);
-                (0..grid.cases).for_each(|_| cases[deal.draw(&mut chance)] += 1);
-                let mut best = 0.0_f64;
-                for ends in self.starts.windows(2) {
-                    let mut inside = 0;
-                    for zone in &self.zones[ends[0]..ends[1]] {
-                        inside += cases[zone.cell as usize];
-                        if inside >= zone.least.max(FEWEST) {
-                            best = best.max(self.value(zone, inside));
-                        }
-                    }
+        let mut best = Vec::with_capacity(replicates + DEALS);
+        let mut cases = vec![[0_u32; DEALS]; grid.cells.len()];
+        while best.len() < replicates {
+            cases.fill([0; DEALS]);
+            for at in 0..DEALS {
+                (0..grid.cases).for_each(|_| cases[deal.draw(&mut chance)][at] += 1);
+            }
+            best.extend(self.best_of(&cases));
+        }
+        best.truncate(replicates);
+        best
+    }
+
+    /// The value of the best zone in each deal; by cells, how many cases each deal put there.
+    fn best_of(&self, cases: &[[u32; DEALS]]) -> [f64; DEALS] {
+        let mut best = [0.0_f64; DEALS];
+        for ends in self.starts.windows(2) {
+            let mut inside = [0; DEALS];
+            for zone in &self.zones[ends[0]..ends[1]] {
+                let least = zone.least.max(FEWEST);
+                let mut any = false;
+                for (inside, here) in inside.iter_mut().zip(&cases[zone.cell as usize]) {
+                    *inside += here;
+                    any |= *inside >= least;
                 }
-                best
-            })
-            .collect()
+                if !any {
+                    continue;
+                }
+                for (best, inside) in best.iter_mut().zip(inside).filter(|(_, inside)| *inside >= least) {
+                    *best = best.max(self.value(zone, inside));
+                }
+            }
+        }
+        best
     }
 }
 

@@ -45,12 +45,15 @@ function openMap(maplibre, style, container) {
   return map;
 }
 
-/** The map goes to everything that is left, once, on a page whose address names no place. */
+/** Whether the map was brought to a place: by the address, or to what was asked for. */
+let isPlaced = false;
+
+/** The map goes to everything that is left, once, where nobody asked for a place. */
 function goToAll(map) {
-  let is_there = state.view !== null;
+  isPlaced ||= state.view !== null;
   onResults(() => {
-    if (is_there || !results.sums?.bounds) return;
-    is_there = true;
+    if (isPlaced || !results.sums?.bounds) return;
+    isPlaced = true;
     const [west, south, east, north] = results.sums.bounds;
     map.fitBounds([[west, south], [east, north]], { padding: 48, maxZoom: 17, animate: false });
   });
@@ -142,6 +145,7 @@ async function copyLink() {
 function goTo({ lon, lat, bounds }) {
   const map = window.lidmarkMap;
   if (!map) return;
+  isPlaced = true;
   // On a phone what lies under the open panel is not seen.
   const covered = isPhone() && document.querySelector(".map-panel.raised") ? document.querySelector(".map-panel").clientHeight : 0;
   if (bounds) map.fitBounds([[bounds[0], bounds[1]], [bounds[2], bounds[3]]], { padding: { top: 48, left: 48, right: 48, bottom: 48 + covered }, maxZoom: 17, animate: false });

@@ -67,8 +67,8 @@ impl Feature for District<'_> {
         out.push_str(&geometry.to_string());
     }
 
-    fn corners(&self) -> Vec<[f64; 2]> {
-        self.area.shape.parts().iter().flatten().flatten().copied().collect()
+    fn area(&self) -> Option<&Area> {
+        Some(self.area)
     }
 }
 

@@ -11,7 +11,9 @@ use super::features::{self, Media, with_system};
 use super::params::Params;
 use super::{Asking, Collection, pages};
 use crate::cql2::{self, Row};
+use crate::domain::area::Area;
 use crate::http::AppState;
+use crate::http::views::SmallMap;
 
 /// A row as somebody sees it.
 pub(super) trait Feature: Row {
@@ -27,9 +29,9 @@ pub(super) trait Feature: Row {
         }
     }
 
-    /// Points by which a small map shows it.
-    fn corners(&self) -> Vec<[f64; 2]> {
-        self.place().into_iter().map(Into::into).collect()
+    /// The area that it is, where it is one.
+    fn area(&self) -> Option<&Area> {
+        None
     }
 }
 
@@ -69,7 +71,6 @@ impl Writing<'_> {
                 asking.dressed("application/geo+json", out.into_response())
             }
             Media::Html => {
-                let places: Vec<[f64; 2]> = found.features.iter().flat_map(Feature::corners).collect();
                 // A row leads to its feature by its first cell.
                 let is_named = found.features.first().is_none_or(|first| self.shown(first, 0) == first.id());
                 let heads: Vec<&str> = (!is_named)
@@ -83,7 +84,8 @@ impl Writing<'_> {
                 };
                 let rows: Vec<Vec<String>> = found.features.iter().map(cells).collect();
                 let page = asking.reader.page(state, asking.session());
-                let html = pages::features(&page, self.collection, &around, &heads, &rows, &places);
+                let html =
+                    pages::features(&page, self.collection, &around, &heads, &rows, map_of(&found.features));
                 asking.dressed("text/html; charset=utf-8", Html(html).into_response())
             }
         };
@@ -143,7 +145,8 @@ impl Writing<'_> {
                     .map(|(at, (_, name))| (*name, self.shown(feature, at)))
                     .collect();
                 let page = asking.reader.page(state, asking.session());
-                let html = pages::feature(&page, self.collection, &id, &facts, &feature.corners());
+                let map = map_of(std::slice::from_ref(feature));
+                let html = pages::feature(&page, self.collection, &id, &facts, map);
                 asking.dressed("text/html; charset=utf-8", Html(html).into_response())
             }
         };
@@ -183,4 +186,11 @@ impl Writing<'_> {
         }
         out.push_str("}}");
     }
+}
+
+/// Features on a small map; `None` where none lies anywhere.
+fn map_of(features: &[impl Feature]) -> Option<SmallMap> {
+    let areas: Vec<&Area> = features.iter().filter_map(Feature::area).collect();
+    let places: Vec<[f64; 2]> = features.iter().filter_map(|one| one.place().map(Into::into)).collect();
+    SmallMap::of_areas(&areas).or_else(|| SmallMap::of_places(&places))
 }

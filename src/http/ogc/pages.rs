@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Collection;
-use crate::http::views::{self, FactView, LayerView, Page};
+use crate::http::views::{self, FactView, LayerView, Page, SmallMap};
 
 /// A resource that is no list of features.
 pub(super) fn of(page: &Page, title: &str, said: &Value) -> String {
@@ -20,7 +20,7 @@ pub(super) fn features(
     around: &Value,
     heads: &[&str],
     rows: &[Vec<String>],
-    places: &[[f64; 2]],
+    map: Option<SmallMap>,
 ) -> String {
     let collection = collection.id();
     let title = page.catalogue.word("ogc_collection", collection);
@@ -38,7 +38,7 @@ pub(super) fn features(
         rows,
         // A row leads to its feature.
         collection,
-        map: views::small_map(places),
+        map,
         ..LayerView::default()
     };
     views::layer(page, &view)
@@ -50,19 +50,13 @@ pub(super) fn feature(
     collection: Collection,
     id: &str,
     facts: &[(&str, String)],
-    places: &[[f64; 2]],
+    map: Option<SmallMap>,
 ) -> String {
     let facts: Vec<FactView> = facts
         .iter()
         .map(|(name, value)| FactView { name: (*name).to_owned(), value: value.clone() })
         .collect();
-    let view = LayerView {
-        title: id,
-        facts: &facts,
-        map: views::small_map(places),
-        above: collection.id(),
-        ..LayerView::default()
-    };
+    let view = LayerView { title: id, facts: &facts, map, above: collection.id(), ..LayerView::default() };
     views::layer(page, &view)
 }
 

@@ -57,9 +57,9 @@ impl Drawing {
 }
 
 /// Edges around areas; `None` = there are none.
-pub(super) fn edges_of(areas: &[Area]) -> Option<[f64; 4]> {
+pub(super) fn edges_of<'a>(areas: impl IntoIterator<Item = &'a Area>) -> Option<[f64; 4]> {
     areas
-        .iter()
+        .into_iter()
         .map(|area| area.shape.bounds())
         .reduce(|all, one| [all[0].min(one[0]), all[1].min(one[1]), all[2].max(one[2]), all[3].max(one[3])])
 }

@@ -3,7 +3,9 @@
 use askama::Template;
 
 use super::census_map::{CensusMap, census_map};
+use super::drawing::{Drawing, edges_of, widened};
 use super::{Page, write};
+use crate::domain::area::Area;
 
 /// What a resource says, and its name there.
 pub struct FactView {
@@ -29,12 +31,22 @@ pub struct LayerView<'a> {
     pub links: &'a [(String, String)],
 }
 
-/// Points, north up.
+/// Points or outlines, north up.
 pub struct SmallMap(CensusMap);
 
-/// `None` = there is nothing to draw. Longitude and latitude in degrees.
-pub fn small_map(places: &[[f64; 2]]) -> Option<SmallMap> {
-    census_map(places, &[]).map(SmallMap)
+impl SmallMap {
+    /// `None` = there is nothing to draw. Longitude and latitude in degrees.
+    pub fn of_places(places: &[[f64; 2]]) -> Option<Self> {
+        census_map(places, &[]).map(Self)
+    }
+
+    /// `None` = there is nothing to draw.
+    pub fn of_areas(areas: &[&Area]) -> Option<Self> {
+        let drawing = Drawing::of(widened(edges_of(areas.iter().copied())?, 0.04, 0.0005));
+        let rings = areas.iter().flat_map(|area| area.shape.parts()).flatten();
+        let (outlines, points) = (drawing.path(rings, 0), String::new());
+        Some(Self(CensusMap { width: drawing.width, height: drawing.height, outlines, points, beyond: 0 }))
+    }
 }
 
 #[derive(Template)]

@@ -101,7 +101,7 @@ pub use exemplary_pages::{ExemplaryView, exemplary_cells, exemplary_headings, ex
 pub use held_pages::{SendersView, held, senders};
 pub use import_desk::{CHANGED_HERE, DeskView, RunView, UPLOAD_SCRIPT, import_desk, import_run};
 pub use intake_page::{IntakeDraft, IntakeView, intake};
-pub use layer_page::{FactView, LayerView, layer, small_map};
+pub use layer_page::{FactView, LayerView, SmallMap, layer};
 pub use ledger_page::{LedgerView, ledger, ledger_as_shown, ledger_cells, ledger_table};
 pub use map_page::{MapView, map};
 pub use meeting_pages::{MeetingForm, MeetingListView, MeetingView, meeting_file, meeting_list};
