@@ -22,8 +22,10 @@ use support::{
 
 /// Zoom, tiles/s of Martin over PostGIS as issue 7 gives them for this kind of machine, and how many times that is wanted.
 const MARTIN: [(u32, f64, f64); 3] = [(10, 2.4, 300.0), (14, 154.0, 10.0), (16, 1518.0, 5.0)];
-/// Other servers of features, their pages of 1,000/s by the same issue, and how many times that is wanted of one of them.
-const PEERS: [(&str, f64, f64); 2] = [("bbox-server", 50.0, 20.0), ("pygeoapi", 32.0, 100.0)];
+/// Other servers of features, what their addresses need for GeoJSON, their pages of 1,000/s by the same issue, and how many
+/// times that is wanted of one of them.
+const PEERS: [(&str, &str, f64, f64); 2] =
+    [("bbox-server", "", 50.0, 20.0), ("pygeoapi", "f=json&", 32.0, 100.0)];
 const PLACES: usize = 48;
 const CLIENTS: usize = 8;
 
@@ -165,9 +167,9 @@ async fn pages(address: SocketAddr, data: &Path, boxes: &[[f64; 4]], time: Durat
     ));
     let ratio = here.per_second / raw;
     verdict("items?bbox: share of raw SQL and JSON of the same rows", ratio, "", ratio >= 0.5, ">= 0.5");
-    for (name, given, bar) in PEERS {
+    for (name, form, given, bar) in PEERS {
         let paths = boxes.iter().map(|[west, south, east, north]| {
-            format!("/collections/covers/items?f=json&limit=1000&bbox={west},{south},{east},{north}")
+            format!("/collections/covers/items?{form}limit=1000&bbox={west},{south},{east},{north}")
         });
         let measured = of_peer(name, paths.collect(), time).await;
         let times = here.per_second / measured.unwrap_or(given);

@@ -38,13 +38,12 @@ psql -q "$url" -c 'VACUUM ANALYZE covers'
 echo "PostGIS has $(psql -At "$url" -c 'SELECT count(*) FROM covers') covers"
 
 if command -v martin >/dev/null; then
-  martin --listen-addresses 127.0.0.1:55434 --cache-size 0 "$url" >"$folder/martin.log" 2>&1 & pids+=($!)
+  RUST_LOG=error martin --listen-addresses 127.0.0.1:55434 --cache-size 0 "$url" >"$folder/martin.log" 2>&1 & pids+=($!)
   export LIDMARK_BENCH_MARTIN=127.0.0.1:55434
 fi
 if command -v bbox-server >/dev/null; then
-  printf '[webserver]\nserver_addr = "127.0.0.1:55435"\n[[datasource]]\nname = "city"\n[datasource.postgis]\nurl = "%s"\n[[collections.postgis]]\nname = "covers"\ndatasource = "city"\ntable_name = "covers"\nid_field = "fid"\ngeom_field = "geom"\n' \
-    "$url" > "$folder/bbox.toml"
-  (cd "$folder" && exec bbox-server --config bbox.toml serve) >"$folder/bbox.log" 2>&1 & pids+=($!)
+  printf '[webserver]\nserver_addr = "127.0.0.1:55435"\n[[collections.postgis]]\nurl = "%s"\n' "$url" > "$folder/bbox.toml"
+  (cd "$folder" && RUST_LOG=error exec bbox-server --config bbox.toml serve) >"$folder/bbox.log" 2>&1 & pids+=($!)
   export LIDMARK_BENCH_BBOX_SERVER=127.0.0.1:55435
 fi
 if command -v pygeoapi >/dev/null; then
@@ -74,5 +73,8 @@ YML
   gunicorn --workers 4 --worker-class gthread --threads 2 --keep-alive 60 --bind 127.0.0.1:55436 pygeoapi.flask_app:APP >"$folder/pygeoapi.log" 2>&1 & pids+=($!)
   export LIDMARK_BENCH_PYGEOAPI=127.0.0.1:55436
 fi
-sleep 5
+for address in ${LIDMARK_BENCH_MARTIN:-} ${LIDMARK_BENCH_BBOX_SERVER:-} ${LIDMARK_BENCH_PYGEOAPI:-}; do
+  for _ in $(seq 60); do (: </dev/tcp/${address/://}) 2>/dev/null && continue 2; sleep 0.5; done
+  echo "nothing listens at $address"; tail "$folder"/*.log; exit 1
+done
 cargo bench --bench gis -- "$@"

@@ -99,6 +99,12 @@ pub fn day_number(at: Millis, utc_offset_minutes: i32) -> Option<i32> {
     i32::try_from((at.0 + i64::from(utc_offset_minutes) * 60_000).div_euclid(86_400_000)).ok()
 }
 
+/// The first and the last millisecond of a day since 1970-01-01 on the city's clock.
+pub fn day_span(day: i32, utc_offset_minutes: i32) -> (i64, i64) {
+    let begin = i64::from(day) * 86_400_000 - i64::from(utc_offset_minutes) * 60_000;
+    (begin, begin + 86_399_999)
+}
+
 /// The year of a moment on the city's clock.
 pub fn year_of(at: Millis, utc_offset_minutes: i32) -> u16 {
     let local = at.0.div_euclid(1000) + i64::from(utc_offset_minutes) * 60;

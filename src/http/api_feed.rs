@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,13 +46,27 @@ pub(super) async fn list_changes(
     State(state): State<AppState>,
     Asked(query): Asked<FeedQuery>,
 ) -> Result<Response, Problem> {
-    let since = whole("since", query.since.as_deref())?.unwrap_or(0);
+    let since = known_number(&state, query.since.as_deref()).await?;
     let most = limit(query.limit.as_deref(), USUAL, MOST).map_err(Problem::bad_request)?;
     let wait_s = whole("wait_s", query.wait_s.as_deref())?.unwrap_or(0);
     let wait = Duration::from_secs(u64::try_from(wait_s).unwrap_or(0).min(LONGEST_WAIT_S));
     wait_for(&state, since, wait).await?;
     let (said, _) = page(&state, since, most).await?;
     Ok(Json(said).into_response())
+}
+
+/// From where somebody follows. A number that is still to come is from a life that this registry does not remember, as
+/// after an older copy was brought back: what has it missed can only be read anew.
+async fn known_number(state: &AppState, since: Option<&str>) -> Result<i64, Problem> {
+    let since = whole("since", since)?.unwrap_or(0);
+    if since > state.newest_change().await? {
+        let newest = state.registry.last_change().await?;
+        if since > newest {
+            let refusal = Refusal::new("feed.ahead").at("since").with("since", since).with("newest", newest);
+            return Err(Problem { status: StatusCode::GONE, refusal });
+        }
+    }
+    Ok(since)
 }
 
 fn whole(field: &'static str, text: Option<&str>) -> Result<Option<i64>, Problem> {
@@ -98,7 +112,7 @@ pub(super) async fn stream_changes(
     Asked(query): Asked<StreamQuery>,
 ) -> Result<Response, Problem> {
     let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let since = whole("since", resumed.or(query.since.as_deref()))?.unwrap_or(0);
+    let since = known_number(&state, resumed.or(query.since.as_deref())).await?;
     let until = tokio::time::Instant::now() + STREAM;
     let events = futures_util::stream::unfold((state, since), move |(state, since)| async move {
         if tokio::time::Instant::now() >= until {

@@ -22,6 +22,12 @@ impl Extent {
         self.of(map).map(|edges| edges.place)
     }
 
+    /// Where the covers lay when it was last reckoned, which may be some changes ago.
+    pub(super) fn lately(&self, map: &Snapshot) -> Option<[f64; 4]> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|(_, edges)| edges.place);
+        known.or_else(|| self.bounds(map))
+    }
+
     /// `None` = there are no covers.
     pub(super) fn of(&self, map: &Snapshot) -> Option<Edges> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -75,6 +75,7 @@ mod cover_list;
 mod cover_query;
 mod crew_shell;
 mod crew_watch;
+mod cross_origin;
 mod csv_body;
 mod desk;
 mod desk_intake;
@@ -276,6 +277,7 @@ pub fn router(state: AppState) -> Router {
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(axum::middleware::from_fn_with_state(metered, quota::meter))
         .layer(axum::middleware::from_fn_with_state(dressed, problem::dress))
+        .layer(axum::middleware::from_fn(cross_origin::let_in))
         .layer(
             CompressionLayer::new()
                 .quality(CompressionLevel::Precise(4))

@@ -32,9 +32,22 @@ pub struct SortedAfter<K> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Ranking {
-    Number(f64),
+    /// By its bits: read from decimals the last one may be another.
+    Number(#[serde(with = "bits")] f64),
     Text(String),
     Unknown,
+}
+
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(number.to_bits())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
+    }
 }
 
 impl Ranking {
@@ -150,3 +163,18 @@ impl<K: Ord, R> PartialEq for Ranked<K, R> {
 }
 
 impl<K: Ord, R> Eq for Ranked<K, R> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_gives_back_every_bit_of_a_number() {
+        // What a receiver writes as a 32-bit 9.1; read from its decimals it is another number.
+        for number in [f64::from(9.1_f32), f64::MIN_POSITIVE, -0.0, 1e300] {
+            let after = SortedAfter { ranks: vec![Ranking::Number(number), Ranking::Unknown], key: 7 };
+            let text = serde_json::to_string(&after).unwrap();
+            assert_eq!(serde_json::from_str::<SortedAfter<i32>>(&text).unwrap(), after);
+        }
+    }
+}

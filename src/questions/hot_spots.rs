@@ -271,8 +271,8 @@ impl Scan {
         let mut cases = vec![[0_u32; DEALS]; grid.cells.len()];
         while best.len() < replicates {
             cases.fill([0; DEALS]);
-            for at in 0..DEALS {
-                (0..grid.cases).for_each(|_| cases[deal.draw(&mut chance)][at] += 1);
+            for nth in 0..DEALS * grid.cases as usize {
+                cases[deal.draw(&mut chance)][nth / grid.cases as usize] += 1;
             }
             best.extend(self.best_of(&cases));
         }

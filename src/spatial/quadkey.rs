@@ -72,6 +72,17 @@ impl BBox {
         [self.west, self.south, self.east, self.north]
     }
 
+    /// The same with each edge moved outwards by so many degrees, as far as the globe goes.
+    pub fn widened(self, degrees: f64) -> Self {
+        let (south, north) = ((self.south - degrees).max(-90.0), (self.north + degrees).min(90.0));
+        let (west, east) = (self.west - degrees, self.east + degrees);
+        match self.crosses_antimeridian() && west <= east {
+            // Its edges met on the other side.
+            true => Self { south, north, ..Self::WORLD },
+            false => Self { west: west.max(-180.0), south, east: east.min(180.0), north },
+        }
+    }
+
     /// The smallest box that is sure to hold every point within `radius_m` meters of a point.
     pub fn around(lon: f64, lat: f64, radius_m: f64) -> Self {
         let angle = radius_m / EARTH_RADIUS_M;

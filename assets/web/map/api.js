@@ -32,6 +32,9 @@ export async function ask(kind, address, sent = {}) {
   }
 }
 
+/** Nobody waits for an answer of this kind any more. */
+export const abandon = (kind) => running.get(kind)?.abort();
+
 /** `asked` once things have been quiet for some milliseconds. */
 export function settled(asked, quiet_ms) {
   let timer = null;

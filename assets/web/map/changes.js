@@ -1,7 +1,7 @@
 // What changed between two days: on the map as lines and dots, beside it as a list with the counts.
 
 import { fill, h } from "/crew/dom.js";
-import { ask, Superseded } from "./api.js";
+import { abandon, ask, Superseded } from "./api.js";
 import { narrowing, listen, state } from "./state.js";
 import { count, meters, t, word } from "./words.js";
 
@@ -78,7 +78,10 @@ export function changesPanel(map, settings, open) {
     list(LIST);
   }
   async function refresh() {
-    if (state.since === null) return draw({ features: [], counts: {} });
+    if (state.since === null) {
+      abandon("changes");
+      return draw({ features: [], counts: {} });
+    }
     const parameters = narrowing();
     parameters.set("from", state.since);
     parameters.set("to", state.at ?? settings.today);

@@ -1,7 +1,7 @@
 // The file of one cover beside the map.
 
 import { fill, h } from "/crew/dom.js";
-import { ask, Superseded } from "./api.js";
+import { abandon, ask, Superseded } from "./api.js";
 import { showPlace } from "./place.js";
 import { changed, listen, state } from "./state.js";
 import { drawCover } from "./symbols.js";
@@ -24,14 +24,21 @@ export function filePanel(found) {
   const close = h("button", { type: "button", class: "quiet close", "aria-label": t("close"), onclick: () => { state.cover = null; changed("cover"); } }, "×");
   const title = h("h2", { tabindex: "-1" });
   const panel = h("section", { class: "file", "aria-label": t("file"), hidden: true }, h("div", { class: "file-top" }, title, close), body);
-  let before = null;
+  let before = null, opener = null;
 
   async function show() {
     const code = state.cover;
     panel.hidden = code === null;
     if (code === before) return;
     before = code;
-    if (code === null) return void found(null);
+    if (code === null) {
+      abandon("file");
+      found(null);
+      // Back to where it was opened from.
+      (opener?.isConnected ? opener : document.querySelector(".scroller"))?.focus({ preventScroll: true });
+      return;
+    }
+    if (!panel.contains(document.activeElement)) opener = document.activeElement;
     fill(title, h("span", { class: "code" }, code));
     fill(body, h("p", { class: "hint" }, t("waiting")));
     try {
@@ -47,7 +54,10 @@ export function filePanel(found) {
       found(cover);
       title.focus({ preventScroll: true });
     } catch (error) {
-      if (!(error instanceof Superseded)) fill(body, h("p", { class: "mark hot", role: "alert" }, error.message));
+      if (error instanceof Superseded) return;
+      fill(body, h("p", { class: "mark hot", role: "alert" }, error.message));
+      // Chosen again it is asked for again.
+      before = undefined;
     }
   }
   listen((what) => { if (what === "cover") show(); });

@@ -15,6 +15,13 @@ export function distance([lon, lat], [lon2, lat2]) {
   return Math.hypot((lon2 - lon) * at.east, (lat2 - lat) * at.north);
 }
 
+/** West, south, east, north as the server takes them: within the world, though a map goes round and round. */
+export function boxText([west, south, east, north]) {
+  const onGlobe = (lon) => ((((lon + 180) % 360) + 360) % 360) - 180;
+  const box = east - west >= 360 ? [-180, south, 180, north] : [onGlobe(west), south, onGlobe(east), north];
+  return box.map((degree) => Number(degree.toFixed(6))).join(",");
+}
+
 /** Meters along a line. */
 export const lengthOf = (points) => points.slice(1).reduce((sum, point, at) => sum + distance(points[at], point), 0);
 

@@ -2,7 +2,7 @@
 
 import { fill, h } from "/crew/dom.js";
 import { more, onResults, results } from "./results.js";
-import { changed, state } from "./state.js";
+import { changed, listen, state } from "./state.js";
 import { drawCover } from "./symbols.js";
 import { count, t, word } from "./words.js";
 
@@ -41,7 +41,10 @@ export function listPanel(open) {
     const until = Math.min(results.rows.length, Math.ceil((scroller.scrollTop + scroller.clientHeight) / ROW_PX) + AROUND);
     if (!anew && from === first && until === drawn) return;
     [first, drawn] = [from, until];
+    const held = rows.contains(document.activeElement) ? document.activeElement.closest("li").getAttribute("aria-posinset") : null;
     fill(rows, results.rows.slice(from, until).map((cover, at) => row(cover, from + at, open)));
+    // Whoever goes through by keyboard stays where they are.
+    if (held) (rows.querySelector(`[aria-posinset="${held}"] button`) ?? scroller).focus({ preventScroll: true });
     if (results.rows.length - until < 40) more();
   }
 
@@ -56,6 +59,7 @@ export function listPanel(open) {
     before = results.rows;
     draw(true);
   });
+  listen((what) => { if (what === "cover") draw(true); });
   scroller.addEventListener("scroll", () => draw(false));
   new ResizeObserver(() => draw(true)).observe(scroller);
   return h("div", { class: "panel-body results" }, said, scroller);

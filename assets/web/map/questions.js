@@ -63,9 +63,13 @@ export function questionPanel(map, go, csrf) {
     fill(fields, form.fields);
   }
 
-  function forget() {
+  function wipe() {
     map.getSource("answer").setData(EMPTY);
     [said, files, list].forEach((part) => fill(part));
+  }
+
+  function forget() {
+    wipe();
     if (state.ask) { state.ask = null; changed("ask"); }
   }
 
@@ -102,8 +106,9 @@ export function questionPanel(map, go, csrf) {
     fill(said, h("p", { class: "mark hot", role: "alert" }, error.message));
   }
 
-  async function run(kind, parameters, body = null, without = []) {
-    forget();
+  /** Asks and shows the answer; the map stays where it is if the address says where that is. */
+  async function run(kind, parameters, { body = null, without = [], stays = false } = {}) {
+    wipe();
     fill(said, h("p", { class: "hint" }, t("asking")));
     button.disabled = true;
     try {
@@ -115,8 +120,11 @@ export function questionPanel(map, go, csrf) {
       // On a phone the answer would lie below the edge of the panel.
       if (list.getBoundingClientRect().top > innerHeight - 120) said.scrollIntoView({ block: "start" });
       const bounds = boundsOf(told.features);
-      if (bounds) go({ bounds });
-      if (body === null) {
+      if (bounds && !stays) go({ bounds });
+      if (body !== null) {
+        state.ask = null;
+        changed("ask");
+      } else {
         const kept = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
         state.ask = `${kind}?${kept}`;
         changed("ask");
@@ -132,7 +140,7 @@ export function questionPanel(map, go, csrf) {
     event.preventDefault();
     try {
       const { parameters, body = null } = await form.read();
-      await run(kinds.value, parameters, body, form.without);
+      await run(kinds.value, parameters, { body, without: form.without });
     } catch (error) {
       if (error instanceof NotYet) { forget(); complain(error); } else complain(error);
     }
@@ -140,7 +148,7 @@ export function questionPanel(map, go, csrf) {
 
   const asked = readAsked(state.ask);
   choose(asked?.kind ?? QUESTIONS[0]);
-  if (asked) run(asked.kind, asked.parameters);
+  if (asked) run(asked.kind, asked.parameters, { stays: state.view !== null });
   return h("div", { class: "panel-body questions" },
     h("form", { onsubmit: submit }, h("label", { class: "field" }, t("ask_what"), kinds), hint, fields, h("p", {}, button)),
     h("section", { "aria-label": t("answer") }, said, files, list));

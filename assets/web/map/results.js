@@ -1,9 +1,12 @@
 // What the filters leave, from the server: the sums, and the covers page by page. Map, sums and list change together.
 
 import { ask, settled, Superseded } from "./api.js";
+import { boxText } from "./geometry.js";
 import { filterParameters, listen } from "./state.js";
 
 const PAGE = 200;
+/** After a page of the list did not come, it is not asked for again for so long. */
+const PAUSE_MS = 10_000;
 const listeners = [];
 
 /** `all`: the sums without any filter, for what can be chosen. `sums`: those of the filters. `rows`: covers so far, in order; `next`: whether there are more. `problem`: a sentence. */
@@ -16,7 +19,7 @@ const tell = () => { for (const heard of listeners) heard(); };
 let viewBox = null;
 /** The part of the world that the map shows, for the count "in view". */
 export function setViewBox(box) {
-  viewBox = box.map((degree) => Number(degree.toFixed(6))).join(",");
+  viewBox = boxText(box);
   refreshView();
 }
 
@@ -43,9 +46,10 @@ async function refresh() {
   tell();
 }
 
+let pausedUntil = 0;
 /** The next page of the list, when somebody comes near its end. */
 export async function more() {
-  if (!results.next || results.is_waiting) return;
+  if (!results.next || results.is_waiting || Date.now() < pausedUntil) return;
   const list = filterParameters();
   list.set("limit", PAGE);
   list.set("cursor", results.next);
@@ -55,21 +59,26 @@ export async function more() {
     if (results.next !== before) return;
     results.rows.push(...page.covers);
     results.next = page.next ?? null;
+    results.problem = null;
   } catch (error) {
     if (error instanceof Superseded) return;
     results.problem = error.message;
+    pausedUntil = Date.now() + PAUSE_MS;
   }
   tell();
 }
 
 const refreshView = settled(async () => {
-  if (results.is_waiting || results.problem) return;
+  if (results.is_waiting) return;
+  // What failed is tried again where somebody moves on.
+  if (results.problem) return refresh();
   try {
     results.sums = await ask("summary", "/api/v1/map/summary?" + withView());
-    tell();
   } catch (error) {
-    if (!(error instanceof Superseded)) results.problem = error.message;
+    if (error instanceof Superseded) return;
+    results.problem = error.message;
   }
+  tell();
 }, 250);
 
 const refreshSoon = settled(refresh, 30);

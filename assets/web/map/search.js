@@ -1,7 +1,7 @@
 // The search box above the map: codes, plates, cases, roads and owners, with a slip or by the initials of their Pinyin.
 
 import { fill, h } from "/crew/dom.js";
-import { ask, settled, Superseded } from "./api.js";
+import { abandon, ask, settled, Superseded } from "./api.js";
 import { choose } from "./list.js";
 import { changed, state } from "./state.js";
 import { count, t } from "./words.js";
@@ -12,13 +12,25 @@ const codeOf = (result) => (result.href.startsWith("/covers/") ? decodeURICompon
 /** Builds the box; `go(place)` brings a place `{lon, lat}` or `{bounds}` into sight. */
 export function searchBox(go) {
   const found = h("ul", { class: "found", hidden: true });
-  const input = h("input", { type: "search", name: "search", maxlength: 100, autocomplete: "off", placeholder: t("search_hint"), "aria-label": t("search"), oninput: settled(search, 120) });
-  const close = () => { found.hidden = true; };
+  const input = h("input", { type: "search", name: "search", maxlength: 100, autocomplete: "off", placeholder: t("search_hint"), "aria-label": t("search"), oninput: () => { dismissed = null; searchSoon(); } });
+  const searchSoon = settled(search, 120);
+  /** What the list is for; what was typed when it was closed; the filter that somebody had, and what the box made of it. */
+  let listed = null, dismissed = null, own = null, joined = null;
+  /** The question under way. */
+  let pending = null;
+  const close = () => {
+    abandon("search");
+    dismissed = input.value.trim();
+    listed = null;
+    found.hidden = true;
+  };
 
   function take(result) {
     close();
     if (result.filter) {
-      state.singles.filter = result.filter;
+      if (state.singles.filter !== joined) own = state.singles.filter ?? null;
+      joined = own ? `(${own}) AND (${result.filter})` : result.filter;
+      state.singles.filter = joined;
       changed("filter");
     }
     if (result.bounds) go({ bounds: result.bounds });
@@ -28,9 +40,15 @@ export function searchBox(go) {
     else if (!result.filter) location.href = result.href;
   }
 
-  async function search() {
+  function search() {
     const typed = input.value.trim();
     if (typed.length < SHORTEST) return close();
+    if (typed === dismissed || typed === listed) return;
+    if (pending?.typed !== typed) pending = { typed, done: list(typed).finally(() => { if (pending?.typed === typed) pending = null; }) };
+    return pending.done;
+  }
+
+  async function list(typed) {
     let rows;
     try {
       const { results } = await ask("search", "/api/v1/search?q=" + encodeURIComponent(typed));
@@ -43,9 +61,18 @@ export function searchBox(go) {
     }
     fill(found, rows);
     found.hidden = false;
+    listed = typed;
   }
 
-  const box = h("form", { class: "search", role: "search", onsubmit: (event) => { event.preventDefault(); found.querySelector("button")?.click(); } }, input, found);
+  /** Enter takes the first of what stands in the box now, however fast it was typed. */
+  async function submit(event) {
+    event.preventDefault();
+    dismissed = null;
+    await search();
+    if (listed === input.value.trim()) found.querySelector("button")?.click();
+  }
+
+  const box = h("form", { class: "search", role: "search", onsubmit: submit }, input, found);
   box.addEventListener("keydown", (event) => {
     if (event.key === "Escape") close();
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;

@@ -1,6 +1,7 @@
 // Names of streets, derived from the covers that lie in them, for a map without a ground of its own.
 
 import { ask } from "./api.js";
+import { boxText } from "./geometry.js";
 
 const FROM_ZOOM = 14.5;
 const EMPTY = { type: "FeatureCollection", features: [] };
@@ -23,7 +24,7 @@ export function addStreets(map) {
   }, "counts");
   const update = async () => {
     if (map.getZoom() < FROM_ZOOM) return;
-    const box = map.getBounds().toArray().flat().map((degree) => degree.toFixed(6)).join(",");
+    const box = boxText(map.getBounds().toArray().flat());
     try {
       const { covers } = await ask("streets", "/api/v1/map/covers?limit=200&bbox=" + box);
       const features = namesOf(covers).map(({ lon, lat, ...properties }) => ({ type: "Feature", properties, geometry: { type: "Point", coordinates: [lon, lat] } }));

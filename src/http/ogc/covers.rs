@@ -9,9 +9,10 @@ use super::crs::{CRS84, System, Systems};
 use super::feature_page::{Feature, Found, Writing};
 use super::features;
 use super::question::{self, Cursor};
-use super::{Asking, Collection, Incoming, moved, unknown_feature};
+use super::{Asking, Collection, Incoming, unknown_feature};
 use crate::cql2::Kind;
 use crate::domain::Refusal;
+use crate::domain::calendar::day_span;
 use crate::domain::cover::CoverFile;
 use crate::domain::ids::CoverId;
 use crate::http::auth;
@@ -41,16 +42,17 @@ fn search<'r, 'm>(
     map: &'m Snapshot,
     reader: &'r CoverReader<'m>,
     question: &Question,
+    utc_offset_minutes: i32,
 ) -> Result<Found<CoverView<'r, 'm>>, Refusal> {
     let holds = |lon: f64, lat: f64| question.within.as_ref().is_none_or(|within| within.contains(lon, lat));
     let within = question.within.as_ref().map(|within| Within { around: within.around, holds: &holds });
     let filter = question.filter.as_ref().map(|filter| (filter.prepare(reader), filter.bounds()));
-    let days = question.days;
+    let times = question.times;
     let fits = move |row: &SnapshotRow| {
         let day = Some(row.attributes.surveyed_on).filter(|day| *day != UNKNOWN_DAY);
-        days.is_none_or(|days| days.holds(day))
+        times.is_none_or(|times| times.meet(day.map(|day| day_span(day, utc_offset_minutes))))
     };
-    let search = CoverSearch::new(map, reader, within, filter)?.only(days.is_some().then_some(&fits));
+    let search = CoverSearch::new(map, reader, within, filter)?.only(times.is_some().then_some(&fits));
     let (limit, offset) = (question.limit, question.offset);
     // One more than asked for tells whether there is a page behind this one.
     let mut counted = None;
@@ -88,13 +90,13 @@ pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Respon
     let systems = Systems::of(state);
     let mut question = Question::read(&asking.params, &systems, &schema, utc_offset)?;
     // Without a log-in no cover says when it was surveyed: all of them fit.
-    question.days = question.days.filter(|_| is_staff);
+    question.times = question.times.filter(|_| is_staff);
     let state = state.clone();
     // A filter may pass over the whole city.
     let written = tokio::task::spawn_blocking(move || {
         let map = state.snapshot.load();
         let reader = CoverReader::new(&map, &state.config.quality, is_staff);
-        let found = search(&map, &reader, &question).map_err(Problem::bad_request)?;
+        let found = search(&map, &reader, &question, utc_offset).map_err(Problem::bad_request)?;
         let fields = fields(is_staff);
         let writing = Writing { collection: Collection::Covers, fields: &fields, system: &question.system };
         Ok::<_, Problem>(writing.page(&state, &asking, &found))
@@ -108,21 +110,21 @@ pub(super) async fn item(state: &AppState, asking: &Asking, code: &str) -> Resul
         // Who may change it sees what is stored now, and which version that is.
         return match find_in_use(state, code).await {
             Ok((file, row)) => Ok(one(state, asking, row, &system, Some(file.version))),
-            Err(problem) => former(state, code).await?.ok_or(problem),
+            Err(problem) => former(state, asking, code).await?.ok_or(problem),
         };
     }
     let found = state.snapshot.load().find_code(code);
     match found {
         Some(row) => Ok(one(state, asking, row, &system, None)),
-        None => former(state, code).await?.ok_or_else(|| unknown_feature(code)),
+        None => former(state, asking, code).await?.ok_or_else(|| unknown_feature(code)),
     }
 }
 
 /// A former code leads to the one of today.
-async fn former(state: &AppState, code: &str) -> Result<Option<Response>, Problem> {
+async fn former(state: &AppState, asking: &Asking, code: &str) -> Result<Option<Response>, Problem> {
     let file = state.registry.find_cover_by_code(code).await?;
     let file = file.filter(|file| file.retired.is_none() && file.code.digits != code);
-    Ok(file.map(|file| moved(Collection::Covers, &file.code.digits)))
+    Ok(file.map(|file| asking.moved(Collection::Covers, &file.code.digits)))
 }
 
 /// A cover in use by its code of today, as it is stored. The row may be newer than the file, never older.

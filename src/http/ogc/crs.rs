@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::crs::{Crs, CrsBook, covers};
+use crate::crs::{Crs, CrsBook};
 use crate::http::AppState;
 
 /// Longitude and latitude, in this order.
@@ -85,15 +85,23 @@ impl System {
     }
 }
 
-/// The systems of this city: degrees, Web Mercator, and the zones of CGCS2000 that are used where its covers lie.
+/// The systems of this city: degrees, Web Mercator, and the zones of CGCS2000 that are used where its covers lie, all
+/// of them while there are none; and the zone of the settings.
 pub(super) struct Systems(Vec<System>);
 
 impl Systems {
     pub(super) fn of(state: &AppState) -> Self {
         let map = state.snapshot.load();
-        let somewhere = map.rows().next().map(|row| (row.lon, row.lat));
+        let edges = state.shared.extent.lately(&map);
+        let reaches = |system: &System| {
+            edges.is_none_or(|[west, south, east, north]| {
+                let area = system.crs.area();
+                west <= area[2] && east >= area[0] && south <= area[3] && north >= area[1]
+            })
+        };
+        let chosen = state.config.map.crs.trim_start_matches("EPSG:").parse::<u32>().ok();
         let is_used = |system: &&System| {
-            !system.is_zone() || somewhere.is_some_and(|(lon, lat)| covers(system.crs.area(), lon, lat))
+            !system.is_zone() || reaches(system) || (chosen.is_some() && system.crs.code() == chosen)
         };
         Self(ALL.iter().filter(is_used).cloned().collect())
     }

@@ -1,7 +1,7 @@
 //! The collection `districts`: outlines of the city's districts. They are few, and read from the tables whole.
 
 use axum::response::Response;
-use geo::{LineString, MultiPolygon, Polygon};
+use geo::{BooleanOps, LineString, MultiPolygon, Polygon, Validation};
 use serde_json::{Value as Json, json};
 
 use super::crs::{System, Systems};
@@ -32,8 +32,13 @@ impl<'a> District<'a> {
             let mut rings = part.iter().map(ring);
             rings.next().map(|outer| Polygon::new(outer, rings.collect()))
         };
-        let parts: Vec<Polygon> = area.shape.parts().iter().filter_map(part).collect();
-        Self { area, outline: Figure::new(MultiPolygon::new(parts).into()) }
+        let parts = MultiPolygon::new(area.shape.parts().iter().filter_map(part).collect());
+        // Parts may share a border or lie over each other, which geometries must not.
+        let whole = match parts.is_valid() {
+            true => parts,
+            false => parts.iter().fold(MultiPolygon::empty(), |whole, part| whole.union(part)),
+        };
+        Self { area, outline: Figure::new(whole.into()) }
     }
 }
 

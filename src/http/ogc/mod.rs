@@ -195,17 +195,31 @@ impl Asking {
         self.caller.as_ref().and_then(|caller| caller.session.as_ref())
     }
 
+    /// To a feature under the code that it has now, asked for in the same way. Codes may come back: nobody keeps it.
+    fn moved(&self, collection: Collection, id: &str) -> Response {
+        let (id, query) = (auth::percent_encode(id), self.params.without(&[]));
+        let mark = if query.is_empty() { "" } else { "?" };
+        let target = format!("/ogc/collections/{}/items/{id}{mark}{query}", collection.id());
+        let mut response = Redirect::permanent(&target).into_response();
+        self.say_who_keeps(response.headers_mut());
+        response
+    }
+
     /// What staff see is kept by nobody on the way.
     fn dressed(&self, media_type: &'static str, mut response: Response) -> Response {
         let headers = response.headers_mut();
-        let cache = if self.is_staff() { "private, no-store" } else { "no-cache" };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        self.say_who_keeps(headers);
+        response
+    }
+
+    fn say_who_keeps(&self, headers: &mut HeaderMap) {
+        let cache = if self.is_staff() { "private, no-store" } else { "no-cache" };
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         headers.insert(
             header::VARY,
             HeaderValue::from_static("accept, accept-language, authorization, cookie, host"),
         );
-        response
     }
 }
 
@@ -374,12 +388,6 @@ pub(super) async fn item(
         Collection::Districts => districts::item(&state, &asking, &feature).await,
         Collection::Table(layer) => tables::item(&state, &asking, layer, &feature).await,
     }
-}
-
-/// A feature under the code that it has now.
-fn moved(collection: Collection, id: &str) -> Response {
-    let id = auth::percent_encode(id);
-    Redirect::permanent(&format!("/ogc/collections/{}/items/{id}", collection.id())).into_response()
 }
 
 fn unknown_feature(read: &str) -> Problem {

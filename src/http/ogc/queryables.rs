@@ -76,7 +76,9 @@ pub(super) fn equal(name: &str, kind: Kind, value: &str) -> Result<Value, Proble
         Kind::Boolean => json!(value.parse::<bool>().map_err(|_| wrong())?),
         Kind::Date => json!({"date": value}),
         Kind::Timestamp => json!({"timestamp": value}),
-        Kind::Text | Kind::Word(_) | Kind::Point | Kind::Areas | Kind::TextList => json!(value),
+        Kind::Text | Kind::Word(_) | Kind::Point | Kind::Areas => json!(value),
+        // It has the word, whatever others it has.
+        Kind::TextList => return Ok(json!({"op": "a_contains", "args": [{"property": name}, [value]]})),
     };
     Ok(json!({"op": "=", "args": [{"property": name}, literal]}))
 }

@@ -9,6 +9,7 @@ use super::params::{Params, Within};
 use super::queryables;
 use crate::cql2::{Filter, Kind, Schema, ToDegrees};
 use crate::domain::Refusal;
+use crate::domain::calendar::day_span;
 use crate::http::Problem;
 use crate::http::forms::shortened;
 use crate::layers::{Direction, SortKey, SortedAfter};
@@ -67,7 +68,7 @@ pub(super) struct Question<K> {
     pub(super) offset: usize,
     pub(super) within: Option<Within>,
     pub(super) filter: Option<Filter>,
-    pub(super) days: Option<Days>,
+    pub(super) times: Option<Times>,
     pub(super) order: Vec<SortKey>,
     pub(super) cursor: Option<Cursor<K>>,
     pub(super) system: System,
@@ -95,7 +96,7 @@ impl<K: Serialize + DeserializeOwned> Question<K> {
             offset: params.offset()?,
             within: params.bbox(systems)?,
             filter: filter(params, systems, schema)?,
-            days: Days::read(params.get("datetime"), utc_offset_minutes)?,
+            times: Times::read(params.get("datetime"), utc_offset_minutes)?,
             order,
             cursor,
             system: params.system("crs", systems)?,
@@ -155,52 +156,53 @@ fn sort_keys(text: Option<&str>, schema: &Schema) -> Result<Vec<SortKey>, Proble
         .collect()
 }
 
-/// Days from and until, both included; `None` = open.
+/// Milliseconds from and until, both included; `None` = open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Days {
-    from: Option<i32>,
-    until: Option<i32>,
+pub(super) struct Times {
+    from: Option<i64>,
+    until: Option<i64>,
 }
 
-impl Days {
-    /// An instant, or an interval `a/b` of which either end may be open (`..` or nothing).
+impl Times {
+    /// A day, a moment, or an interval `a/b` of which either end may be open (`..` or nothing).
     fn read(text: Option<&str>, utc_offset_minutes: i32) -> Result<Option<Self>, Problem> {
         let Some(text) = text else { return Ok(None) };
         let wrong = || Problem::bad_request(Refusal::new("ogc.datetime").with("read", shortened(text)));
         let end = |part: &str| match part {
             "" | ".." => Ok(None),
-            part => day_of(part, utc_offset_minutes).map(Some).ok_or_else(wrong),
+            part => span_of(part, utc_offset_minutes).map(Some).ok_or_else(wrong),
         };
-        let days = match text.split_once('/') {
+        let (first, last) = match text.split_once('/') {
             None => {
-                let day = day_of(text, utc_offset_minutes).ok_or_else(wrong)?;
-                Self { from: Some(day), until: Some(day) }
+                let span = span_of(text, utc_offset_minutes).ok_or_else(wrong)?;
+                (Some(span), Some(span))
             }
-            Some((from, until)) => Self { from: end(from)?, until: end(until)? },
+            Some((from, until)) => (end(from)?, end(until)?),
         };
-        match days {
+        let times = Self { from: first.map(|(from, _)| from), until: last.map(|(_, until)| until) };
+        match times {
             Self { from: Some(from), until: Some(until) } if from > until => Err(wrong()),
-            days => Ok(Some(days)),
+            times => Ok(Some(times)),
         }
     }
 
-    /// What has no day fits every interval.
-    pub(super) fn holds(self, day: Option<i32>) -> bool {
-        day.is_none_or(|day| {
-            self.from.is_none_or(|from| from <= day) && self.until.is_none_or(|until| day <= until)
+    /// Whether something lies in it that was from a moment until another one. What has no time fits every interval.
+    pub(super) fn meet(self, span: Option<(i64, i64)>) -> bool {
+        span.is_none_or(|(from, until)| {
+            self.from.is_none_or(|first| first <= until) && self.until.is_none_or(|last| from <= last)
         })
     }
 }
 
-/// The day of a date, or of a moment with its zone on the city's clock, as RFC 3339 writes them.
-fn day_of(text: &str, utc_offset_minutes: i32) -> Option<i32> {
+/// The milliseconds of a day on the city's clock, or of a moment with its zone, as RFC 3339 writes them.
+fn span_of(text: &str, utc_offset_minutes: i32) -> Option<(i64, i64)> {
     use time::format_description::well_known::{Iso8601, Rfc3339};
-    let day = match text.len() {
-        10 => time::Date::parse(text, &Iso8601::DATE).ok()?,
-        _ => {
-            let clock = time::UtcOffset::from_whole_seconds(utc_offset_minutes * 60).ok()?;
-            time::OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(clock)?.date()
-        }
-    };
-    Some(day.to_julian_day() - time::Date::from_ordinal_date(1970, 1).ok()?.to_julian_day())
+    if text.len() == 10 {
+        let day = time::Date::parse(text, &Iso8601::DATE).ok()?.to_julian_day();
+        let first = time::Date::from_ordinal_date(1970, 1).ok()?.to_julian_day();
+        return Some(day_span(day - first, utc_offset_minutes));
+    }
+    let at = time::OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+    let at = i64::try_from(at.div_euclid(1_000_000)).ok()?;
+    Some((at, at))
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use axum::response::Response;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::crs::Systems;
@@ -12,8 +13,6 @@ use super::feature_page::{Feature, Found, Writing};
 use super::question::{self, Cursor, Question, named_fields};
 use super::{Asking, Collection, Incoming, unknown_feature};
 use crate::cql2::{Kind, Need, NoDictionary, Prepared, Row, Schema, Value};
-use crate::domain::calendar::day_number;
-use crate::domain::ids::Millis;
 use crate::domain::position::{quadkey, quadkey_center};
 use crate::domain::role::Actor;
 use crate::domain::table_layer::TableLayer;
@@ -26,17 +25,20 @@ use crate::spatial::{BBox, KeyRange};
 /// Counts remembered at most; beyond it all are forgotten.
 const MOST_COUNTS: usize = 1000;
 
-/// How many rows a question meant when the newest change had this number, so that the pages of one question count once.
+/// Conditions that the database is told; the filter itself has the last word, and a database bears no thousands of them.
+const MOST_TESTS: usize = 100;
+
+/// How many rows a question, known by its digest, meant when the newest change had this number, so that the pages of one question count once.
 #[derive(Default)]
-pub(in crate::http) struct FeatureCounts(Mutex<HashMap<String, (i64, usize)>>);
+pub(in crate::http) struct FeatureCounts(Mutex<HashMap<Digest, (i64, usize)>>);
 
 impl FeatureCounts {
-    fn known(&self, question: &str, change: i64) -> Option<usize> {
+    fn known(&self, question: &Digest, change: i64) -> Option<usize> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(question).filter(|(at, _)| *at == change).map(|(_, count)| *count)
     }
 
-    fn keep(&self, question: String, change: i64, count: usize) {
+    fn keep(&self, question: Digest, change: i64, count: usize) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= MOST_COUNTS {
             counts.clear();
@@ -44,6 +46,8 @@ impl FeatureCounts {
         counts.insert(question, (change, count));
     }
 }
+
+type Digest = [u8; 32];
 
 /// What is read of a layer for somebody.
 struct Reading {
@@ -112,6 +116,11 @@ impl Reading {
         }
     }
 
+    /// The box in which rows lie that are shown in another one: the public sees them a little beside their place.
+    fn looked_through(&self, shown: BBox) -> BBox {
+        if self.is_staff { shown } else { shown.widened(SQUARE) }
+    }
+
     fn fields(&self) -> Vec<(usize, &str)> {
         named_fields(&self.schema).map(|(at, name, _)| (at, name)).collect()
     }
@@ -122,13 +131,12 @@ struct Meant<'q> {
     question: &'q Question<FeatureKey>,
     filter: Option<Prepared>,
     search: FeatureSearch,
-    /// The property that says when, and the city's clock.
+    /// The property that says when.
     moment: usize,
-    utc_offset_minutes: i32,
 }
 
 impl<'q> Meant<'q> {
-    fn new(reading: &Reading, question: &'q Question<FeatureKey>, utc_offset_minutes: i32) -> Self {
+    fn new(reading: &Reading, question: &'q Question<FeatureKey>) -> Self {
         let mut query = reading.query();
         let filter = question.filter.as_ref();
         let needs = filter.map(|filter| filter.needs()).unwrap_or_default();
@@ -138,8 +146,9 @@ impl<'q> Meant<'q> {
                 let name = *query.columns.get(field.checked_sub(1)?)?;
                 Some((name, test_of(need)))
             })
+            .take(MOST_TESTS)
             .collect();
-        let asked = question.within.as_ref().map(|within| within.around);
+        let asked = question.within.as_ref().map(|within| reading.looked_through(within.around));
         let bounds = filter.and_then(|filter| filter.bounds()).and_then(on_globe);
         let around: Vec<BBox> = [asked, bounds].into_iter().flatten().collect();
         query.boxes = around.iter().map(BBox::edges).collect();
@@ -154,16 +163,15 @@ impl<'q> Meant<'q> {
             filter: filter.map(|filter| filter.prepare(&NoDictionary)),
             search: FeatureSearch { query, ranges, after },
             moment,
-            utc_offset_minutes,
         }
     }
 
     fn holds(&self, view: &TableView<'_>) -> bool {
-        let day = || match view.value(self.moment) {
-            Value::Timestamp(at) => day_number(Millis(at), self.utc_offset_minutes),
+        let at = || match view.value(self.moment) {
+            Value::Timestamp(at) => Some((at, at)),
             _ => None,
         };
-        self.question.days.is_none_or(|days| days.holds(day()))
+        self.question.times.is_none_or(|times| times.meet(at()))
             && self
                 .question
                 .within
@@ -174,7 +182,7 @@ impl<'q> Meant<'q> {
 
     /// Whether the database alone can count.
     fn is_everything(&self) -> bool {
-        self.filter.is_none() && self.question.within.is_none() && self.question.days.is_none()
+        self.filter.is_none() && self.question.within.is_none() && self.question.times.is_none()
     }
 }
 
@@ -186,10 +194,12 @@ fn test_of(need: Need) -> FeatureTest {
     }
 }
 
+/// Degrees by which the public's squares may lie beside a place.
+const SQUARE: f64 = 1e-5;
+
 /// A box of a filter, wide enough for the public's squares; `None` where it reaches beyond the globe or holds nothing,
 /// which the filter itself finds out.
 fn on_globe([west, south, east, north]: [f64; 4]) -> Option<BBox> {
-    const SQUARE: f64 = 1e-5;
     if west > east || west.is_nan() {
         return None;
     }
@@ -230,13 +240,13 @@ pub(super) async fn items(
     incoming: Incoming,
     layer: TableLayer,
 ) -> Result<Response, Problem> {
-    let caller = auth::find_caller(state, &incoming.headers).await?;
+    let caller = auth::find_reader(state, &incoming.headers).await?;
     let reading = Reading::new(state, layer, caller.is_some());
     let asking = Asking::of_caller(state, incoming, caller, &question::parameters(&reading.schema))?;
     asking.check_sees(Collection::Table(layer))?;
     let utc_offset = state.config.utc_offset_minutes;
     let question = Question::read(&asking.params, &Systems::of(state), &reading.schema, utc_offset)?;
-    let meant = Meant::new(&reading, &question, utc_offset);
+    let meant = Meant::new(&reading, &question);
     let actor = actor(asking.caller.as_ref());
     let found = if question.order.is_empty() {
         let (views, next) = next_rows(state, &actor, &reading, &meant).await?;
@@ -325,7 +335,7 @@ async fn count(
 ) -> Result<usize, Problem> {
     let change = state.registry.last_change().await?;
     let others = asking.params.without(&["cursor", "offset", "limit", "f", "crs", "sortby"]);
-    let question = format!("{} {} {others}", reading.layer, actor.word());
+    let question = Sha256::digest(format!("{} {} {others}", reading.layer, actor.word())).into();
     if let Some(count) = state.shared.feature_counts.known(&question, change) {
         return Ok(count);
     }

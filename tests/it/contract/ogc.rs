@@ -98,6 +98,23 @@ async fn clients_find_their_way(house: &House) {
             assert!(page.text().contains("<h1>"), "{path}");
         }
     }
+    // A map program in a browser, from wherever it came.
+    for path in ["/ogc", "/ogc/collections/covers/items?limit=1", "/tiles/covers.json"] {
+        let answer =
+            house.ask(NOBODY, "GET", path).header("origin", "https://maputnik.example").expect(200).await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{path}");
+        assert!(answer.header("access-control-allow-credentials").is_none());
+        let asks = house.client.request(reqwest::Method::OPTIONS, format!("{}{path}", house.base));
+        let asks =
+            asks.header("origin", "https://maputnik.example").header("access-control-request-method", "GET");
+        let answer = asks.header("access-control-request-headers", "authorization").send().await.unwrap();
+        assert_eq!(answer.status(), 204, "{path}");
+        let allowed = answer.headers()["access-control-allow-headers"].to_str().unwrap();
+        assert!(allowed.contains("authorization") && allowed.contains("if-match"), "{allowed}");
+    }
+    let own =
+        house.ask(NOBODY, "GET", "/healthz").header("origin", "https://maputnik.example").expect(200).await;
+    assert_eq!(own.header("access-control-allow-origin"), None);
     for path in ["/ogc", "/ogc/api", "/ogc/conformance", "/ogc/collections"] {
         house.ask(NOBODY, "GET", &format!("{path}?f=html")).expect(200).await;
         let browser = house.ask(NOBODY, "GET", path).header("accept", "text/html").expect(200).await;

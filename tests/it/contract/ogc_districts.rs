@@ -25,6 +25,9 @@ const OUTLINES: [(&str, &str, &str); 3] = [
     ),
     ("110103", "远区", "[[[110.0,30.0],[110.1,30.0],[110.1,30.1],[110.0,30.1],[110.0,30.0]]]"),
 ];
+/// Two towns with a common border, which no valid geometry has.
+const TOWNS: &str = "[[[[120.0,30.0],[120.1,30.0],[120.1,30.1],[120.0,30.1],[120.0,30.0]]],\
+    [[[120.1,30.0],[120.2,30.0],[120.2,30.1],[120.1,30.1],[120.1,30.0]]]]";
 
 /// Leaves no outline behind.
 pub async fn districts(house: &House) {
@@ -35,6 +38,14 @@ pub async fn districts(house: &House) {
             "geometry": {"type": "Polygon", "coordinates": rings}});
         house.ask(ADMIN, "PUT", &address(code)).json(area).expect(201).await;
     }
+    let towns: Value = serde_json::from_str(TOWNS).unwrap();
+    let towns = json!({"type": "Feature", "properties": {"name_zh": "双城区"},
+        "geometry": {"type": "MultiPolygon", "coordinates": towns}});
+    house.ask(ADMIN, "PUT", &address("110104")).json(towns).expect(201).await;
+    for query in ["bbox=120.05,30.05,120.15,30.06", "filter=S_CONTAINS(geometry,POINT(120.1%2030.05))"] {
+        assert_eq!(walk(house, NOBODY, ITEMS, query).await.1, ["110104"], "{query}");
+    }
+    house.ask(ADMIN, "DELETE", &address("110104")).expect(204).await;
     they_are_asked_about_as_areas(house).await;
     they_come_in_pages_and_orders(house).await;
     for (code, ..) in OUTLINES {

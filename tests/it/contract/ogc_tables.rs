@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use lidmark::cql2::{Filter, Kind, Row, Schema, Value as Cell};
 use lidmark::domain::role::Role;
 use lidmark::domain::table_layer::TableLayer;
-use lidmark::layers::table_schema;
+use lidmark::layers::{moment_field, table_schema};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -77,6 +77,39 @@ async fn rows_come_once_in_every_order(house: &House, layer: TableLayer) {
     let found = get(house, ENGINEER, &format!("{path}?filter={near}")).await;
     let placed = features.iter().filter(lies_in).filter(|feature| feature["geometry"].is_object()).count();
     assert_eq!(found["numberMatched"].as_u64(), Some(placed as u64), "{layer}: nowhere is in no figure");
+    times_are_those_of_the_clock(house, &path, moment_field(layer), features).await;
+    // More conditions than a database takes; none of them holds.
+    let never = vec!["district='x'"; 1500].join("%20AND%20");
+    assert_eq!(get(house, ENGINEER, &format!("{path}?filter={never}")).await["numberMatched"], 0);
+}
+
+/// A moment means itself, a day all of it on the city's clock; what has no time fits.
+async fn times_are_those_of_the_clock(house: &House, path: &str, field: &str, features: &[Value]) {
+    let read = |text: &str| OffsetDateTime::parse(text, &Rfc3339).unwrap();
+    let times: Vec<Option<OffsetDateTime>> =
+        features.iter().map(|feature| feature["properties"][field].as_str().map(read)).collect();
+    let Some(known) = times.iter().flatten().min().copied() else { return };
+    let write = |at: OffsetDateTime| at.format(&Rfc3339).unwrap();
+    let (second, noon) = (time::Duration::seconds(1), time::Duration::hours(12));
+    for (from, until) in [
+        (known, known),
+        (known - second, known),
+        (known + second, known + noon),
+        (known - noon, known - second),
+    ] {
+        let wanted = times.iter().filter(|at| at.is_none_or(|at| at >= from && at <= until)).count() as u64;
+        let query = format!("datetime={}/{}", encoded(&write(from)), encoded(&write(until)));
+        let found = get(house, ENGINEER, &format!("{path}?{query}")).await;
+        assert_eq!(found["numberMatched"].as_u64(), Some(wanted), "{field} {from} {until}");
+    }
+    let backwards = format!("{path}?datetime={}/{}", encoded(&write(known)), encoded(&write(known - second)));
+    house.ask(ENGINEER, "GET", &backwards).expect(400).await;
+    let clock = time::UtcOffset::from_whole_seconds(house.state.config.utc_offset_minutes * 60).unwrap();
+    let day = known.to_offset(clock).date();
+    let wanted =
+        times.iter().filter(|at| at.is_none_or(|at| at.to_offset(clock).date() == day)).count() as u64;
+    let found = get(house, ENGINEER, &format!("{path}?datetime={day}")).await;
+    assert_eq!(found["numberMatched"].as_u64(), Some(wanted), "{field} {day}");
 }
 
 /// A feature as the filter's plain walk reads it.

@@ -84,7 +84,10 @@ both_engines! {
 
         let writer = Holder::new(&house, "engineer", "covers:write").await;
         assert_wants(&writer.ask("GET", &cover).send().await, "read");
-        assert_wants(&writer.ask("GET", "/ogc/collections/covers/items?f=json").send().await, "read");
+        for collection in ["covers", "manholes", "cases", "plates", "districts"] {
+            let path = format!("/ogc/collections/{collection}/items?f=json");
+            assert_wants(&writer.ask("GET", &path).send().await, "read");
+        }
         assert_eq!(patch(&writer, &cover).await.status, 200);
         // A scope adds nothing to a role.
         let crew = Holder::new(&house, "crew", "read,covers:write").await;
@@ -115,7 +118,7 @@ both_engines! {
         house.town.clock.store(1_772_467_199_999, std::sync::atomic::Ordering::SeqCst);
         until.ask("GET", &cover).expect(200).await;
         house.town.clock.store(1_772_467_200_000, std::sync::atomic::Ordering::SeqCst);
-        for path in [cover.as_str(), "/ogc/collections/covers/items"] {
+        for path in [cover.as_str(), "/ogc/collections/covers/items", "/ogc/collections/cases/items", "/ogc/collections/plates/items"] {
             let dead = until.ask("GET", path).expect(401).await;
             assert_eq!((dead.code().as_str(), dead.header("www-authenticate")), ("http.token", Some("Bearer error=\"invalid_token\"")));
         }
