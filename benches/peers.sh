@@ -3,7 +3,8 @@
 # and in front of it Martin, bbox-server and pygeoapi, whichever of them is on the PATH. Then runs the bench with their
 # addresses, all in one run, and ends what it started.
 #   benches/peers.sh [-- options of the bench]
-# Wants Debian's postgresql, postgresql-15-postgis-3 and gdal-bin; `cargo install martin bbox-server`; in a virtual
+# Wants Debian's postgresql, postgresql-15-postgis-3 and gdal-bin; `cargo install --locked --no-default-features` of
+# `martin --features postgres` and `bbox-server --features feature-server` (half an hour on two cores); in a virtual
 # environment `pip install pygeoapi gunicorn psycopg2-binary sqlalchemy geoalchemy2`.
 set -euo pipefail
 cd "$(dirname "$0")/.."

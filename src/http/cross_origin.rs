@@ -27,7 +27,7 @@ const ALLOWED: [(HeaderName, HeaderValue); 3] = [
 /// Answers the question before, and dresses the answers.
 pub(super) async fn let_in(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if !["/tiles/", "/ogc", "/fonts/"].iter().any(|of| path.starts_with(of)) {
+    if !["/tiles/", "/ogc"].iter().any(|of| path.starts_with(of)) {
         return next.run(request).await;
     }
     let asks = request.method() == Method::OPTIONS

@@ -3,6 +3,7 @@
 import { fill, h } from "/crew/dom.js";
 import { abandon, ask, Superseded } from "./api.js";
 import { narrowing, listen, state } from "./state.js";
+import { colorEntry } from "./symbols.js";
 import { count, meters, t, word } from "./words.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
@@ -51,6 +52,9 @@ function row(feature, open) {
   return h("li", {}, h("button", { type: "button", class: "row change", "aria-current": one.code === state.cover ? "true" : null, onclick: () => open({ code: one.code, lon: placeOf(feature)[0], lat: placeOf(feature)[1] }) },
     h("span", { class: "row-words" }, h("span", { class: "code" }, one.code), h("small", {}, [word("class", one.class), one.district, one.road].filter(Boolean).join(" · ")), told), mark));
 }
+
+/** What the colors of a comparison stand for, while there is one. */
+export const changeKey = () => (state.since === null ? [] : KINDS.map((kind) => colorEntry(COLORS[kind], t("diff_" + kind))));
 
 /** Adds the layers to a map and builds the panel; `open(cover)` is called for the one that is chosen. */
 export function changesPanel(map, settings, open) {

@@ -3,15 +3,15 @@
 import { fill, h } from "/crew/dom.js";
 import { ask, Superseded } from "./api.js";
 import { addCovers, COVERS_FROM, ring, TOUCHED } from "./cover_layers.js";
-import { CHANGE_LAYERS, changesPanel } from "./changes.js";
+import { CHANGE_LAYERS, changeKey, changesPanel } from "./changes.js";
 import { keepClusters } from "./clusters.js";
 import { filePanel } from "./file_panel.js";
 import { filterPanel } from "./filter_panel.js";
 import { distance } from "./geometry.js";
 import { groundStyle } from "./ground.js";
 import { choose, listPanel } from "./list.js";
-import { addOverlays, marksAt } from "./overlays.js";
-import { questionPanel } from "./questions.js";
+import { addOverlays, marksAt, overlayKey } from "./overlays.js";
+import { answerKey, questionPanel } from "./questions.js";
 import { begin, onResults, results, setViewBox } from "./results.js";
 import { searchBox } from "./search.js";
 import { changed, filterParameters, link, listen, readFragment, state } from "./state.js";
@@ -225,7 +225,7 @@ function paper() {
     const sums = results.sums;
     fill(head, h("h2", {}, (spoken() === "en" ? settings.city_en : settings.city_zh) + " · " + t("title")),
       h("p", {}, state.at ? t("as_of", { date: state.at }) : new Date().toLocaleString(spoken()), sums ? " · " + t("matched", { count: count(sums.matched), view: count(sums.in_view) }) : ""));
-    fill(key, legend(sums?.classes.map(({ key: kind }) => kind) ?? [], sums?.states.map(({ key: one }) => one) ?? []));
+    fill(key, legend(sums?.classes.map(({ key: kind }) => kind) ?? [], sums?.states.map(({ key: one }) => one) ?? []), changeKey(), overlayKey(), answerKey());
   });
   return [head, key];
 }

@@ -2,6 +2,7 @@
 
 import { ask, Superseded } from "./api.js";
 import { changed, listen, state } from "./state.js";
+import { colorEntry } from "./symbols.js";
 import { h } from "/crew/dom.js";
 import { spoken, t, word } from "./words.js";
 
@@ -30,6 +31,15 @@ function marks(color, label, radius) {
     { type: "circle", paint: { "circle-radius": radius, "circle-color": color, "circle-opacity": 0.25, "circle-stroke-color": ["case", ["==", ["get", "alarmed"], true], "#a3000f", color], "circle-stroke-width": 2.5 } },
     { type: "symbol", minzoom: 15, layout: { "text-field": ["coalesce", ["get", label], ""], "text-font": FONT, "text-size": 12, "text-anchor": "bottom", "text-offset": [0, -0.9] }, paint: { "text-color": color, "text-halo-color": "#fff", "text-halo-width": 1.5 } },
   ];
+}
+
+/** What the colors stand for of all that is switched on. */
+export function overlayKey() {
+  const seen = Object.keys(OVERLAYS).filter((kind) => state.layers.has(kind));
+  return seen.map((kind) => {
+    const [{ paint }] = OVERLAYS[kind].layers();
+    return colorEntry(paint["line-color"] ?? paint["circle-color"], t("layer_" + kind));
+  });
 }
 
 /** What a mark says of itself and where more stands. */
@@ -82,8 +92,11 @@ export function addOverlays(map, kinds, said) {
       read.add(kind);
       try {
         const data = await readAll(kind, OVERLAYS[kind].address);
-        map.addSource(kind, { type: "geojson", data });
-        OVERLAYS[kind].layers().forEach((layer, at) => map.addLayer({ id: `${kind}-${at}`, source: kind, ...layer }, layer.type === "line" ? "counts" : undefined));
+        if (map.getSource(kind)) map.getSource(kind).setData(data);
+        else {
+          map.addSource(kind, { type: "geojson", data });
+          OVERLAYS[kind].layers().forEach((layer, at) => map.addLayer({ id: `${kind}-${at}`, source: kind, ...layer }, layer.type === "line" ? "counts" : undefined));
+        }
         if (asked && data.features.length === 0) said(t("nothing_there", { name: t("layer_" + kind) }));
       } catch (error) {
         read.delete(kind);
@@ -91,7 +104,9 @@ export function addOverlays(map, kinds, said) {
         return;
       }
     }
-    if (!read.has(kind) || !map.getSource(kind)) return;
+    if (!map.getSource(kind)) return;
+    // Switched on again it is read again: cases, tasks and sensors do not stay as they were.
+    if (!is_on) read.delete(kind);
     OVERLAYS[kind].layers().forEach((_, at) => map.setLayoutProperty(`${kind}-${at}`, "visibility", isSeen(kind) ? "visible" : "none"));
   }
   const showAll = (asked) => kinds.forEach((kind) => show(kind, asked));

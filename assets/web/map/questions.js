@@ -7,6 +7,7 @@ import { ring } from "./cover_layers.js";
 import { tellAnswer } from "./question_answers.js";
 import { NotYet, QUESTIONS, questionForm } from "./question_forms.js";
 import { changed, filterParameters, state } from "./state.js";
+import { colorEntry } from "./symbols.js";
 import { t } from "./words.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
@@ -45,6 +46,9 @@ function readAsked(text) {
   const [kind, query = ""] = (text ?? "").split("?");
   return QUESTIONS.includes(kind) && kind !== "route" ? { kind, parameters: Object.fromEntries(new URLSearchParams(query)) } : null;
 }
+
+/** What the color of an answer stands for, while there is one. */
+export const answerKey = () => (document.querySelector(".answer-rows li") ? [colorEntry(COLOR, t("answer"))] : []);
 
 /** Builds the panel. `go(place)` brings a place `{lon, lat}` or `{bounds}` into sight; `csrf` proves that what is sent is ours. */
 export function questionPanel(map, go, csrf) {

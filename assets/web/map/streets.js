@@ -4,8 +4,16 @@ import { ask } from "./api.js";
 import { boxText } from "./geometry.js";
 
 const FROM_ZOOM = 14.5;
+/** Covers of a quarter of the map that are looked at: a list comes from one corner, so that of the whole map it would name streets there alone. */
+const MOST = 1000;
 const EMPTY = { type: "FeatureCollection", features: [] };
 const middle = (numbers) => numbers.sort((one, other) => one - other)[numbers.length >> 1];
+
+/** A box in four. */
+function quarters([west, south, east, north]) {
+  const [lon, lat] = [(west + east) / 2, (south + north) / 2];
+  return [[west, lat, lon, north], [lon, lat, east, north], [west, south, lon, lat], [lon, south, east, lat]];
+}
 
 /** One name for each road, on the cover in the middle of those that are seen. */
 export function namesOf(covers) {
@@ -24,10 +32,9 @@ export function addStreets(map) {
   }, "counts");
   const update = async () => {
     if (map.getZoom() < FROM_ZOOM) return;
-    const box = boxText(map.getBounds().toArray().flat());
     try {
-      const { covers } = await ask("streets", "/api/v1/map/covers?limit=200&bbox=" + box);
-      const features = namesOf(covers).map(({ lon, lat, ...properties }) => ({ type: "Feature", properties, geometry: { type: "Point", coordinates: [lon, lat] } }));
+      const parts = await Promise.all(quarters(map.getBounds().toArray().flat()).map((box, at) => ask("streets-" + at, `/api/v1/map/covers?limit=${MOST}&fields=road,lon,lat&bbox=${boxText(box)}`)));
+      const features = parts.flatMap(({ covers }) => namesOf(covers)).map(({ lon, lat, ...properties }) => ({ type: "Feature", properties, geometry: { type: "Point", coordinates: [lon, lat] } }));
       map.getSource("streets").setData({ type: "FeatureCollection", features });
     } catch {
       // A map without names is a map all the same; the list says what is wrong.

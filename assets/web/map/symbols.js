@@ -103,6 +103,20 @@ export function legendEntry(canvas, text) {
   return entry;
 }
 
+/** A dot of one color. */
+function drawDot(color) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 18 * SCALE;
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = color;
+  pen.arc(9 * SCALE, 9 * SCALE, 7 * SCALE, 0, 2 * Math.PI);
+  pen.fill();
+  return canvas;
+}
+
+/** What a color stands for. */
+export const colorEntry = (color, text) => legendEntry(drawDot(color), text);
+
 /** The legend of these classes and states. */
 export function legend(kinds, states) {
   return [

@@ -83,6 +83,19 @@ pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Respon
     let utc_offset = state.config.utc_offset_minutes;
     let question = Question::read(&asking.params, &Systems::of(state), &schema, utc_offset)?;
     let areas = state.registry.list_areas(AreaKind::District).await?;
+    let state = state.clone();
+    // Relations of areas take their time.
+    let written = tokio::task::spawn_blocking(move || {
+        let found = page_of(meant(&areas, &question), &question);
+        let fields: Vec<(usize, &str)> = named_fields(&schema).map(|(at, name, _)| (at, name)).collect();
+        let writing =
+            Writing { collection: Collection::Districts, fields: &fields, system: &question.system };
+        writing.page(&state, &asking, &found)
+    });
+    written.await.map_err(|_| Problem::broken())
+}
+
+fn meant<'a>(areas: &'a [Area], question: &Question<String>) -> Vec<District<'a>> {
     let within = question.within.as_ref().map(|within| within.figure());
     let filter = question.filter.as_ref().map(|filter| filter.prepare(&NoDictionary));
     let is_meant = |district: &District<'_>| {
@@ -90,11 +103,7 @@ pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Respon
         let meets = |within: &Option<Figure>| within.as_ref().zip(outline).is_some_and(|(a, b)| a.meets(b));
         within.as_ref().is_none_or(meets) && filter.as_ref().is_none_or(|filter| filter.matches(district))
     };
-    let meant: Vec<District<'_>> = areas.iter().map(District::new).filter(is_meant).collect();
-    let found = page_of(meant, &question);
-    let fields: Vec<(usize, &str)> = named_fields(&schema).map(|(at, name, _)| (at, name)).collect();
-    let writing = Writing { collection: Collection::Districts, fields: &fields, system: &question.system };
-    Ok(writing.page(state, &asking, &found))
+    areas.iter().map(District::new).filter(is_meant).collect()
 }
 
 /// The page that is asked for of the districts that are meant, which come by their codes.
