@@ -148,7 +148,7 @@ function goTo({ lon, lat, bounds }) {
   isPlaced = true;
   // On a phone what lies under the open panel is not seen.
   const covered = isPhone() && document.querySelector(".map-panel.raised") ? document.querySelector(".map-panel").clientHeight : 0;
-  if (bounds) map.fitBounds([[bounds[0], bounds[1]], [bounds[2], bounds[3]]], { padding: { top: 48, left: 48, right: 48, bottom: 48 + covered }, maxZoom: 17, animate: false });
+  if (bounds) map.fitBounds([[bounds[0], bounds[1]], [bounds[2], bounds[3]]], { padding: { top: 48, left: 48, right: 48, bottom: 112 + covered }, maxZoom: 17, animate: false });
   else bringIntoSight(map, { lon, lat }, true);
 }
 
