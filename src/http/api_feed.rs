@@ -56,7 +56,7 @@ pub(super) async fn list_changes(
 }
 
 /// From where somebody follows. A number that is still to come is from a life that this registry does not remember, as
-/// after an older copy was brought back: what has it missed can only be read anew.
+/// after an older copy was brought back: what it missed can only be read anew.
 async fn known_number(state: &AppState, since: Option<&str>) -> Result<i64, Problem> {
     let since = whole("since", since)?.unwrap_or(0);
     if since > state.newest_change().await? {

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::crs::{System, Systems};
 use super::feature_page::{Feature, Found, Writing};
-use super::question::{self, Cursor, Question, named_fields};
+use super::question::{self, Cursor, Question, written_fields};
 use super::{Asking, Collection, Incoming, unknown_feature};
 use crate::cql2::{Field, Figure, Kind, NoDictionary, Row, Schema, Value};
 use crate::domain::area::{Area, AreaKind, Ring};
@@ -87,7 +87,7 @@ pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Respon
     // Relations of areas take their time.
     let written = tokio::task::spawn_blocking(move || {
         let found = page_of(meant(&areas, &question), &question);
-        let fields: Vec<(usize, &str)> = named_fields(&schema).map(|(at, name, _)| (at, name)).collect();
+        let fields = written_fields(&schema);
         let writing =
             Writing { collection: Collection::Districts, fields: &fields, system: &question.system };
         writing.page(&state, &asking, &found)
@@ -138,7 +138,7 @@ pub(super) async fn item(state: &AppState, asking: &Asking, code: &str) -> Resul
     let areas = state.registry.list_areas(AreaKind::District).await?;
     let area = areas.iter().find(|area| area.code == code).ok_or_else(|| unknown_feature(code))?;
     let schema = schema();
-    let fields: Vec<(usize, &str)> = named_fields(&schema).map(|(at, name, _)| (at, name)).collect();
+    let fields = written_fields(&schema);
     let writing = Writing { collection: Collection::Districts, fields: &fields, system: &system };
     Ok(writing.one(state, asking, &District::new(area), None))
 }

@@ -43,6 +43,11 @@ pub(super) fn named_fields(schema: &Schema) -> impl Iterator<Item = (usize, &str
         .map(|(at, field)| (at, field.name.as_str(), field.kind))
 }
 
+/// The properties by number and name, as they are written.
+pub(super) fn written_fields(schema: &Schema) -> Vec<(usize, &str)> {
+    named_fields(schema).map(|(at, name, _)| (at, name)).collect()
+}
+
 /// The page that follows another one.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

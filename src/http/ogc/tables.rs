@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::crs::Systems;
 use super::feature_page::{Feature, Found, Writing};
-use super::question::{self, Cursor, Question, named_fields};
+use super::question::{self, Cursor, Question, written_fields};
 use super::{Asking, Collection, Incoming, unknown_feature};
 use crate::cql2::{Kind, Need, NoDictionary, Prepared, Row, Schema, Value};
 use crate::domain::position::{quadkey, quadkey_center};
@@ -119,10 +119,6 @@ impl Reading {
     /// The box in which rows lie that are shown in another one: the public sees them a little beside their place.
     fn looked_through(&self, shown: BBox) -> BBox {
         if self.is_staff { shown } else { shown.widened(SQUARE) }
-    }
-
-    fn fields(&self) -> Vec<(usize, &str)> {
-        named_fields(&self.schema).map(|(at, name, _)| (at, name)).collect()
     }
 }
 
@@ -254,7 +250,7 @@ pub(super) async fn items(
     } else {
         sorted_rows(state, &actor, &reading, &meant).await?
     };
-    let fields = reading.fields();
+    let fields = written_fields(&reading.schema);
     let writing = Writing { collection: Collection::Table(layer), fields: &fields, system: &question.system };
     Ok(writing.page(state, &asking, &found))
 }
@@ -382,7 +378,7 @@ pub(super) async fn item(
     })
     .await?;
     let view = TableView { reading: &reading, row: found.ok_or_else(|| unknown_feature(id))? };
-    let fields = reading.fields();
+    let fields = written_fields(&reading.schema);
     let writing = Writing { collection: Collection::Table(layer), fields: &fields, system: &system };
     Ok(writing.one(state, asking, &view, None))
 }
