@@ -26,8 +26,8 @@ pub struct Sweep {
     pub is_cut: bool,
 }
 
-/// Side of the tiles, about 2 km in the middle latitudes.
-const ZOOM: u32 = 14;
+/// Side of the tiles, about 500 m in the middle latitudes: a dense city has some thousands of covers in one.
+const ZOOM: u32 = 16;
 /// Where many covers lie in a heap, each is compared with so many of each cell of the size of the tolerance: the
 /// oldest ones. A heap of `n` costs `n` times this and never `n` times `n`.
 const COMPARED: usize = 32;

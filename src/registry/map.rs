@@ -6,7 +6,7 @@ use super::{Registry, RegistryError};
 use crate::domain::calendar::day_number;
 use crate::domain::quality::{FileSketch, Rules};
 use crate::spatial::{Attributes, Flags, Lexicon, Snapshot, SnapshotBuilder, SnapshotRow, UNKNOWN_DAY};
-use crate::store::covers::{self, PointRow};
+use crate::store::covers::PointRow;
 
 /// Covers that are read at a time.
 const PAGE: i64 = 10_000;
@@ -17,8 +17,7 @@ impl Registry {
     /// million covers.
     pub async fn load_map(&self, rules: &Rules, lexicon: Arc<Lexicon>) -> Result<Snapshot, RegistryError> {
         let version = self.last_change().await?;
-        let count = covers::count_covers(&mut self.store.read().await?).await?;
-        let mut builder = SnapshotBuilder::with_capacity(lexicon, usize::try_from(count).unwrap_or_default());
+        let mut builder = SnapshotBuilder::new(lexicon);
         let mut after = None;
         loop {
             let page = self.list_points(after, PAGE).await?;

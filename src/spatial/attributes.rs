@@ -37,7 +37,7 @@ pub struct Attributes {
 pub const UNKNOWN_DAY: i32 = i32::MIN;
 
 /// A code in ten bytes: its digits as a number, or where they are too many their number in the lexicon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct PackedCode {
     /// In bytes, so that it needs no even address.
     number: [u8; 8],

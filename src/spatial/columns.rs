@@ -1,273 +1,244 @@
-//! The packed part of a snapshot: every row in columns, sorted by place and found by id.
-//!
-//! Memory: 83 bytes a cover (quadkey 4, id 16, longitude 4 and latitude 8 as the tables store them to the last bit,
-//! class, state and flags 3, orders by id and by code 8, attributes 40). The 32 bytes first planned would round the position,
-//! and a box could then answer otherwise than the tables do.
+//! The packed part of a snapshot: every row, sorted by place and found by id. It stands in segments, so that the next
+//! snapshot shares those in which nothing changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::attributes::{Attributes, CodeOrder, PackedCode};
-use super::overlay::{At, Overlay};
-use super::packed::{Keys, Longitudes};
-use super::quadkey::KeyRange;
-use super::snapshot::{Dot, Flags, SnapshotRow};
-use crate::domain::cover::{CoverClass, CoverState};
+use super::attributes::{CodeOrder, PackedCode};
+use super::bloom::Print;
+use super::segment::{FILL, LooseColumns, RowOrder, Segment};
+use super::snapshot::{Dot, SnapshotRow};
 use crate::domain::ids::CoverId;
 use crate::domain::position::quadkey;
 
-pub(super) const HAS_PLATE: u8 = 1;
-pub(super) const OPEN_CASE: u8 = 2;
-const GONE: u32 = u32::MAX;
-
-pub(super) fn pack_flags(flags: Flags) -> u8 {
-    (u8::from(flags.has_plate) * HAS_PLATE) | (u8::from(flags.open_case) * OPEN_CASE)
-}
-
-fn unpack_flags(flags: u8) -> Flags {
-    Flags { has_plate: flags & HAS_PLATE != 0, open_case: flags & OPEN_CASE != 0 }
-}
-
-/// The packed part of a snapshot, in the order of (quadkey, id).
-#[derive(Debug)]
+/// The packed part of a snapshot, in the order of (quadkey, id). A position counts through all segments.
+#[derive(Debug, Clone)]
 pub(super) struct Columns {
-    pub(super) keys: Keys,
-    pub(super) ids: Vec<CoverId>,
-    lons: Longitudes,
-    lats: Vec<f64>,
-    pub(super) classes: Vec<u8>,
-    pub(super) states: Vec<u8>,
-    pub(super) flags: Vec<u8>,
-    attributes: Vec<Attributes>,
-    /// Positions in the order of their ids.
-    by_id: Vec<u32>,
-    /// Positions in the order of their codes.
-    by_code: Vec<u32>,
+    segments: Vec<Arc<Segment>>,
+    /// Position of the first row of each segment, and behind the last one how many rows there are.
+    starts: Vec<u32>,
+    /// The order of the first row of each segment.
+    firsts: Vec<RowOrder>,
+    /// The segment of each position that is a multiple of [`STRIDE`], so that none is searched for.
+    near: Vec<u32>,
 }
+
+const STRIDE: usize = 1 << 12;
 
 impl Columns {
-    fn with_capacity(count: usize) -> Self {
-        Self {
-            keys: Keys::with_capacity(count),
-            ids: Vec::with_capacity(count),
-            lons: Longitudes::with_capacity(count),
-            lats: Vec::with_capacity(count),
-            classes: Vec::with_capacity(count),
-            states: Vec::with_capacity(count),
-            flags: Vec::with_capacity(count),
-            attributes: Vec::with_capacity(count),
-            by_id: Vec::new(),
-            by_code: Vec::new(),
+    /// Of segments that follow each other.
+    pub(super) fn of(segments: Vec<Arc<Segment>>) -> Self {
+        let (mut starts, mut near) = (vec![0], Vec::new());
+        let mut end = 0;
+        for (at, segment) in (0..).zip(&segments) {
+            end += segment.len();
+            starts.push(end as u32);
+            near.resize(end.div_ceil(STRIDE), at);
         }
+        let firsts = segments.iter().map(|segment| segment.order(0)).collect();
+        Self { segments, starts, firsts, near }
     }
 
-    /// Packs what was packed and what came since into one.
-    pub(super) fn merge(base: &Self, overlay: &Overlay) -> Self {
-        let mut columns = Self::with_capacity(overlay.count_with(base.len()));
-        let mut moved = vec![GONE; base.len()];
-        let mut arrived = vec![GONE; overlay.added().len()];
-        for at in overlay.slice(base, KeyRange::WORLD) {
-            let position = columns.len() as u32;
-            match at {
-                At::Base(old) => {
-                    moved[old] = position;
-                    columns.push(base.keys.get(old), base.row(old));
-                }
-                At::Added(new) => {
-                    arrived[new] = position;
-                    let entry = &overlay.added()[new];
-                    columns.push(entry.key, entry.row);
-                }
-            }
-        }
-        arrived.sort_unstable_by_key(|position| columns.ids[*position as usize]);
-        let mut arrived = arrived.into_iter().peekable();
-        let mut by_id = Vec::with_capacity(columns.len());
-        for old in &base.by_id {
-            let position = moved[*old as usize];
-            if position == GONE {
-                continue;
-            }
-            let id = columns.ids[position as usize];
-            while let Some(earlier) = arrived.next_if(|arrival| columns.ids[*arrival as usize] < id) {
-                by_id.push(earlier);
-            }
-            by_id.push(position);
-        }
-        by_id.extend(arrived);
-        columns.by_id = by_id;
-        columns.order_by_code();
-        columns
+    pub(super) fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// The order of the first row of a segment; `None` = there are not so many.
+    pub(super) fn first_of(&self, segment: usize) -> Option<&RowOrder> {
+        self.firsts.get(segment)
+    }
+
+    /// The positions of a segment.
+    pub(super) fn positions(&self, segment: usize) -> Range<usize> {
+        self.starts[segment] as usize..self.starts[segment + 1] as usize
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.starts.last().map_or(0, |end| *end as usize)
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.keys.heap_bytes()
-            + self.ids.capacity() * size_of::<CoverId>()
-            + self.lons.heap_bytes()
-            + self.lats.capacity() * size_of::<f64>()
-            + self.classes.capacity()
-            + self.states.capacity()
-            + self.flags.capacity()
-            + self.attributes.capacity() * size_of::<Attributes>()
-            + (self.by_id.capacity() + self.by_code.capacity()) * size_of::<u32>()
+        self.lists_bytes() + self.segments.iter().map(|segment| segment.heap_bytes()).sum::<usize>()
     }
 
-    fn push(&mut self, key: u64, row: SnapshotRow) {
-        self.keys.push(key);
-        self.ids.push(row.cover);
-        self.lons.push(&self.keys, row.lon);
-        self.lats.push(row.lat);
-        self.classes.push(row.class as u8);
-        self.states.push(row.state as u8);
-        self.flags.push(pack_flags(row.flags));
-        self.attributes.push(row.attributes);
+    /// Bytes of the segments that another one does not share.
+    pub(super) fn bytes_beside(&self, other: &Self) -> usize {
+        let shared: HashSet<*const Segment> = other.segments.iter().map(Arc::as_ptr).collect();
+        let own = self.segments.iter().filter(|segment| !shared.contains(&Arc::as_ptr(segment)));
+        self.lists_bytes() + own.map(|segment| segment.heap_bytes()).sum::<usize>()
     }
 
-    pub(super) fn row(&self, at: usize) -> SnapshotRow {
-        SnapshotRow {
-            cover: self.ids[at],
-            lon: self.lons.get(&self.keys, at),
-            lat: self.lats[at],
-            class: CoverClass::ALL[usize::from(self.classes[at])],
-            state: CoverState::ALL[usize::from(self.states[at])],
-            flags: unpack_flags(self.flags[at]),
-            attributes: self.attributes[at],
+    fn lists_bytes(&self) -> usize {
+        self.segments.capacity() * size_of::<Arc<Segment>>()
+            + (self.starts.capacity() + self.near.capacity()) * size_of::<u32>()
+            + self.firsts.capacity() * size_of::<RowOrder>()
+    }
+
+    /// The segment of a position, and the place in it.
+    fn locate(&self, position: usize) -> (&Segment, usize) {
+        let mut segment = self.near[position / STRIDE] as usize;
+        while self.starts[segment + 1] as usize <= position {
+            segment += 1;
+        }
+        (&self.segments[segment], position - self.starts[segment] as usize)
+    }
+
+    pub(super) fn order(&self, position: usize) -> RowOrder {
+        let (segment, at) = self.locate(position);
+        segment.order(at)
+    }
+
+    pub(super) fn row(&self, position: usize) -> SnapshotRow {
+        let (segment, at) = self.locate(position);
+        segment.row(at)
+    }
+
+    pub(super) fn dot(&self, position: usize) -> Dot {
+        let (segment, at) = self.locate(position);
+        segment.dot(at)
+    }
+
+    /// Hands out class, state and flags of some rows.
+    pub(super) fn marks(&self, range: Range<usize>, mut take: impl FnMut(u8, u8, u8)) {
+        let mut start = range.start;
+        while start < range.end {
+            let (segment, at) = self.locate(start);
+            let until = segment.len().min(at + range.end - start);
+            segment.marks(at..until, &mut take);
+            start += until - at;
         }
     }
 
-    pub(super) fn dot(&self, at: usize) -> Dot {
-        Dot {
-            quadkey: self.keys.get(at) as i64,
-            class: CoverClass::ALL[usize::from(self.classes[at])],
-            state: CoverState::ALL[usize::from(self.states[at])],
-            flags: unpack_flags(self.flags[at]),
+    /// Position of the first row whose key is no less than this one.
+    pub(super) fn first_from(&self, key: u64) -> usize {
+        match self.firsts.partition_point(|(first, _)| *first < key).checked_sub(1) {
+            None => 0,
+            Some(segment) => self.starts[segment] as usize + self.segments[segment].keys.first_from(key),
         }
     }
 
-    pub(super) fn find(&self, cover: CoverId) -> Option<u32> {
-        self.by_id
-            .binary_search_by_key(&cover, |position| self.ids[*position as usize])
-            .ok()
-            .map(|at| self.by_id[at])
+    fn with_starts(&self) -> impl Iterator<Item = (&Segment, u32)> {
+        self.segments.iter().map(Arc::as_ref).zip(self.starts.iter().copied())
     }
 
-    /// Positions in the order of ids, those behind one.
-    pub(super) fn behind(&self, after: Option<CoverId>) -> &[u32] {
-        let is_before = |position: &u32| after.is_some_and(|after| self.ids[*position as usize] <= after);
-        &self.by_id[self.by_id.partition_point(is_before)..]
+    /// Positions of a cover: one, or of a cover that moved to a segment that was packed before the one it left several, of
+    /// which all but one are hidden.
+    pub(super) fn find(&self, cover: CoverId) -> impl Iterator<Item = u32> {
+        let print = Print::of(&cover);
+        self.with_starts()
+            .filter_map(move |(segment, start)| segment.find(cover, print).map(|at| start + at as u32))
+    }
+
+    /// Ids with their positions in the order of ids, those behind one.
+    pub(super) fn in_id_order(&self, after: Option<CoverId>) -> impl Iterator<Item = (CoverId, u32)> {
+        let mut waiting: Vec<&[u16]> = self.segments.iter().map(|segment| segment.behind(after)).collect();
+        let next = move |segment: usize, waiting: &mut [&[u16]]| {
+            let (at, rest) = waiting[segment].split_first()?;
+            waiting[segment] = rest;
+            Some(Reverse((self.segments[segment].ids[usize::from(*at)], segment, *at)))
+        };
+        let mut heads: BinaryHeap<_> =
+            (0..self.segments.len()).filter_map(|segment| next(segment, &mut waiting)).collect();
+        std::iter::from_fn(move || {
+            let Reverse((id, segment, at)) = heads.pop()?;
+            heads.extend(next(segment, &mut waiting));
+            Some((id, self.starts[segment] + u32::from(at)))
+        })
     }
 
     /// Positions of the rows with this code: one, or for a moment while codes change hands several.
-    pub(super) fn with_code(&self, code: PackedCode) -> &[u32] {
-        let order = |position: &u32| self.attributes[*position as usize].code.order();
-        let from = self.by_code.partition_point(|position| order(position) < code.order());
-        let count = self.by_code[from..].partition_point(|position| order(position) == code.order());
-        &self.by_code[from..from + count]
+    pub(super) fn with_code(&self, code: PackedCode) -> impl Iterator<Item = u32> {
+        let print = Print::of(&code);
+        self.with_starts().flat_map(move |(segment, start)| {
+            segment.with_code(code, print).iter().map(move |at| start + u32::from(*at))
+        })
     }
 
-    /// Positions of the rows whose codes lie in a range of their order.
-    pub(super) fn with_codes(&self, range: Range<CodeOrder>) -> &[u32] {
-        let order = |position: &u32| self.attributes[*position as usize].code.order();
-        let from = self.by_code.partition_point(|position| order(position) < range.start);
-        let until = self.by_code.partition_point(|position| order(position) < range.end);
-        &self.by_code[from..until.max(from)]
-    }
-
-    fn order_by_code(&mut self) {
-        let mut order: Vec<u32> = (0..self.len() as u32).collect();
-        order.sort_by_key(|position| self.attributes[*position as usize].code.order());
-        self.by_code = order;
+    /// Positions of the first rows that pass a test of those whose codes lie in a range of their order.
+    pub(super) fn with_codes(
+        &self,
+        range: &Range<CodeOrder>,
+        most: usize,
+        test: impl Fn(u32) -> bool,
+    ) -> Vec<u32> {
+        let mut found = Vec::new();
+        for (segment, start) in self.with_starts() {
+            let here = segment.with_codes(range).map(|(order, at)| (order, start + at as u32));
+            found.extend(here.filter(|(_, position)| test(*position)).take(most));
+        }
+        found.sort_unstable();
+        found.into_iter().map(|(_, position)| position).take(most).collect()
     }
 }
 
-/// Rows on their way into columns, as they come. Of nothing but a few small columns there are two at a time.
-pub(super) struct Loose {
-    keys: Vec<u64>,
-    ids: Vec<CoverId>,
-    lons: Vec<f64>,
-    lats: Vec<f64>,
-    classes: Vec<u8>,
-    states: Vec<u8>,
-    flags: Vec<u8>,
-    attributes: Vec<Attributes>,
-}
+/// Rows on their way into columns, as they come, in pieces of the size of a segment: they are put in order where they are,
+/// and each piece becomes a segment. There is no second copy of them.
+#[derive(Default)]
+pub(super) struct Loose(Vec<LooseColumns>);
 
 impl Loose {
-    pub(super) fn with_capacity(count: usize) -> Self {
-        Self {
-            keys: Vec::with_capacity(count),
-            ids: Vec::with_capacity(count),
-            lons: Vec::with_capacity(count),
-            lats: Vec::with_capacity(count),
-            classes: Vec::with_capacity(count),
-            states: Vec::with_capacity(count),
-            flags: Vec::with_capacity(count),
-            attributes: Vec::with_capacity(count),
+    pub(super) fn push(&mut self, row: SnapshotRow) {
+        if self.0.last().is_none_or(|piece| piece.len() == FILL) {
+            self.0.push(LooseColumns::with_capacity(FILL));
+        }
+        if let Some(piece) = self.0.last_mut() {
+            piece.push((quadkey(row.lon, row.lat) as u64, row));
         }
     }
 
-    pub(super) fn push(&mut self, row: SnapshotRow) {
-        self.keys.push(quadkey(row.lon, row.lat) as u64);
-        self.ids.push(row.cover);
-        self.lons.push(row.lon);
-        self.lats.push(row.lat);
-        self.classes.push(row.class as u8);
-        self.states.push(row.state as u8);
-        self.flags.push(pack_flags(row.flags));
-        self.attributes.push(row.attributes);
+    fn len(&self) -> usize {
+        self.0.iter().map(LooseColumns::len).sum()
+    }
+
+    fn ids(&self) -> impl Iterator<Item = CoverId> {
+        self.0.iter().flat_map(|piece| piece.ids.iter().copied())
+    }
+
+    fn keys(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().flat_map(|piece| piece.keys.iter().copied())
+    }
+
+    fn key(&self, at: u32) -> u64 {
+        self.0[at as usize / FILL].keys[at as usize % FILL]
+    }
+
+    fn id(&self, at: u32) -> CoverId {
+        self.0[at as usize / FILL].ids[at as usize % FILL]
+    }
+
+    fn get(&self, at: usize) -> (u64, SnapshotRow) {
+        self.0[at / FILL].get(at % FILL)
+    }
+
+    fn set(&mut self, at: usize, row: (u64, SnapshotRow)) {
+        self.0[at / FILL].set(at % FILL, row);
     }
 
     /// Of rows with the same id the last one stays.
     pub(super) fn into_columns(self) -> Columns {
-        let came_by_id = self.ids.is_sorted_by(|id, next| id < next);
-        let rows = if came_by_id { self } else { self.without_repeated() };
+        let came_by_id = self.ids().is_sorted_by(|id, next| id < next);
+        let mut rows = if came_by_id { self } else { self.without_repeated() };
         let order = rows.order();
-        let mut keys = Keys::with_capacity(order.len());
-        order.iter().for_each(|at| keys.push(rows.keys[*at as usize]));
-        drop(rows.keys);
-        let mut lons = Longitudes::with_capacity(order.len());
-        order.iter().for_each(|at| lons.push(&keys, rows.lons[*at as usize]));
-        drop(rows.lons);
-        let (mut ids, mut attributes) = (rows.ids, rows.attributes);
-        arrange(&order, &mut ids, &mut attributes);
-        let mut columns = Columns {
-            keys,
-            lons,
-            lats: gather(rows.lats, &order),
-            classes: gather(rows.classes, &order),
-            states: gather(rows.states, &order),
-            flags: gather(rows.flags, &order),
-            attributes,
-            by_id: if came_by_id { inverse(&order) } else { order_by_id(&ids) },
-            ids,
-            by_code: Vec::new(),
-        };
+        rows.arrange(&order);
         drop(order);
-        columns.order_by_code();
-        columns
+        Columns::of(rows.0.into_iter().map(|piece| Arc::new(piece.pack())).collect())
     }
 
     fn without_repeated(self) -> Self {
-        let last: HashMap<CoverId, usize> = self.ids.iter().copied().zip(0..).collect();
-        if last.len() == self.ids.len() {
+        let last: HashMap<CoverId, usize> = self.ids().zip(0..).collect();
+        if last.len() == self.len() {
             return self;
         }
-        let stays: Vec<u32> =
-            (0u32..).zip(&self.ids).filter(|(at, id)| last[id] == *at as usize).map(|(at, _)| at).collect();
-        Self {
-            keys: gather(self.keys, &stays),
-            ids: gather(self.ids, &stays),
-            lons: gather(self.lons, &stays),
-            lats: gather(self.lats, &stays),
-            classes: gather(self.classes, &stays),
-            states: gather(self.states, &stays),
-            flags: gather(self.flags, &stays),
-            attributes: gather(self.attributes, &stays),
+        let mut kept = Self::default();
+        for at in 0..self.len() {
+            let (_, row) = self.get(at);
+            if last[&row.cover] == at {
+                kept.push(row);
+            }
         }
+        kept
     }
 
     /// Where the rows came, in the order of (quadkey, id). Dealt out to tiles of zoom 12 first, so that only the rows of one
@@ -275,15 +246,15 @@ impl Loose {
     fn order(&self) -> Vec<u32> {
         let tile = |key: u64| (key >> 32) as u32;
         let mut free: BTreeMap<u32, usize> = BTreeMap::new();
-        self.keys.iter().for_each(|key| *free.entry(tile(*key)).or_default() += 1);
+        self.keys().for_each(|key| *free.entry(tile(key)).or_default() += 1);
         let mut behind = 0;
         for count in free.values_mut() {
             behind += *count;
             *count = behind - *count;
         }
-        let mut order = vec![0; self.keys.len()];
-        for (at, key) in (0u32..).zip(&self.keys) {
-            if let Some(place) = free.get_mut(&tile(*key)) {
+        let mut order = vec![0; self.len()];
+        for (at, key) in (0u32..).zip(self.keys()) {
+            if let Some(place) = free.get_mut(&tile(key)) {
                 order[*place] = at;
                 *place += 1;
             }
@@ -298,49 +269,29 @@ impl Loose {
     }
 
     fn sort_tile(&self, order: &mut [u32]) {
-        let mut entries: Vec<u64> =
-            order.iter().map(|at| self.keys[*at as usize] << 32 | u64::from(*at)).collect();
+        let mut entries: Vec<u64> = order.iter().map(|at| self.key(*at) << 32 | u64::from(*at)).collect();
         entries.sort_unstable();
         order.iter_mut().zip(entries).for_each(|(at, entry)| *at = entry as u32);
-        let key = |at: &u32| self.keys[*at as usize];
-        for at_one_place in order.chunk_by_mut(|at, next| key(at) == key(next)) {
-            at_one_place.sort_unstable_by_key(|at| self.ids[*at as usize]);
+        for at_one_place in order.chunk_by_mut(|at, next| self.key(*at) == self.key(*next)) {
+            at_one_place.sort_unstable_by_key(|at| self.id(*at));
         }
     }
-}
 
-fn gather<T: Copy>(column: Vec<T>, order: &[u32]) -> Vec<T> {
-    order.iter().map(|at| column[*at as usize]).collect()
-}
-
-/// The same for two columns in their own room: what moves away leaves its place to what comes there.
-fn arrange<A: Copy, B: Copy>(order: &[u32], one: &mut [A], other: &mut [B]) {
-    let mut is_done = vec![false; order.len()];
-    for start in 0..order.len() {
-        let away = (one[start], other[start]);
-        let mut at = start;
-        while !is_done[at] {
-            is_done[at] = true;
-            let from = order[at] as usize;
-            (one[at], other[at]) = if from == start { away } else { (one[from], other[from]) };
-            at = from;
+    /// What moves away leaves its place to what comes there.
+    fn arrange(&mut self, order: &[u32]) {
+        let mut is_done = vec![false; order.len()];
+        for start in 0..order.len() {
+            if is_done[start] {
+                continue;
+            }
+            let away = self.get(start);
+            let mut at = start;
+            while !is_done[at] {
+                is_done[at] = true;
+                let from = order[at] as usize;
+                self.set(at, if from == start { away } else { self.get(from) });
+                at = from;
+            }
         }
     }
-}
-
-/// Where each row went.
-fn inverse(order: &[u32]) -> Vec<u32> {
-    let mut places = vec![0; order.len()];
-    (0u32..).zip(order).for_each(|(place, at)| places[*at as usize] = place);
-    places
-}
-
-/// By the first half of the id, which is the time of its making; the rest only decides ties. A stable sort, which
-/// finds the runs of ids that came in order.
-fn order_by_id(ids: &[CoverId]) -> Vec<u32> {
-    let mut order: Vec<(u64, u32)> = ids.iter().map(|id| id.0.as_u64_pair().0).zip(0u32..).collect();
-    order.sort_by(|(half, at), (other_half, other_at)| {
-        half.cmp(other_half).then_with(|| ids[*at as usize].cmp(&ids[*other_at as usize]))
-    });
-    order.into_iter().map(|(_, at)| at).collect()
 }

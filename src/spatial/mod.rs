@@ -4,12 +4,14 @@
 
 pub mod areas;
 mod attributes;
+mod bloom;
 mod columns;
 mod ellipsoid;
 mod outline;
 mod overlay;
 mod packed;
 pub mod quadkey;
+mod segment;
 mod selection;
 mod snapshot;
 

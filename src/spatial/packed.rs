@@ -36,10 +36,6 @@ impl Keys {
         self.lower.push(lower);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.lower.len()
-    }
-
     pub(super) fn get(&self, at: usize) -> u64 {
         let tile = self.tiles.partition_point(|tile| tile.first as usize <= at) - 1;
         u64::from(self.tiles[tile].upper) << 32 | u64::from(self.lower[at])

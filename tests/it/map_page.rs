@@ -199,6 +199,33 @@ async fn browser_a_selection_by_box_and_radius_narrows_the_covers() {
     assert!(desk.url().await.contains("near="), "{}", desk.url().await);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_a_length_is_in_the_link_and_tiles_that_fail_are_told_of() {
+    let street = street().await;
+    let Some(desk) = Browser::open(drawing(Visitor::default().at_a_desk())).await else { return };
+    log_in(&desk, &street, "ying", "/desk").await;
+    // A hundredth of a degree of longitude at this latitude is 885 m.
+    open_map(&desk, &street, "#map=15/37.46/118.595&measure=length:118.59,37.46 118.6,37.46 118.6,37.461")
+        .await;
+    until(&desk, "return document.querySelector('.tool-bar strong').textContent.includes('995.7')").await;
+    press(&desk, ".tool-buttons button:nth-child(1)").await;
+    until(&desk, "return document.querySelector('.tool-bar strong').textContent.includes('884.')").await;
+    assert!(
+        desk.url().await.ends_with("measure=length%3A118.59%2C37.46+118.6%2C37.46"),
+        "{}",
+        desk.url().await
+    );
+    press(&desk, ".tool-buttons button:last-child").await;
+    assert!(!desk.url().await.contains("measure"), "{}", desk.url().await);
+
+    desk.script(
+        "lidmarkMap.addSource('torn', {type: 'raster', tiles: [location.origin + '/tiles/covers/{z}/{x}/{y}?class=none']});
+         lidmarkMap.addLayer({id: 'torn', type: 'raster', source: 'torn'})",
+    )
+    .await;
+    until(&desk, "return document.querySelector('.map-said').textContent.includes('没有应答')").await;
+}
+
 /// A street with a past: on the eleventh day one cover breaks and one is gone, and a census brings five more.
 async fn street_with_a_past() -> Street {
     Street::serve_with(async |town| {

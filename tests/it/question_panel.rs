@@ -55,6 +55,24 @@ async fn browser_questions_are_asked_listed_drawn_and_opened_by_a_link() {
     until(&desk, &format!("return {ROWS} === 3")).await;
     assert!(desk.text(".answer-rows li").await.contains("左侧"), "{}", desk.text(".answer-rows").await);
 
+    // Along the line that is drawn; asked anew when it moves or others are filtered out, and by a link.
+    desk.goto("about:blank").await;
+    let drawn = "along=118.5899,37.45998 118.5908,37.45998&buffer_m=50";
+    open_map(&desk, &street, &format!("#panel=questions&map=16/37.46/118.592&{drawn}")).await;
+    ask(&desk, "route").await;
+    until(&desk, &format!("return {ROWS} === 3")).await;
+    let link = desk.url().await;
+    assert!(link.contains("ask=route"), "{link}");
+    press(&desk, ".facet[data-facet=class] input[value=storm]").await;
+    until(&desk, &format!("return {ROWS} === 0 && location.hash.includes('ask=')")).await;
+    press(&desk, ".facet[data-facet=class] input[value=storm]").await;
+    until(&desk, &format!("return {ROWS} === 3")).await;
+    desk.goto("about:blank").await;
+    desk.goto(&link).await;
+    until(&desk, &format!("return {ROWS} === 3")).await;
+    press(&desk, ".shape-now button").await;
+    until(&desk, &format!("return {ROWS} === 0 && !location.hash.includes('ask=')")).await;
+
     for (kind, sign) in [
         ("alike", "相似"),
         ("density", "个/公里"),

@@ -29,6 +29,21 @@ function vectorStyle(settings) {
   return style;
 }
 
+const SAID_AGAIN_MS = 60_000;
+
+/** Says when pictures of the ground or of the covers do not come; the rest is drawn all the same. To be called before other sources are added. */
+export function watchTiles(map, say) {
+  const grounds = new Set(Object.keys(map.getStyle().sources));
+  const quietUntil = { no_ground: 0, no_answer: 0 };
+  map.on("error", ({ sourceId, error }) => {
+    console.error(error);
+    const problem = sourceId === undefined || grounds.has(sourceId) ? "no_ground" : "no_answer";
+    if (Date.now() < quietUntil[problem]) return;
+    quietUntil[problem] = Date.now() + SAID_AGAIN_MS;
+    say(t(problem));
+  });
+}
+
 /** The style to start from. A city's own style is fetched from where the settings say. */
 export async function groundStyle(settings) {
   switch (settings.base) {

@@ -8,7 +8,7 @@ import { keepClusters } from "./clusters.js";
 import { filePanel } from "./file_panel.js";
 import { filterPanel } from "./filter_panel.js";
 import { distance } from "./geometry.js";
-import { groundStyle } from "./ground.js";
+import { groundStyle, watchTiles } from "./ground.js";
 import { choose, listPanel } from "./list.js";
 import { addOverlays, marksAt, overlayKey } from "./overlays.js";
 import { answerKey, questionPanel } from "./questions.js";
@@ -261,6 +261,7 @@ async function start() {
   const map = openMap(maplibre, style, canvas);
   window.lidmarkMap = map;
   await new Promise((ready) => map.once("style.load", ready));
+  watchTiles(map, say);
   supplyPictures(map);
   addCovers(map);
   keepClusters(map);

@@ -34,9 +34,9 @@ function whereField(map, choices) {
 }
 
 /** The shape of the filters as a line of GeoJSON; null where none is drawn. */
-const drawnLine = () => (state.shape?.kind === "along" ? JSON.stringify({ type: "LineString", coordinates: state.shape.points }) : null);
+export const drawnLine = () => (state.shape?.kind === "along" ? JSON.stringify({ type: "LineString", coordinates: state.shape.points }) : null);
 
-/** Builds the fields of a question. `read()` gives its parameters, and a body where something is sent along. */
+/** Builds the fields of a question. `read()` gives its parameters, and the file or the drawn line that it goes along; `without` are filters that do not hold for it. */
 export function questionForm(kind, map) {
   if (kind === "nearest") {
     const where = whereField(map, ["middle", "cover"]), many = number("limit", 10, 1, 1000);
@@ -47,9 +47,8 @@ export function questionForm(kind, map) {
     return {
       fields: [field(t("route_file"), file), field(t("buffer"), buffer)],
       read: async () => {
-        const body = file.files[0] ?? drawnLine();
-        if (!body) throw new NotYet(t("no_route"));
-        return { parameters: { buffer_m: buffer.value }, body };
+        if (!file.files[0] && !drawnLine()) throw new NotYet(t("no_route"));
+        return { parameters: { buffer_m: buffer.value }, file: file.files[0], isDrawn: !file.files[0] };
       },
       // The line that was drawn says where to look; it is no filter of what lies along a file.
       without: ["along", "buffer_m"],

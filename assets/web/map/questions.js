@@ -1,12 +1,12 @@
 // Questions that no filter answers: nearest, along a way, a tour, hot spots, density, likeness, lonely doubles. An answer is a
-// list, a layer on the map and a file. What was asked stands in the address, but for files.
+// list, a layer on the map and a file. What was asked stands in the address, but for files, and is asked anew under other filters.
 
 import { fill, h } from "/crew/dom.js";
-import { ask, Superseded } from "./api.js";
+import { abandon, ask, settled, Superseded } from "./api.js";
 import { ring } from "./cover_layers.js";
 import { tellAnswer } from "./question_answers.js";
-import { NotYet, QUESTIONS, questionForm } from "./question_forms.js";
-import { changed, filterParameters, state } from "./state.js";
+import { drawnLine, NotYet, QUESTIONS, questionForm } from "./question_forms.js";
+import { changed, filterParameters, listen, state } from "./state.js";
 import { colorEntry } from "./symbols.js";
 import { t } from "./words.js";
 
@@ -41,10 +41,10 @@ function addressOf(kind, parameters, without = []) {
   return `/api/v1/map/${kind}?` + all;
 }
 
-/** A question as the address of the page names it: `tour?crew=me`. */
+/** A question as the address of the page names it: `tour?crew=me`. That along a way goes along the line of the filters. */
 function readAsked(text) {
   const [kind, query = ""] = (text ?? "").split("?");
-  return QUESTIONS.includes(kind) && kind !== "route" ? { kind, parameters: Object.fromEntries(new URLSearchParams(query)) } : null;
+  return QUESTIONS.includes(kind) ? { kind, parameters: Object.fromEntries(new URLSearchParams(query)), isDrawn: kind === "route" } : null;
 }
 
 /** What the color of an answer stands for, while there is one. */
@@ -59,6 +59,8 @@ export function questionPanel(map, go, csrf) {
   const fields = h("div", {}), hint = h("p", { class: "hint" }), said = h("div", { class: "answer-said", role: "status" }), files = h("div", { class: "downloads" }), list = h("div", { class: "answer-rows" });
   const button = h("button", { class: "main" }, t("ask"));
   let form = null;
+  /** What was asked last, `{kind, parameters, file, isDrawn, without}`, and the address it was asked at. */
+  let asked = null, answered = null;
 
   function choose(kind) {
     kinds.value = kind;
@@ -73,6 +75,8 @@ export function questionPanel(map, go, csrf) {
   }
 
   function forget() {
+    abandon("question");
+    asked = null;
     wipe();
     if (state.ask) { state.ask = null; changed("ask"); }
   }
@@ -87,7 +91,7 @@ export function questionPanel(map, go, csrf) {
   }
 
   /** Files of the same answer, for map programs and receivers. */
-  function offer(kind, parameters, body, without) {
+  function offer({ kind, parameters, without }, body) {
     const take = (label, f, name) => {
       const address = addressOf(kind, { ...parameters, f }, without);
       if (body === null) return h("a", { class: "button quiet", href: address, download: name }, t(label));
@@ -111,7 +115,11 @@ export function questionPanel(map, go, csrf) {
   }
 
   /** Asks and shows the answer; the map stays where it is if the address says where that is. */
-  async function run(kind, parameters, { body = null, without = [], stays = false } = {}) {
+  async function run(question, { stays = false } = {}) {
+    const { kind, parameters, without = [] } = question, body = question.isDrawn ? drawnLine() : question.file ?? null;
+    if (question.isDrawn && body === null) return forget();
+    asked = question;
+    answered = addressOf(kind, parameters, without) + (question.isDrawn ? body : "");
     wipe();
     fill(said, h("p", { class: "hint" }, t("asking")));
     button.disabled = true;
@@ -120,19 +128,13 @@ export function questionPanel(map, go, csrf) {
       map.getSource("answer").setData({ type: "FeatureCollection", features: told.features });
       fill(said, told.said.map((line) => h("p", {}, line)));
       fill(list, told.groups.map((group) => [group.title ? h("h3", {}, group.title) : null, h("ol", {}, group.rows.map(row))]));
-      offer(kind, parameters, body, without);
+      offer(question, body);
       // On a phone the answer would lie below the edge of the panel.
       if (list.getBoundingClientRect().top > innerHeight - 120) said.scrollIntoView({ block: "start" });
       const bounds = boundsOf(told.features);
       if (bounds && !stays) go({ bounds });
-      if (body !== null) {
-        state.ask = null;
-        changed("ask");
-      } else {
-        const kept = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
-        state.ask = `${kind}?${kept}`;
-        changed("ask");
-      }
+      state.ask = question.file ? null : `${kind}?${new URLSearchParams(Object.entries(parameters).filter(([, value]) => value))}`;
+      changed("ask");
     } catch (error) {
       complain(error);
     } finally {
@@ -143,16 +145,22 @@ export function questionPanel(map, go, csrf) {
   async function submit(event) {
     event.preventDefault();
     try {
-      const { parameters, body = null } = await form.read();
-      await run(kinds.value, parameters, { body, without: form.without });
+      await run({ kind: kinds.value, without: form.without, ...await form.read() });
     } catch (error) {
       if (error instanceof NotYet) { forget(); complain(error); } else complain(error);
     }
   }
 
-  const asked = readAsked(state.ask);
-  choose(asked?.kind ?? QUESTIONS[0]);
-  if (asked) run(asked.kind, asked.parameters, { stays: state.view !== null });
+  const askAgain = settled(() => {
+    if (!asked) return;
+    const { kind, parameters, without, isDrawn } = asked;
+    if (addressOf(kind, parameters, without) + (isDrawn ? drawnLine() : "") !== answered) run(asked, { stays: true });
+  }, 250);
+  listen((what) => { if (what === "filter") askAgain(); });
+
+  const linked = readAsked(state.ask);
+  choose(linked?.kind ?? QUESTIONS[0]);
+  if (linked) run({ ...linked, without: form.without }, { stays: state.view !== null });
   return h("div", { class: "panel-body questions" },
     h("form", { onsubmit: submit }, h("label", { class: "field" }, t("ask_what"), kinds), hint, fields, h("p", {}, button)),
     h("section", { "aria-label": t("answer") }, said, files, list));

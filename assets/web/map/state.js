@@ -7,17 +7,20 @@ export const LISTS = ["class", "state", "load_class", "material", "placement", "
 export const SINGLES = ["has_plate", "open_case", "completeness_from", "completeness_to", "surveyed_from", "surveyed_to", "text", "filter"];
 /** What a shape on the map is called in the address, with the corners it needs. */
 export const SHAPES = { bbox: 2, polygon: 3, along: 2, near: 1 };
+/** What can be measured, with the points it needs. */
+export const MEASURES = { length: 2, area: 3, place: 1 };
 
 /**
  * `view`: where the map looks, null = everything. `lists` and `singles`: the filters.
  * `shape`: null or `{kind, points, meters}`, points as `[lon, lat]`; meters around a line or a point.
  * `at`: the day of the past that is shown, null = now. `since`: the earlier day with which it is compared, null = none.
- * `cover`: the code of the file that is open. `ask`: the question that was answered last. `layers`: what is switched on beside the covers, `usual` on a fresh page.
+ * `cover`: the code of the file that is open. `ask`: the question whose answer is shown. `measured`: null or `{kind, points}`, a length, an
+ * area or a place that somebody points out. `layers`: what is switched on beside the covers, `usual` on a fresh page.
  */
-export const state = { view: null, lists: {}, singles: {}, shape: null, at: null, since: null, cover: null, ask: null, layers: new Set(), panel: "filter", language: null, usual: [] };
+export const state = { view: null, lists: {}, singles: {}, shape: null, at: null, since: null, cover: null, ask: null, measured: null, layers: new Set(), panel: "filter", language: null, usual: [] };
 
 const listeners = [];
-/** Calls `heard(what)` after each change; `what` is one of filter, view, cover, ask, layers, panel. */
+/** Calls `heard(what)` after each change; `what` is one of filter, view, cover, ask, measure, layers, panel. */
 export const listen = (heard) => listeners.push(heard);
 
 /** Says that something changed, and writes it into the address. */
@@ -70,6 +73,7 @@ export function fragment() {
   if (state.since) parameters.set("since", state.since);
   if (state.cover) parameters.set("cover", state.cover);
   if (state.ask) parameters.set("ask", state.ask);
+  if (state.measured) parameters.set("measure", `${state.measured.kind}:${state.measured.points.map(pair).join(" ")}`);
   const layers = [...state.layers].sort().join(",");
   if (layers !== state.usual.join(",")) parameters.set("on", layers);
   if (state.panel !== "filter") parameters.set("panel", state.panel);
@@ -98,6 +102,12 @@ function readShape(parameters) {
   return null;
 }
 
+function readMeasured(text) {
+  const [kind, listed = ""] = (text ?? "").split(":");
+  const measured = { kind, points: points(listed) };
+  return measured.points.length >= (MEASURES[kind] ?? Infinity) && measured.points.every(isPlace) ? measured : null;
+}
+
 /** Takes over what a fragment or a query says; what it does not say is as on a fresh page. */
 export function readFragment(text) {
   const parameters = new URLSearchParams(text.replace(/^[#?]/, ""));
@@ -112,6 +122,7 @@ export function readFragment(text) {
   [state.at, state.since] = ["at", "since"].map((name) => (isDay(parameters.get(name)) ? parameters.get(name) : null));
   state.cover = parameters.get("cover");
   state.ask = parameters.get("ask");
+  state.measured = readMeasured(parameters.get("measure"));
   state.layers = new Set(parameters.has("on") ? parameters.get("on").split(",").filter(Boolean) : state.usual);
   state.panel = parameters.get("panel") ?? "filter";
   state.language = parameters.get("lang");

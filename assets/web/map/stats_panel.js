@@ -8,7 +8,7 @@ import { count, spoken, t, word } from "./words.js";
 const CHARTS = [["class", "classes", "class"], ["state", "states", "state"], ["district", "districts", null], ["load_class", "load_classes", null],
   ["material", "materials", "material"], ["placement", "placements", "placement"], ["owner", "owners", null]];
 const BARS = 12;
-const FORMATS = ["xlsx", "csv", "gpkg", "geojson", "shp"];
+const FORMATS = ["xlsx", "csv", "gpkg", "geojson", "geojsonl", "shp"];
 
 function chart([name, answer, list], sums) {
   const rows = [...sums[answer]].sort((one, other) => other.count - one.count);

@@ -4,12 +4,11 @@
 import { fill, h } from "/crew/dom.js";
 import { areaOf, boxRing, circle, lengthOf } from "./geometry.js";
 import { showPlace } from "./place.js";
-import { changed, listen, SHAPES, state } from "./state.js";
+import { changed, listen, MEASURES, SHAPES, state } from "./state.js";
 import { meters, squareMeters, t } from "./words.js";
 
-const SELECTING = ["bbox", "polygon", "along", "near"];
-const MEASURING = ["length", "area", "place"];
-const FEWEST = { ...SHAPES, length: 2, area: 3, place: 1 };
+const SELECTING = Object.keys(SHAPES);
+const MEASURING = Object.keys(MEASURES);
 /** Tools that are done with so many points; the others go on until somebody says so. */
 const DONE_AT = { bbox: 2, near: 1, place: 1 };
 const USUAL_METERS = { along: 20, near: 200 };
@@ -69,22 +68,29 @@ export function addTools(map) {
     const place = h("div", {});
     fill(bar, h("p", {}, tool in DONE_AT && isDone() ? "" : t("draw_" + tool), measured && points.length > 1 ? h("strong", {}, measured) : null), place,
       h("div", { class: "tool-buttons" },
-        !(tool in DONE_AT) && SELECTING.includes(tool) ? h("button", { type: "button", class: "main", disabled: points.length < FEWEST[tool], onclick: finish }, t("done")) : null,
-        points.length && !(tool in DONE_AT) ? h("button", { type: "button", class: "quiet", onclick: () => { points.pop(); draw(); say(); } }, t("undo_point")) : null,
+        !(tool in DONE_AT) && SELECTING.includes(tool) ? h("button", { type: "button", class: "main", disabled: points.length < SHAPES[tool], onclick: finish }, t("done")) : null,
+        points.length && !(tool in DONE_AT) ? h("button", { type: "button", class: "quiet", onclick: () => { points = points.slice(0, -1); measure(); } }, t("undo_point")) : null,
         h("button", { type: "button", class: "quiet", onclick: () => use(null) }, t("end_tool"))));
     if (tool === "place" && isDone()) showPlace(place, ...points[0]);
   }
 
-  function use(kind) {
-    [tool, points, hovered] = [kind, [], null];
-    map.doubleClickZoom[kind ? "disable" : "enable"]();
+  /** Shows what is drawn, and keeps what is measured for the address. */
+  function measure() {
+    const measured = MEASURING.includes(tool) && points.length >= MEASURES[tool] ? { kind: tool, points } : null;
+    if (measured || state.measured) { state.measured = measured; changed("measure"); }
     draw();
     say();
   }
 
+  function use(kind, begun = []) {
+    [tool, points, hovered] = [kind, begun, null];
+    map.doubleClickZoom[kind ? "disable" : "enable"]();
+    measure();
+  }
+
   /** The drawing becomes the selection. */
   function finish() {
-    if (points.length < FEWEST[tool]) return;
+    if (points.length < SHAPES[tool]) return;
     state.shape = { kind: tool, points, meters: USUAL_METERS[tool] ?? null };
     use(null);
     changed("filter");
@@ -95,8 +101,7 @@ export function addTools(map) {
     points = [...points, point.map((degree) => Number(degree.toFixed(7)))];
     hovered = null;
     if (isDone() && SELECTING.includes(tool)) return finish();
-    draw();
-    say();
+    measure();
   }
 
   map.on("click", (event) => {
@@ -110,7 +115,7 @@ export function addTools(map) {
     event.preventDefault();
     // The second click of the two was taken as a point of its own.
     points = points.slice(0, -1);
-    if (SELECTING.includes(tool)) finish(); else { draw(); say(); }
+    if (SELECTING.includes(tool)) finish(); else measure();
   });
   map.on("mousemove", ({ lngLat }) => { if (tool && points.length) { hovered = [lngLat.lng, lngLat.lat]; draw(); } });
   map.getCanvas().addEventListener("keydown", ({ key }) => {
@@ -135,6 +140,7 @@ export function addTools(map) {
   }
   listen((what) => { if (what === "filter") showShape(); });
   showShape();
+  if (state.measured) use(state.measured.kind, state.measured.points);
 
   return {
     bar,

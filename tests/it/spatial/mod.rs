@@ -76,6 +76,40 @@ fn two_servers_draw_the_same_bytes_however_the_covers_got_there() {
     }
 }
 
+/// Over several segments of full size: changes everywhere, a district that doubles, and one that is given up.
+#[test]
+fn a_large_city_takes_82_bytes_a_cover_and_shares_what_did_not_change() {
+    const CITY: u32 = 150_000;
+    let place = |number: u32| SnapshotRow { lon: 118.0 + f64::from(number) * 1e-5, lat: 37.4, ..row(number) };
+    let at_once = Snapshot::build((0..CITY).map(place), 1);
+    let bytes = at_once.heap_bytes();
+    assert!((82 * CITY as usize..83 * CITY as usize).contains(&bytes), "{bytes}");
+
+    let live = LiveSnapshot::new(at_once);
+    let before = live.load();
+    let arrivals = |number: u32| SnapshotRow {
+        cover: CoverId(Uuid::from_u128(u128::from(CITY + number))),
+        ..place(number)
+    };
+    assert!(live.apply((0..40_000).map(|number| Change::Put(arrivals(number))), 2));
+    let beside = live.load().bytes_beside(&before);
+    assert!(beside < 100 * 120_000, "the far end of the city is not copied: {beside}");
+    assert!(live.apply(
+        (0..CITY).step_by(29).map(|number| Change::Put(SnapshotRow { lat: 37.5, ..place(number) })),
+        3
+    ));
+    assert!(live.apply((100_000..CITY).map(|number| Change::Remove(place(number).cover)), 4));
+
+    let wanted = (0..100_000)
+        .map(|number| SnapshotRow { lat: if number % 29 == 0 { 37.5 } else { 37.4 }, ..place(number) });
+    let wanted = Snapshot::build(wanted.chain((0..40_000).map(arrivals)), 4);
+    let now = live.load();
+    assert!(now.rows().eq(wanted.rows()));
+    assert!(now.in_id_order(None).eq(wanted.in_id_order(None)));
+    assert!((0..CITY).all(|number| now.find(place(number).cover).is_some() == (number < 100_000)));
+    assert_eq!(now.tally(), wanted.tally());
+}
+
 #[test]
 fn a_low_zoom_counts_what_the_high_zooms_draw() {
     let snapshot = Snapshot::build((0..2000).map(row), 1);
