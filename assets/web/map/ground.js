@@ -1,5 +1,7 @@
 // The map below the covers, as the city's settings say: none of its own, pictures from a server, a style, or a local file.
 
+import { t } from "./words.js";
+
 const PAPER = "#f4f2ed";
 const EMPTY = { version: 8, sources: {}, layers: [{ id: "paper", type: "background", paint: { "background-color": PAPER } }] };
 

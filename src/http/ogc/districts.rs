@@ -4,7 +4,7 @@ use axum::response::Response;
 use geo::{BooleanOps, LineString, MultiPolygon, Polygon, Validation};
 use serde_json::{Value as Json, json};
 
-use super::crs::{System, Systems};
+use super::crs::{CRS84, System, Systems};
 use super::feature_page::{Feature, Found, Writing};
 use super::question::{self, Cursor, Question, written_fields};
 use super::{Asking, Collection, Incoming, unknown_feature};
@@ -75,6 +75,16 @@ impl Feature for District<'_> {
     fn area(&self) -> Option<&Area> {
         Some(self.area)
     }
+}
+
+/// Where the districts lie.
+pub(super) async fn extent(state: &AppState) -> Result<Option<Json>, Problem> {
+    let areas = state.registry.list_areas(AreaKind::District).await?;
+    let bounds = areas.iter().map(|area| area.shape.bounds());
+    let all = bounds.reduce(|[west, south, east, north], [w, s, e, n]| {
+        [west.min(w), south.min(s), east.max(e), north.max(n)]
+    });
+    Ok(all.map(|bbox| json!({"spatial": {"bbox": [bbox], "crs": CRS84}})))
 }
 
 pub(super) async fn items(state: &AppState, incoming: Incoming) -> Result<Response, Problem> {

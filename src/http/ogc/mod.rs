@@ -297,9 +297,10 @@ pub(super) async fn collections(
 ) -> Result<Response, Problem> {
     let asking = Asking::of(&state, incoming, &["f"]).await?;
     let systems = Systems::of(&state);
-    let listed: Vec<Value> = Collection::visible_to(asking.is_staff())
-        .map(|collection| describe(&state, &asking, &systems, collection))
-        .collect();
+    let mut listed = Vec::new();
+    for collection in Collection::visible_to(asking.is_staff()) {
+        listed.push(describe(&state, &asking, &systems, collection).await?);
+    }
     let links = asking.links("/ogc/collections").own("application/json");
     let said = json!({"links": links, "crs": systems.uris(), "collections": listed});
     Ok(asking.answer(&state, "application/json", said, asking.words().text("ogc.collections")))
@@ -313,13 +314,18 @@ pub(super) async fn collection(
     let collection = Collection::named(&id)?;
     let asking = Asking::of(&state, incoming, &["f"]).await?;
     asking.check_sees(collection)?;
-    let said = describe(&state, &asking, &Systems::of(&state), collection);
+    let said = describe(&state, &asking, &Systems::of(&state), collection).await?;
     let title = said["title"].as_str().unwrap_or_default().to_owned();
     Ok(asking.answer(&state, "application/json", said, &title))
 }
 
 /// What a collection is; the same in the list and alone.
-fn describe(state: &AppState, asking: &Asking, systems: &Systems, collection: Collection) -> Value {
+async fn describe(
+    state: &AppState,
+    asking: &Asking,
+    systems: &Systems,
+    collection: Collection,
+) -> Result<Value, Problem> {
     let (id, words) = (collection.id(), asking.words());
     let path = format!("/ogc/collections/{id}");
     let links = Links::plain(&asking.base, &path);
@@ -342,13 +348,14 @@ fn describe(state: &AppState, asking: &Asking, systems: &Systems, collection: Co
     });
     let extent = match collection {
         Collection::Covers => covers::extent(state, asking.is_staff()),
-        // Outlines hold the covers, and the map is at hand; rows would have to be read.
-        Collection::Districts | Collection::Table(_) => None,
+        Collection::Districts => districts::extent(state).await?,
+        // All rows would have to be read.
+        Collection::Table(_) => None,
     };
     if let Some(extent) = extent {
         said["extent"] = extent;
     }
-    said
+    Ok(said)
 }
 
 pub(super) async fn queryables(

@@ -46,6 +46,8 @@ pub async fn districts(house: &House) {
         assert_eq!(walk(house, NOBODY, ITEMS, query).await.1, ["110104"], "{query}");
     }
     house.ask(ADMIN, "DELETE", &address("110104")).expect(204).await;
+    let told = get(house, NOBODY, "/ogc/collections/districts").await;
+    assert_eq!(told["extent"]["spatial"]["bbox"], json!([[100.0, 30.0, 110.1, 30.1]]));
     they_are_asked_about_as_areas(house).await;
     they_come_in_pages_and_orders(house).await;
     for (code, ..) in OUTLINES {
