@@ -101,6 +101,8 @@ async fn browser_questions_are_asked_listed_drawn_and_opened_by_a_link() {
     let files = desk.script("return [...document.querySelectorAll('.questions .downloads a')].map(one => one.download).join()").await;
     assert_eq!(files, json!("lidmark-tour.geojson,lidmark-tour.gpx"));
     assert!(desk.url().await.contains("ask=tour"), "{}", desk.url().await);
+    let asked = desk.script("return [document.querySelector('[name=what]').value, document.querySelector('[name=codes]').value]").await;
+    assert_eq!(asked, json!(["named", street.codes.join("\n")]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,7 +36,7 @@ function whereField(map, choices) {
 /** The shape of the filters as a line of GeoJSON; null where none is drawn. */
 export const drawnLine = () => (state.shape?.kind === "along" ? JSON.stringify({ type: "LineString", coordinates: state.shape.points }) : null);
 
-/** Builds the fields of a question. `read()` gives its parameters, and the file or the drawn line that it goes along; `without` are filters that do not hold for it. */
+/** Builds the fields of a question. `read()` gives its parameters, and the file or the drawn line that it goes along; `refill(parameters)` brings back what does not stand in a field of the same name; `without` are filters that do not hold for it. */
 export function questionForm(kind, map) {
   if (kind === "nearest") {
     const where = whereField(map, ["middle", "cover"]), many = number("limit", 10, 1, 1000);
@@ -58,10 +58,11 @@ export function questionForm(kind, map) {
     const where = whereField(map, ["middle", "cover", "none"]), codes = h("textarea", { name: "codes", rows: 3, maxlength: 9000 }), day = h("input", { type: "date", name: "day" });
     const back = h("input", { type: "checkbox", name: "back" }), codesField = field(t("tour_codes"), codes), dayField = field(t("tour_day"), day);
     codesField.hidden = true;
-    const what = select("what", [["tasks", t("tour_tasks")], ["mine", t("tour_mine")], ["named", t("tour_named")]], () => {
+    const arrange = () => {
       codesField.hidden = what.value !== "named";
       dayField.hidden = what.value === "named";
-    });
+    };
+    const what = select("what", [["tasks", t("tour_tasks")], ["mine", t("tour_mine")], ["named", t("tour_named")]], arrange);
     return {
       fields: [field(t("tour_what"), what), codesField, pair(where.element, dayField), h("label", { class: "choice" }, back, h("span", {}, t("tour_back")))],
       read: async () => {
@@ -70,6 +71,14 @@ export function questionForm(kind, map) {
           start, back: back.checked && start ? "true" : null, day: what.value === "named" ? null : day.value, crew: what.value === "mine" ? "me" : null,
           covers: what.value === "named" ? named.filter((one) => !isCase(one)).join(",") : null, cases: what.value === "named" ? named.filter(isCase).join(",") : null,
         } };
+      },
+      refill: ({ start, back: isBack, crew, covers, cases }) => {
+        const named = [covers, cases].filter(Boolean).join(",").split(",").filter(Boolean);
+        codes.value = named.join("\n");
+        what.value = named.length ? "named" : crew ? "mine" : "tasks";
+        back.checked = isBack === "true";
+        if (!start) where.element.querySelector("select").value = "none";
+        arrange();
       },
     };
   }

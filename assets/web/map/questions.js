@@ -69,6 +69,15 @@ export function questionPanel(map, go, csrf) {
     fill(fields, form.fields);
   }
 
+  /** The form as it was when this was asked. */
+  function refill(parameters) {
+    for (const [name, value] of Object.entries(parameters)) {
+      const input = fields.querySelector(`[name="${CSS.escape(name)}"]`);
+      if (input) input.value = value;
+    }
+    form.refill?.(parameters);
+  }
+
   function wipe() {
     map.getSource("answer").setData(EMPTY);
     [said, files, list].forEach((part) => fill(part));
@@ -160,6 +169,7 @@ export function questionPanel(map, go, csrf) {
 
   const linked = readAsked(state.ask);
   choose(linked?.kind ?? QUESTIONS[0]);
+  if (linked) refill(linked.parameters);
   if (linked) run({ ...linked, without: form.without }, { stays: state.view !== null });
   return h("div", { class: "panel-body questions" },
     h("form", { onsubmit: submit }, h("label", { class: "field" }, t("ask_what"), kinds), hint, fields, h("p", {}, button)),

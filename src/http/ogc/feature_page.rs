@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::crs::System;
 use super::features::{self, Media, with_system};
 use super::params::Params;
-use super::{Asking, Collection, pages};
+use super::{Asking, Collection, pages, queryables};
 use crate::cql2::{self, Row};
 use crate::domain::area::Area;
 use crate::http::AppState;
@@ -73,10 +73,10 @@ impl Writing<'_> {
             Media::Html => {
                 // A row leads to its feature by its first cell.
                 let is_named = found.features.first().is_none_or(|first| self.shown(first, 0) == first.id());
-                let heads: Vec<&str> = (!is_named)
-                    .then_some("id")
+                let heads: Vec<String> = (!is_named)
+                    .then(|| "id".to_owned())
                     .into_iter()
-                    .chain(self.fields.iter().map(|(_, name)| *name))
+                    .chain(self.fields.iter().map(|(_, name)| self.head(asking, name)))
                     .collect();
                 let cells = |feature: &F| {
                     let id = (!is_named).then(|| feature.id());
@@ -138,19 +138,24 @@ impl Writing<'_> {
                 response
             }
             Media::Html => {
-                let facts: Vec<(&str, String)> = self
+                let facts: Vec<(String, String)> = self
                     .fields
                     .iter()
                     .enumerate()
-                    .map(|(at, (_, name))| (*name, self.shown(feature, at)))
+                    .map(|(at, (_, name))| (self.head(asking, name), self.shown(feature, at)))
                     .collect();
                 let page = asking.reader.page(state, asking.session());
                 let map = map_of(std::slice::from_ref(feature));
-                let html = pages::feature(&page, self.collection, &id, &facts, map);
+                let html = pages::feature(&page, self.collection, &id, facts, map);
                 asking.dressed("text/html; charset=utf-8", Html(html).into_response())
             }
         };
         with_system(response, self.system)
+    }
+
+    /// What a page calls a property: in words, and as filters name it.
+    fn head(&self, asking: &Asking, name: &str) -> String {
+        format!("{} · {name}", queryables::title(asking, self.collection, name))
     }
 
     /// A value as a page shows it.

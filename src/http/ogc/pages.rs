@@ -18,7 +18,7 @@ pub(super) fn features(
     page: &Page,
     collection: Collection,
     around: &Value,
-    heads: &[&str],
+    heads: &[String],
     rows: &[Vec<String>],
     map: Option<SmallMap>,
 ) -> String {
@@ -49,13 +49,10 @@ pub(super) fn feature(
     page: &Page,
     collection: Collection,
     id: &str,
-    facts: &[(&str, String)],
+    facts: Vec<(String, String)>,
     map: Option<SmallMap>,
 ) -> String {
-    let facts: Vec<FactView> = facts
-        .iter()
-        .map(|(name, value)| FactView { name: (*name).to_owned(), value: value.clone() })
-        .collect();
+    let facts: Vec<FactView> = facts.into_iter().map(|(name, value)| FactView { name, value }).collect();
     let view = LayerView { title: id, facts: &facts, map, above: collection.id(), ..LayerView::default() };
     views::layer(page, &view)
 }

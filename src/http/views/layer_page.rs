@@ -19,7 +19,7 @@ pub struct LayerView<'a> {
     pub title: &'a str,
     pub lead: &'a str,
     pub facts: &'a [FactView],
-    pub heads: &'a [&'a str],
+    pub heads: &'a [String],
     /// The first cell is the id of the feature.
     pub rows: &'a [Vec<String>],
     /// Of the listed features.
