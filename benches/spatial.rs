@@ -196,7 +196,7 @@ fn hot_spots(criterion: &mut Criterion) {
         let population: Vec<Population> = (0..COVERS).map(one).collect();
         let settings = ScanSettings { most_m: 1000.0, replicates: REPLICATES, seed: 1 };
         group.bench_function(format!("{} cases", COVERS / every), |bencher| {
-            bencher.iter(|| scan_hot_spots(black_box(&population), settings).best_p);
+            bencher.iter(|| scan_hot_spots(black_box(&population).iter().copied(), settings).best_p);
         });
     }
     group.finish();

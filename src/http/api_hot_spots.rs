@@ -53,20 +53,20 @@ pub(super) async fn find_hot_spots(
     let counts = state.registry.count_hazards((from, until), hazard, &caller.actor()).await?;
     let said = ask_map(&state, &question.filters, move |_, _, search| {
         let (reported, placeless) = by_cover(&counts);
-        let (mut population, mut at_covers) = (Vec::new(), Vec::new());
-        for row in search.rows() {
+        let mut at_covers = Vec::new();
+        let population = search.rows().map(|row| {
             let here = reported.get(&row.cover).copied().unwrap_or_default();
             let is_case = match counted {
                 Counted::Cases => here.cases > 0,
                 Counted::Recurring => here.again,
             };
-            population.push(Population { lon: row.lon, lat: row.lat, is_case });
             if here.cases > 0 {
                 at_covers.push(((row.lon, row.lat), here));
             }
-        }
+            Population { lon: row.lon, lat: row.lat, is_case }
+        });
         let settings = ScanSettings { most_m, replicates: REPLICATES, seed: SEED };
-        let found = scan_hot_spots(&population, settings);
+        let found = scan_hot_spots(population, settings);
         let told = found.clusters.iter().map(|cluster| (outline(cluster), tell(&found, cluster, &at_covers)));
         if form == Form::GeoJson {
             let shape =

@@ -1,7 +1,9 @@
 //! The cells of a scan: covers and cases added up in tiles of Web Mercator, which cells lie near each other, and how far apart.
 
+use std::collections::BTreeMap;
+
 use super::hot_spots::{MOST_CELLS, Population};
-use crate::domain::position::{QUADKEY_ZOOM, quadkey};
+use crate::domain::position::{QUADKEY_ZOOM, quadkey, quadkey_center};
 use crate::spatial::{TileId, flat_m};
 
 /// Zones of a city: 20 bytes each, and each is looked at in every replicate.
@@ -25,15 +27,17 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// The finest cells of which there are not too many.
-    pub(super) fn of(population: &[Population], most_m: f64) -> Self {
-        // A tile of any zoom is one stretch of quadkeys: sorted once, every zoom is one pass.
-        let mut placed: Vec<(i64, &Population)> =
-            population.iter().map(|one| (quadkey(one.lon, one.lat), one)).collect();
-        placed.sort_unstable_by_key(|(key, _)| *key);
+    /// The finest cells of which there are not too many. Covers are added up as they come.
+    pub(super) fn of(population: impl IntoIterator<Item = Population>, most_m: f64) -> Self {
         let mut zoom = *ZOOMS.end();
+        let mut finest: BTreeMap<i64, Count> = BTreeMap::new();
+        for one in population {
+            let count = finest.entry(quadkey(one.lon, one.lat) >> shift_of(zoom)).or_default();
+            count.covers += 1;
+            count.cases += u32::from(one.is_case);
+        }
         loop {
-            let cells = cells_at(&placed, zoom);
+            let cells = cells_at(&finest, zoom);
             let zones = cells.len() * cells.len().min(cells_within(&cells, most_m));
             if zoom == *ZOOMS.start() || (cells.len() <= MOST_CELLS && zones <= MOST_ZONES) {
                 let covers = cells.iter().map(|cell| cell.covers).sum();
@@ -45,17 +49,36 @@ impl Grid {
     }
 }
 
-fn cells_at(placed: &[(i64, &Population)], zoom: u32) -> Vec<Cell> {
-    let shift = 2 * (QUADKEY_ZOOM - zoom);
-    let tiles = placed.chunk_by(|(one, _), (other, _)| one >> shift == other >> shift);
-    let cell = |covers: &[(i64, &Population)]| {
-        let tile = TileId::at(covers[0].1.lon, covers[0].1.lat, zoom);
-        let [west, south, east, north] = tile.bounds().edges();
-        let middle = ((west + east) / 2.0, (south + north) / 2.0);
-        let cases = covers.iter().filter(|(_, one)| one.is_case).count() as u32;
-        Cell { tile, middle, covers: covers.len() as u32, cases }
-    };
-    tiles.map(cell).collect()
+#[derive(Default)]
+struct Count {
+    covers: u32,
+    cases: u32,
+}
+
+/// Bits of a quadkey below those that name a tile.
+fn shift_of(zoom: u32) -> u32 {
+    2 * (QUADKEY_ZOOM - zoom)
+}
+
+/// The finest cells added up in tiles of a zoom, each of which is one stretch of quadkeys.
+fn cells_at(finest: &BTreeMap<i64, Count>, zoom: u32) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = Vec::new();
+    for (key, count) in finest {
+        let (lon, lat) = quadkey_center(key << shift_of(*ZOOMS.end()));
+        let tile = TileId::at(lon, lat, zoom);
+        match cells.last_mut().filter(|cell| cell.tile == tile) {
+            Some(cell) => {
+                cell.covers += count.covers;
+                cell.cases += count.cases;
+            }
+            None => {
+                let [west, south, east, north] = tile.bounds().edges();
+                let middle = ((west + east) / 2.0, (south + north) / 2.0);
+                cells.push(Cell { tile, middle, covers: count.covers, cases: count.cases });
+            }
+        }
+    }
+    cells
 }
 
 /// How many cells a disc holds at most, about.

@@ -98,7 +98,7 @@ pub struct HotSpots {
 }
 
 /// Looks for hot spots. The same covers give the same answer.
-pub fn scan_hot_spots(population: &[Population], settings: ScanSettings) -> HotSpots {
+pub fn scan_hot_spots(population: impl IntoIterator<Item = Population>, settings: ScanSettings) -> HotSpots {
     let grid = Grid::of(population, settings.most_m);
     let scan = Scan::new(&grid, settings.most_m);
     let mut found = HotSpots {
@@ -327,7 +327,7 @@ mod tests {
     fn a_planted_spot_is_found_where_it_is_and_nothing_else() {
         let spot = (118.618, 37.448);
         let town = town(5, 4000, |lon, lat| if between_m(spot, (lon, lat)) < 450.0 { 0.35 } else { 0.03 });
-        let found = scan_hot_spots(&town, SETTINGS);
+        let found = scan_hot_spots(town.iter().copied(), SETTINGS);
         let first = &found.clusters[0];
         assert!(first.p <= 0.001 && between_m(spot, (first.lon, first.lat)) < 450.0, "{first:?}");
         assert!(
@@ -345,7 +345,7 @@ mod tests {
             found.clusters[1..].iter().all(|other| between_m(spot, (other.lon, other.lat)) < 1500.0),
             "{found:?}"
         );
-        assert_eq!(scan_hot_spots(&town, SETTINGS), found, "the same again");
+        assert_eq!(scan_hot_spots(town.iter().copied(), SETTINGS), found, "the same again");
     }
 
     #[test]
@@ -354,8 +354,10 @@ mod tests {
         let alarms = (0..40_u64)
             .filter(|seed| {
                 let town = town(100 + seed, 600, |_, _| 0.06);
-                let found =
-                    scan_hot_spots(&town, ScanSettings { seed: *seed, replicates: 99, most_m: 600.0 });
+                let found = scan_hot_spots(
+                    town.iter().copied(),
+                    ScanSettings { seed: *seed, replicates: 99, most_m: 600.0 },
+                );
                 !found.clusters.is_empty()
             })
             .count();
@@ -367,18 +369,18 @@ mod tests {
         let mut town = town(9, 1000, |_, _| 0.05);
         // 500 covers on one spot, with as many cases a cover as elsewhere.
         town.extend((0..500).map(|at| Population { lon: 118.61, lat: 37.46, is_case: at % 20 == 0 }));
-        assert_eq!(scan_hot_spots(&town, SETTINGS).clusters, []);
+        assert_eq!(scan_hot_spots(town.iter().copied(), SETTINGS).clusters, []);
     }
 
     #[test]
     fn nothing_to_test_is_said_so() {
         let one = Population { lon: 118.6, lat: 37.46, is_case: true };
         for town in [vec![], vec![one], vec![one; 50], vec![Population { is_case: false, ..one }; 9]] {
-            let found = scan_hot_spots(&town, SETTINGS);
+            let found = scan_hot_spots(town.iter().copied(), SETTINGS);
             assert_eq!((found.clusters.len(), found.best_p), (0, None), "{} covers", town.len());
         }
         let far = Population { lon: -118.6, lat: -37.46, is_case: false };
-        let found = scan_hot_spots(&[vec![one; 20], vec![far; 200]].concat(), SETTINGS);
+        let found = scan_hot_spots([vec![one; 20], vec![far; 200]].concat(), SETTINGS);
         assert_eq!(found.clusters.len(), 1, "{found:?}");
         assert_eq!((found.clusters[0].cases, found.clusters[0].relative_risk), (20, None));
     }

@@ -50,17 +50,23 @@ impl Overlay {
         hidden.sort_unstable();
         hidden.dedup();
         let mut added: Vec<Entry> = Vec::with_capacity(self.added.len() + last.len());
-        added.extend(self.added.iter().filter(|entry| !last.contains_key(&entry.row.cover)));
-        added.extend(last.into_values().flatten().map(Entry::new));
-        // Stable sort: it finds the long sorted run that is already there.
-        added.sort_by_key(Entry::order);
+        let mut fresh: Vec<Entry> = last.values().flatten().copied().map(Entry::new).collect();
+        fresh.sort_unstable_by_key(Entry::order);
+        let mut fresh = fresh.into_iter().peekable();
+        for entry in self.added.iter().filter(|entry| !last.contains_key(&entry.row.cover)) {
+            while let Some(earlier) = fresh.next_if(|fresh| fresh.order() < entry.order()) {
+                added.push(earlier);
+            }
+            added.push(*entry);
+        }
+        added.extend(fresh);
         Self { hidden, added }
     }
 
     /// Whether it has grown so large that some of it is better packed. Each patch copies it and each packing copies
-    /// segments, so a share of the whole keeps both cheap on average.
+    /// segments, so a share of the whole keeps both cheap on average; beyond some megabytes the copies themselves weigh.
     pub(super) fn is_heavy(&self, packed: usize) -> bool {
-        self.hidden.len() + self.added.len() > (packed / 64).max(1024)
+        self.hidden.len() + self.added.len() > (packed / 64).clamp(1024, 32_768)
     }
 
     /// Packs the changes of the segments that have most of them; the others stay as they are, and so do their changes.

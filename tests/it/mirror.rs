@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use lidmark::domain::cover::CoverClass;
 use lidmark::domain::ids::IdempotencyKey;
-use lidmark::domain::role::Role;
+use lidmark::domain::role::{Actor, Role};
+use lidmark::registry::ImportMode;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 use crate::both_engines;
 use crate::contract::editing::street;
 use crate::contract::house::House;
+use crate::registry::ground::{Town, candidate};
 
 /// For so long people write.
 const BUSY: Duration = Duration::from_millis(2_500);
@@ -173,8 +176,8 @@ impl Mirror {
             let mut stream = ask.send().await.unwrap();
             assert_eq!(stream.status(), 200);
             let mut text = String::new();
-            // So many events, or so many bytes into one of them.
-            let (events, bytes) = (random.random_range(1..6), random.random_range(20..6000));
+            // So many events, or so many bytes into one of them; an import's are tens of thousands long.
+            let (events, bytes) = (random.random_range(1..6), random.random_range(20..80_000));
             let (mut seen, mut taken) = (0, 0);
             let calm = Duration::from_millis(700);
             while let Ok(Ok(Some(chunk))) = tokio::time::timeout(calm, stream.chunk()).await {
@@ -325,6 +328,20 @@ impl Writer {
     }
 }
 
+/// A census of new covers comes and is taken back, again and again; answers how many covers went with it.
+async fn census(town: &Town) -> u64 {
+    let (begun, mut gone) = (Instant::now(), 0);
+    while begun.elapsed() < BUSY || gone == 0 {
+        let mut run = town.registry.begin_import(town.options(ImportMode::Write)).await.unwrap();
+        run.begin_file();
+        run.take((500..506).map(|at| candidate(at, CoverClass::Storm)).collect()).await.unwrap();
+        let number = run.number().unwrap();
+        run.finish().await.unwrap();
+        gone += town.registry.roll_back_import(number, &Actor::System).await.unwrap().removed;
+    }
+    gone
+}
+
 both_engines! {
     async fn a_mirror_is_the_registry_whatever_is_written_and_cut_off_meanwhile(ground: Ground) {
         let house = House::on(ground).await;
@@ -350,17 +367,19 @@ both_engines! {
             })
             .collect();
         let writing = async {
+            let gone = census(&house.town).await;
             for writer in writers {
                 writer.await.unwrap();
             }
             is_over.store(true, Ordering::SeqCst);
+            gone
         };
         let newest = async || house.last_change().await;
         let asking = async { Mirror::begin(desk.clone()).await.follow_by_asking(is_over.clone(), &newest).await };
         let streaming = async {
             Mirror::begin(desk.clone()).await.follow_the_stream(is_over.clone(), cuts.clone(), &newest).await
         };
-        let ((), asked, streamed) = tokio::join!(writing, asking, streaming);
+        let (gone, asked, streamed) = tokio::join!(writing, asking, streaming);
         let (covers, cases, last) = (desk.covers().await, desk.cases().await, house.last_change().await);
         for mirror in [&asked, &streamed] {
             mirror.assert_heard_all(last);
@@ -369,7 +388,7 @@ both_engines! {
         }
         let done: Vec<usize> = done.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         let cuts = cuts.load(Ordering::Relaxed);
-        crate::support::say(&format!("{done:?} deeds, {last} changes, {cuts} times cut off"));
+        crate::support::say(&format!("{done:?} deeds, {gone} covers taken back, {last} changes, {cuts} times cut off"));
         assert!(done.iter().all(|count| *count > 0) && cuts > 3, "{done:?}, {cuts} cuts");
         assert_eq!(house.town.registry.check_tables().await.unwrap().findings, []);
     }
