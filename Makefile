@@ -34,7 +34,7 @@ test: deps ## everything that .ci/run checks; installs what is missing from Debi
 	cargo build --quiet --all-targets
 	@trap 'bash tests/stop-postgres.sh' EXIT; \
 	if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --no-fail-fast --test-threads $$(($$(nproc) + 3)); \
+		cargo nextest run --no-fail-fast --test-threads $$(($$(nproc) + 2)); \
 	else cargo test --no-fail-fast; fi
 
 deps: ## the Debian packages that the tests use

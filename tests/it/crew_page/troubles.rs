@@ -306,6 +306,7 @@ async fn browser_every_question_shows_both_sides_and_each_answer_does_what_it_sa
     phone.open().await;
     phone.says("4 项需要您决定").await;
     phone.go("queue").await;
+    phone.browser.wait_for(".version").await;
     let sides = phone
         .browser
         .script("return [...document.querySelectorAll('.version')].map(side => side.innerText)")
