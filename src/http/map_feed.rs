@@ -67,7 +67,7 @@ impl AppState {
         let gone = covers.iter().filter(|cover| !there.contains(cover));
         patch.extend(gone.map(|cover| Change::Remove(*cover)));
         let map = self.snapshot.clone();
-        // A patch may pack all columns anew, which takes a while at a million covers.
+        // A patch may pack segments anew, which takes a while.
         if tokio::task::spawn_blocking(move || map.apply(patch, version)).await.is_err() {
             tracing::error!("patching the map stopped");
             return Ok(false);

@@ -28,8 +28,9 @@ pub(super) fn pack_flags(flags: Flags) -> u8 {
     (u8::from(flags.has_plate) * HAS_PLATE) | (u8::from(flags.open_case) * OPEN_CASE)
 }
 
-fn unpack_flags(flags: u8) -> Flags {
-    Flags { has_plate: flags & HAS_PLATE != 0, open_case: flags & OPEN_CASE != 0 }
+fn unpack_marks(class: u8, state: u8, flags: u8) -> (CoverClass, CoverState, Flags) {
+    let flags = Flags { has_plate: flags & HAS_PLATE != 0, open_case: flags & OPEN_CASE != 0 };
+    (CoverClass::ALL[usize::from(class)], CoverState::ALL[usize::from(state)], flags)
 }
 
 /// Rows with their keys, in columns that can still be written.
@@ -75,13 +76,14 @@ impl LooseColumns {
     }
 
     pub(super) fn get(&self, at: usize) -> (u64, SnapshotRow) {
+        let (class, state, flags) = unpack_marks(self.classes[at], self.states[at], self.flags[at]);
         let row = SnapshotRow {
             cover: self.ids[at],
             lon: self.lons[at],
             lat: self.lats[at],
-            class: CoverClass::ALL[usize::from(self.classes[at])],
-            state: CoverState::ALL[usize::from(self.states[at])],
-            flags: unpack_flags(self.flags[at]),
+            class,
+            state,
+            flags,
             attributes: self.attributes[at],
         };
         (self.keys[at], row)
@@ -180,24 +182,21 @@ impl Segment {
     }
 
     pub(super) fn row(&self, at: usize) -> SnapshotRow {
+        let (class, state, flags) = unpack_marks(self.classes[at], self.states[at], self.flags[at]);
         SnapshotRow {
             cover: self.ids[at],
             lon: self.lons.get(&self.keys, at),
             lat: self.lats[at],
-            class: CoverClass::ALL[usize::from(self.classes[at])],
-            state: CoverState::ALL[usize::from(self.states[at])],
-            flags: unpack_flags(self.flags[at]),
+            class,
+            state,
+            flags,
             attributes: self.attributes[at],
         }
     }
 
     pub(super) fn dot(&self, at: usize) -> Dot {
-        Dot {
-            quadkey: self.keys.get(at) as i64,
-            class: CoverClass::ALL[usize::from(self.classes[at])],
-            state: CoverState::ALL[usize::from(self.states[at])],
-            flags: unpack_flags(self.flags[at]),
-        }
+        let (class, state, flags) = unpack_marks(self.classes[at], self.states[at], self.flags[at]);
+        Dot { quadkey: self.keys.get(at) as i64, class, state, flags }
     }
 
     /// Hands out class, state and flags of some rows.

@@ -169,8 +169,10 @@ export function questionPanel(map, go, csrf) {
 
   const linked = readAsked(state.ask);
   choose(linked?.kind ?? QUESTIONS[0]);
-  if (linked) refill(linked.parameters);
-  if (linked) run({ ...linked, without: form.without }, { stays: state.view !== null });
+  if (linked) {
+    refill(linked.parameters);
+    run({ ...linked, without: form.without }, { stays: state.view !== null });
+  }
   return h("div", { class: "panel-body questions" },
     h("form", { onsubmit: submit }, h("label", { class: "field" }, t("ask_what"), kinds), hint, fields, h("p", {}, button)),
     h("section", { "aria-label": t("answer") }, said, files, list));
